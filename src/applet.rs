@@ -1,0 +1,65 @@
+//! The multicall registry: which program a name stands for.
+
+use std::process::ExitCode;
+
+/// What the binary has been asked to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applet {
+    /// The command line, with the words after the program's name.
+    Xe(Vec<String>),
+    /// The agent: XenAPI server, database, planner, recovery.
+    Agent(Vec<String>),
+    /// The heartbeat and self-fencing daemon.
+    Xhad(Vec<String>),
+    /// A pool on one machine.
+    Lab(Vec<String>),
+    /// The failover planner on a case file.
+    Plan(Vec<String>),
+    /// A VM of the `process` driver (started by that driver only).
+    ProcessVm(Vec<String>),
+}
+
+/// The programs that have a name of their own, also as a first word of `xe`.
+const PROGRAMS: [(&str, &str, fn(Vec<String>) -> Applet); 5] = [
+    ("xe-agent", "xe-agent", Applet::Agent),
+    ("xhad", "xhad", Applet::Xhad),
+    ("xe-lab", "lab", Applet::Lab),
+    ("xe-plan", "plan", Applet::Plan),
+    ("xe-process-vm", "xe-process-vm", Applet::ProcessVm),
+];
+
+/// Decides from argv what to run: argv[0] first, then the first word.
+pub fn choose(argv: &[String]) -> Applet {
+    let name = argv.first().map_or("xe", |path| path.rsplit('/').next().unwrap_or(path.as_str()));
+    let rest = argv.get(1..).unwrap_or_default();
+    for (program, _, make) in PROGRAMS {
+        if name == program {
+            return make(rest.to_vec());
+        }
+    }
+    if name != "xe" && crate::cli::is_command(name) {
+        let mut words = vec![name.to_owned()];
+        words.extend_from_slice(rest);
+        return Applet::Xe(words);
+    }
+    if let Some(first) = rest.first() {
+        for (program, word, make) in PROGRAMS {
+            if first == word || first == program {
+                return make(rest[1..].to_vec());
+            }
+        }
+    }
+    Applet::Xe(rest.to_vec())
+}
+
+/// Runs what argv asks for and gives its exit code.
+pub fn run(argv: &[String]) -> ExitCode {
+    match choose(argv) {
+        Applet::Xe(words) => crate::cli::main(words),
+        Applet::Agent(words) => crate::agent::main(words),
+        Applet::Xhad(words) => crate::xhad::main(words),
+        Applet::Lab(words) => crate::lab::main(words),
+        Applet::Plan(words) => crate::plan::case::main(words),
+        Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
+    }
+}

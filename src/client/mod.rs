@@ -1,0 +1,39 @@
+//! A session with a XenAPI server, wherever it is.
+
+use crate::xenapi::{Failure, Value};
+
+/// Why a call gave no value.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The server answered with an error of the API.
+    #[error(transparent)]
+    Api(#[from] Failure),
+    /// Nothing listens there.
+    #[error("nothing listens at {address}: {reason}")]
+    Unreachable {
+        /// Where the client tried.
+        address: String,
+        /// The system's word for it.
+        reason: String,
+    },
+    /// The connection broke, or the peer speaks something else.
+    #[error("the connection to {address} failed: {reason}")]
+    Broken {
+        /// Where the client was connected.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// Something that carries XenAPI calls to a server.
+pub trait Transport: Send + Sync {
+    /// One call: the method's full name (`VM.start`) and all parameters, session included.
+    fn call(&self, method: &str, params: &[Value]) -> Result<Value, CallError>;
+
+    /// Downloads what an HTTP path of the server holds (such as `/pool/xmldbdump?…`).
+    fn download(&self, path: &str) -> Result<Vec<u8>, CallError>;
+
+    /// Uploads a body to an HTTP path of the server.
+    fn upload(&self, path: &str, body: &[u8]) -> Result<(), CallError>;
+}

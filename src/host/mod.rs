@@ -1,0 +1,3 @@
+//! The machine that a host is.
+
+pub mod hypervisor;

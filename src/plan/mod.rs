@@ -1,0 +1,3 @@
+//! The failover planner, pure.
+
+pub mod case;

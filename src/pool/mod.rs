@@ -1,0 +1,1 @@
+//! The pool database as values.
