@@ -1,7 +1,6 @@
 //! What a host is told about itself: `<state-dir>/agent.json` and `<state-dir>/pool.json`.
 
 use crate::host::hypervisor::Kind;
-use crate::xhad::config::WatchdogConfig;
 use anyhow::Context;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::net::IpAddr;
@@ -36,7 +35,7 @@ pub struct Config {
     #[serde(default = "udp_port")]
     pub udp_port: u16,
     /// What runs the VMs.
-    #[serde(default)]
+    #[serde(default = "hypervisor")]
     pub hypervisor: Kind,
     /// QEMU's accelerator; it is never detected.
     #[serde(default = "accelerator")]
@@ -48,7 +47,7 @@ pub struct Config {
     pub cpus: i64,
     /// The watchdog that resets the host.
     #[serde(default)]
-    pub watchdog: WatchdogConfig,
+    pub watchdog: serde_json::Value,
 }
 
 fn https_port() -> u16 {
@@ -65,6 +64,10 @@ fn udp_port() -> u16 {
 
 fn accelerator() -> String {
     "tcg".to_owned()
+}
+
+fn hypervisor() -> Kind {
+    Kind::Process
 }
 
 fn one() -> i64 {
