@@ -1,3 +1,4 @@
 //! The machine that a host is.
 
 pub mod hypervisor;
+pub mod sr;
