@@ -65,6 +65,10 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             super::master_change::follow(agent, text(0));
             Ok(Value::void())
         }
+        "ejected" => {
+            super::membership::ejected(agent)?;
+            Ok(Value::void())
+        }
         "become_master" => {
             super::master_change::become_master(agent)?;
             Ok(Value::void())

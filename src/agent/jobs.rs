@@ -12,8 +12,13 @@ use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long a scan waits for jobs that an older master began.
+const OLDER_JOBS: Duration = Duration::from_secs(30);
 
 /// A disk as the master names it; each host knows where its SRs are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,7 +255,66 @@ pub enum Done {
     Ha(serde_json::Value),
 }
 
-static NEWEST_EPOCH: AtomicU64 = AtomicU64::new(0);
+/// Lets jobs of the newest epoch in, and knows which older ones have not ended.
+#[derive(Debug, Default)]
+pub struct Gate {
+    running: Mutex<Epochs>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Epochs {
+    newest: u64,
+    running: BTreeMap<u64, usize>,
+}
+
+/// A job that runs; dropped when it has ended.
+pub struct Pass<'a> {
+    gate: &'a Gate,
+    epoch: u64,
+}
+
+impl Gate {
+    /// Lets a job in unless its epoch is over.
+    pub fn enter(&self, epoch: u64) -> Answer<Pass<'_>> {
+        let mut epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if epoch < epochs.newest {
+            let why = format!("a job of epoch {epoch} came after epoch {}", epochs.newest);
+            return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+        }
+        epochs.newest = epoch;
+        *epochs.running.entry(epoch).or_default() += 1;
+        Ok(Pass { gate: self, epoch })
+    }
+
+    /// Waits until every job of an older epoch has ended (R6.3).
+    fn wait_for_older(&self, epoch: u64) -> Answer<()> {
+        let older = |epochs: &mut Epochs| epochs.running.range(..epoch).next().is_some();
+        let epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, timeout) = self
+            .ended
+            .wait_timeout_while(epochs, OLDER_JOBS, older)
+            .unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            return Err(Failure::new("XE_JOB_UNDECIDED", ["a job of an older epoch still runs"]));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let mut epochs = self.gate.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = epochs.running.get_mut(&self.epoch) {
+            *count -= 1;
+            if *count == 0 {
+                epochs.running.remove(&self.epoch);
+            }
+        }
+        drop(epochs);
+        self.gate.ended.notify_all();
+    }
+}
 
 /// Sends a job to a host (this one too) and waits for it.
 pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done> {
@@ -270,11 +334,7 @@ pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done>
 
 /// Does a job on this host.
 pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
-    let newest = NEWEST_EPOCH.fetch_max(epoch, Ordering::SeqCst);
-    if epoch < newest {
-        let why = format!("a job of epoch {epoch} came after epoch {newest}");
-        return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
-    }
+    let _pass = agent.gate.enter(epoch)?;
     match job {
         Job::Start { vm, paused } => {
             super::ha::assert_may_run(agent)?;
@@ -312,6 +372,7 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         Job::ResumeSource { vm } => agent.driver.resume_source(*vm).map_err(driver_failure)?,
         Job::FinishSource { vm } => ended(agent.driver.finish_source(*vm))?,
         Job::Scan => {
+            agent.gate.wait_for_older(epoch)?;
             let found = agent.driver.scan().map_err(driver_failure)?;
             return Ok(Done::Found(found.into_iter().map(FoundVm::from).collect()));
         }

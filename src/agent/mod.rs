@@ -3,23 +3,41 @@
 //! Exactly one agent of a pool is the master; the others follow its database and forward what local
 //! users ask. A call goes [`server`] → [`dispatch`] → a file under [`classes`], or [`generic`].
 
+pub mod agility;
+pub mod capacity;
 pub mod classes;
 pub mod config;
 pub mod dispatch;
+pub mod dump;
 pub mod event_log;
+pub mod evacuate;
+pub mod files;
 pub mod filter;
+pub mod follow;
 pub mod forward;
 pub mod generic;
+pub mod guard;
+pub mod ha;
+pub mod ha_pool;
 pub mod history;
+pub mod host_facts;
 pub mod identity;
+pub mod init;
 pub mod internal;
+pub mod jobs;
+pub mod master_change;
+pub mod membership;
 pub mod peers;
+pub mod power;
+pub mod recover;
 pub mod replica;
 pub mod server;
 pub mod session;
 pub mod standing;
+pub mod start;
 pub mod store;
 pub mod tasks;
+pub mod vm;
 
 use crate::host::hypervisor::Hypervisor;
 use crate::host::sr::Plugs;
@@ -31,6 +49,7 @@ use identity::Identity;
 use peers::Peers;
 use session::Sessions;
 use standing::Standing;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -60,6 +79,14 @@ pub struct Agent {
     pub history: History,
     /// Tasks that run.
     pub tasks: tasks::Tasks,
+    /// Memory of hosts that a user gave because a dump does not say it, by uuid, in bytes.
+    pub host_memory: BTreeMap<String, u64>,
+    /// Wakes the recovery.
+    pub wake: recover::Wake,
+    /// Which jobs of masters may run here.
+    pub gate: jobs::Gate,
+    /// What this host knows of HA.
+    pub ha: ha::LocalHa,
     standing: RwLock<Standing>,
 }
 
@@ -73,6 +100,16 @@ impl Agent {
     pub fn set_standing(&self, standing: Standing) -> Standing {
         let mut current = self.standing.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *current, standing)
+    }
+
+    /// Memory of hosts that a user gave, by uuid, in bytes.
+    pub fn host_memory(&self) -> &BTreeMap<String, u64> {
+        &self.host_memory
+    }
+
+    /// Whether nothing real stands behind this agent: it serves a dump.
+    pub fn is_simulated(&self) -> bool {
+        self.state_dir.is_none()
     }
 
     /// The reference of this host's row.
