@@ -1,5 +1,11 @@
 //! A session with a XenAPI server, wherever it is.
 
+pub mod database;
+pub mod session;
+
+pub use database::DatabaseRequest;
+pub use session::{Account, Session};
+
 use crate::xenapi::{Failure, Value};
 
 /// Why a call gave no value.
