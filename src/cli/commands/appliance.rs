@@ -10,9 +10,12 @@ const APPLIANCE: Arg = Arg::Object("VM_appliance", "appliance", "uuid");
 pub const COMMANDS: &[Command] = &[
     command("appliance-create", "Make an appliance without VMs.", create)
         .takes(&[needs("name-label", Kind::Text), may("name-description", Kind::Text)]),
-    call("appliance-destroy", "Remove an appliance; its VMs stay.", "VM_appliance.destroy", &[
-        APPLIANCE,
-    ]),
+    call(
+        "appliance-destroy",
+        "Remove an appliance; its VMs stay.",
+        "VM_appliance.destroy",
+        &[APPLIANCE],
+    ),
     call(
         "appliance-start",
         "Start the VMs of an appliance in their order.",

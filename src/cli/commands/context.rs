@@ -37,11 +37,7 @@ impl Context<'_, '_> {
     }
 
     /// The object whose uuid a parameter gives, if it is given.
-    pub fn object_if_given(
-        &self,
-        class: &str,
-        parameter: &str,
-    ) -> Result<Option<Value>, CliError> {
+    pub fn object_if_given(&self, class: &str, parameter: &str) -> Result<Option<Value>, CliError> {
         self.params.get(parameter).map(|_| self.object(class, parameter)).transpose()
     }
 
@@ -105,8 +101,7 @@ impl Context<'_, '_> {
 
     /// Runs a command that is one API call.
     pub fn plain_call(&mut self, method: &str, args: &[Arg], prints: Prints) -> Outcome {
-        let values =
-            args.iter().map(|arg| self.argument(arg)).collect::<Result<Vec<_>, _>>()?;
+        let values = args.iter().map(|arg| self.argument(arg)).collect::<Result<Vec<_>, _>>()?;
         let answer = self.call(method, &values)?;
         match prints {
             Prints::Nothing => {}

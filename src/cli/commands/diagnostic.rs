@@ -9,10 +9,13 @@ use crate::client::CallError;
 use crate::xenapi::{Failure, Value};
 
 /// The commands.
-pub const COMMANDS: &[Command] =
-    &[command("diagnostic-vm-status", "Show where a VM can run, and whether HA can move it.", vm_status)
-        .takes(&[needs("uuid", Kind::Uuid("vm"))])
-        .standard()];
+pub const COMMANDS: &[Command] = &[command(
+    "diagnostic-vm-status",
+    "Show where a VM can run, and whether HA can move it.",
+    vm_status,
+)
+.takes(&[needs("uuid", Kind::Uuid("vm"))])
+.standard()];
 
 fn vm_status(ctx: &mut Context<'_, '_>) -> Outcome {
     let rows = Rows::new(ctx.session, &vm::VM);
@@ -25,7 +28,14 @@ fn vm_status(ctx: &mut Context<'_, '_>) -> Outcome {
     ctx.console.message("Checking to see whether disks are attachable");
     let devices = Rows::new(ctx.session, &vbd::VBD);
     let names = [
-        "uuid", "vdi-uuid", "empty", "device", "userdevice", "mode", "type", "attachable",
+        "uuid",
+        "vdi-uuid",
+        "empty",
+        "device",
+        "userdevice",
+        "mode",
+        "type",
+        "attachable",
         "storage-lock",
     ];
     let fields: Vec<_> =
@@ -62,14 +72,14 @@ pub fn hosts_table(ctx: &Context<'_, '_>, vm: &Value) -> Result<Record, CliError
     let mut record = Vec::new();
     for host in hosts.as_array().unwrap_or_default() {
         let name = ctx.text("host.get_name_label", std::slice::from_ref(host))?;
-        let verdict =
-            match ctx.session.call("VM.assert_can_boot_here", &[vm.clone(), host.clone()]) {
-                Ok(_) => "OK".to_owned(),
-                Err(CallError::Api(failure)) => {
-                    format!("Cannot start here [{}]", why(ctx, &failure))
-                }
-                Err(broken) => return Err(broken.into()),
-            };
+        let verdict = match ctx.session.call("VM.assert_can_boot_here", &[vm.clone(), host.clone()])
+        {
+            Ok(_) => "OK".to_owned(),
+            Err(CallError::Api(failure)) => {
+                format!("Cannot start here [{}]", why(ctx, &failure))
+            }
+            Err(broken) => return Err(broken.into()),
+        };
         record.push((name, verdict));
     }
     Ok(record)

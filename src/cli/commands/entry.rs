@@ -28,11 +28,7 @@ pub struct Taken {
 
 impl From<Parameter> for Taken {
     fn from(parameter: Parameter) -> Self {
-        Self {
-            name: parameter.name.to_owned(),
-            kind: parameter.kind,
-            required: parameter.required,
-        }
+        Self { name: parameter.name.to_owned(), kind: parameter.kind, required: parameter.required }
     }
 }
 
@@ -45,9 +41,9 @@ pub fn find(name: &str) -> Option<Entry> {
     if let Some(command) = super::singles().find(|command| command.name == name) {
         return Some(Entry::Single(command));
     }
-    let (verb, class) = VERBS
-        .iter()
-        .find_map(|(verb, suffix)| Some((*verb, crate::cli::records::class(name.strip_suffix(suffix)?)?)))?;
+    let (verb, class) = VERBS.iter().find_map(|(verb, suffix)| {
+        Some((*verb, crate::cli::records::class(name.strip_suffix(suffix)?)?))
+    })?;
     verb.fits(class).then_some(Entry::Family(class, verb))
 }
 
@@ -200,7 +196,8 @@ fn family_parameters(class: &'static Class, verb: Verb) -> Vec<Taken> {
     let key = |required| taken("param-key", Kind::Text, required);
     match verb {
         Verb::List => {
-            let mut list = vec![taken("params", Kind::Text, false), taken("database", Kind::Map, false)];
+            let mut list =
+                vec![taken("params", Kind::Text, false), taken("database", Kind::Map, false)];
             list.extend(class.fields.iter().map(|field| {
                 let kind = if field.shape == Shape::Map { Kind::Map } else { Kind::Text };
                 taken(field.name, kind, false)

@@ -29,9 +29,10 @@ struct Condition {
 
 fn wait(ctx: &mut Context<'_, '_>) -> Outcome {
     let name = ctx.params.need("class")?;
-    let class = records::class(name).filter(|class| CLASSES.contains(&class.name)).ok_or_else(
-        || CliError::text(format!("Cli listening for class '{name}' not currently implemented")),
-    )?;
+    let class =
+        records::class(name).filter(|class| CLASSES.contains(&class.name)).ok_or_else(|| {
+            CliError::text(format!("Cli listening for class '{name}' not currently implemented"))
+        })?;
     let conditions = conditions(ctx, class)?;
     let mut token = String::new();
     loop {
@@ -54,10 +55,7 @@ fn wait(ctx: &mut Context<'_, '_>) -> Outcome {
     }
 }
 
-fn conditions(
-    ctx: &Context<'_, '_>,
-    class: &'static Class,
-) -> Result<Vec<Condition>, CliError> {
+fn conditions(ctx: &Context<'_, '_>, class: &'static Class) -> Result<Vec<Condition>, CliError> {
     let mut conditions = Vec::new();
     for param in ctx.params.all() {
         if param.key == "class" || !records::filter::is_filter(&param.key) {

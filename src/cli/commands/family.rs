@@ -138,10 +138,8 @@ fn list(ctx: &mut Context<'_, '_>, class: &'static Class) -> Outcome {
         left = all;
     }
     let fields = class.shown(ctx.params.get("params"));
-    let records = left
-        .iter()
-        .map(|row| rows.record(row, &fields, false))
-        .collect::<Result<Vec<_>, _>>()?;
+    let records =
+        left.iter().map(|row| rows.record(row, &fields, false)).collect::<Result<Vec<_>, _>>()?;
     ctx.console.table(&records);
     Ok(())
 }

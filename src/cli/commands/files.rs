@@ -73,8 +73,8 @@ pub fn restore(ctx: &mut Context<'_, '_>) -> Outcome {
              This operation must be forced (use --force).",
         ));
     }
-    let bytes = std::fs::read(&file)
-        .map_err(|_| failed(&format!("file '{file}' does not exist")))?;
+    let bytes =
+        std::fs::read(&file).map_err(|_| failed(&format!("file '{file}' does not exist")))?;
     tracked(ctx, "Restore database", |ctx, task| {
         let path = format!("/pool/xmldbdump?{}&dry_run={dry_run}", query(ctx, task));
         Ok(ctx.session.transport().upload(&path, &bytes)?)
@@ -86,4 +86,3 @@ pub fn restore(ctx: &mut Context<'_, '_>) -> Outcome {
     }
     Ok(())
 }
-

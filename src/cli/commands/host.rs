@@ -1,9 +1,7 @@
 //! Hosts.
 
 use super::context::Context;
-use super::table::{
-    Arg, Command, Kind, Outcome, Prints, Selector, call, command, may, needs,
-};
+use super::table::{Arg, Command, Kind, Outcome, Prints, Selector, call, command, may, needs};
 use crate::cli::errors::CliError;
 use crate::client::CallError;
 use crate::xenapi::{NULL_REF, Value};
@@ -133,9 +131,7 @@ fn dmesg(ctx: &mut Context<'_, '_>) -> Outcome {
 
 fn disable(ctx: &mut Context<'_, '_>) -> Outcome {
     let auto_enable = ctx.params.flag("auto-enable", true)?;
-    ctx.on_each(HOSTS, |ctx, row| {
-        ctx.call("host.disable", &[reference(row), auto_enable.into()])
-    })?;
+    ctx.on_each(HOSTS, |ctx, row| ctx.call("host.disable", &[reference(row), auto_enable.into()]))?;
     Ok(())
 }
 

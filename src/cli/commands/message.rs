@@ -21,16 +21,13 @@ pub const COMMANDS: &[Command] = &[
             may("sr-uuid", Kind::Uuid("sr")),
             may("pool-uuid", Kind::Uuid("pool")),
         ])
-        .examples(&[
-            "message-create name=MAINTENANCE priority=4 body=tonight \
-             host-uuid=888254e8-da05-4f86-ad37-979b8d6bad04",
-        ]),
+        .examples(&["message-create name=MAINTENANCE priority=4 body=tonight \
+             host-uuid=888254e8-da05-4f86-ad37-979b8d6bad04"]),
     command("message-destroy", "Remove messages.", destroy)
         .takes(&[may("uuid", Kind::Uuid("message")), may("uuids", Kind::Uuids("message"))])
         .examples(&["message-destroy uuid=dadd7cbc-cb4e-5a56-eb0b-0bb31c102c94"]),
-    command("message-destroy-all", "Remove all messages, or those of a time.", destroy_all).takes(
-        &[may("before", Kind::Text), may("after", Kind::Text), may("priority", Kind::Int)],
-    ),
+    command("message-destroy-all", "Remove all messages, or those of a time.", destroy_all)
+        .takes(&[may("before", Kind::Text), may("after", Kind::Text), may("priority", Kind::Int)]),
 ];
 
 fn create(ctx: &mut Context<'_, '_>) -> Outcome {

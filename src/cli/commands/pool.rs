@@ -27,11 +27,7 @@ pub const COMMANDS: &[Command] = &[
         "Put a dumped pool database back; the host starts again with it.",
         super::files::restore,
     )
-    .takes(&[
-        needs("file-name", Kind::File),
-        may("dry-run", Kind::Bool),
-        may("force", Kind::Bool),
-    ])
+    .takes(&[needs("file-name", Kind::File), may("dry-run", Kind::Bool), may("force", Kind::Bool)])
     .examples(&["pool-restore-database file-name=/root/pool.xml dry-run=true"]),
     call(
         "pool-management-reconfigure",

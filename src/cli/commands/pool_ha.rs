@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::context::Context;
-use super::table::{
-    Arg, Command, Kind, Outcome, Prints, call, command, maps, may, needs,
-};
+use super::table::{Arg, Command, Kind, Outcome, Prints, call, command, maps, may, needs};
 use crate::cli::errors::CliError;
 use crate::cli::printing::table::Record;
 use crate::xenapi::Value;
@@ -14,10 +12,8 @@ use crate::xenapi::Value;
 pub const COMMANDS: &[Command] = &[
     command("pool-ha-enable", "Switch high availability on for the whole pool.", enable)
         .takes(&[may("heartbeat-sr-uuids", Kind::Uuids("sr")), maps("ha-config")])
-        .examples(&[
-            "pool-ha-enable heartbeat-sr-uuids=5342ea46-0388-3284-b812-21902430f3b0 \
-             ha-config:timeout=30",
-        ]),
+        .examples(&["pool-ha-enable heartbeat-sr-uuids=5342ea46-0388-3284-b812-21902430f3b0 \
+             ha-config:timeout=30"]),
     call("pool-ha-disable", "Switch high availability off.", "pool.disable_ha", &[]),
     call(
         "pool-ha-prevent-restarts-for",
@@ -42,10 +38,8 @@ pub const COMMANDS: &[Command] = &[
         may("vm-uuid", Kind::Uuid("vm")),
         may("restart-priority", Kind::Word(&["restart", "best-effort", ""])),
     ])
-    .examples(&[
-        "pool-ha-compute-hypothetical-max-host-failures-to-tolerate \
-         vm-uuid=4a1cb250-342c-4b35-8bd9-efc78ca2c261 restart-priority=restart",
-    ]),
+    .examples(&["pool-ha-compute-hypothetical-max-host-failures-to-tolerate \
+         vm-uuid=4a1cb250-342c-4b35-8bd9-efc78ca2c261 restart-priority=restart"]),
     command(
         "pool-ha-compute-vm-failover-plan",
         "Show where the VMs of some hosts would be restarted.",
@@ -56,12 +50,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn enable(ctx: &mut Context<'_, '_>) -> Outcome {
-    let uuids = match (ctx.params.get("heartbeat-sr-uuids"), ctx.params.get("heartbeat-sr-uuid")) {
-        (Some(uuids), _) => uuids,
-        // Old guides have this spelling; the peer drops it silently and picks any storage.
-        (None, Some(uuids)) => uuids,
-        (None, None) => "",
-    };
+    let uuids = ctx.params.text("heartbeat-sr-uuids");
     let srs = ctx.objects("SR", uuids)?;
     ctx.call("pool.enable_ha", &[Value::Array(srs), ctx.map("ha-config")])?;
     Ok(())
@@ -100,10 +89,8 @@ fn failover_plan(ctx: &mut Context<'_, '_>) -> Outcome {
             }
         }
     }
-    let plan = ctx.call(
-        "pool.ha_compute_vm_failover_plan",
-        &[Value::Array(hosts), Value::Array(vms)],
-    )?;
+    let plan =
+        ctx.call("pool.ha_compute_vm_failover_plan", &[Value::Array(hosts), Value::Array(vms)])?;
     let head = ("VM".to_owned(), "Destination Host or Error".to_owned());
     let (mut errors, mut placed): (Record, Record) = Default::default();
     for (vm, target) in plan.as_struct().into_iter().flatten() {

@@ -66,9 +66,9 @@ fn is_master(ctx: &Context<'_, '_>) -> Result<bool, CliError> {
 /// instead of silently taken for this one.
 fn this_host_only(ctx: &Context<'_, '_>) -> Outcome {
     let Some(uuid) = ctx.params.get("uuid") else { return Ok(()) };
-    let own = this_host(ctx).and_then(|host| ctx.uuid("host", &host)).map_err(|_| {
-        CliError::text("this host cannot say now which one it is; leave uuid= out")
-    })?;
+    let own = this_host(ctx)
+        .and_then(|host| ctx.uuid("host", &host))
+        .map_err(|_| CliError::text("this host cannot say now which one it is; leave uuid= out"))?;
     if own == uuid {
         return Ok(());
     }

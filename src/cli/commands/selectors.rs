@@ -15,12 +15,16 @@ impl Selector {
         }
     }
 
-    /// The word that names an object directly, and the fields that it may match.
-    fn word(self) -> (&'static str, &'static [&'static str]) {
+    /// The word that names an object directly.
+    pub fn word(self) -> &'static str {
+        self.class().name
+    }
+
+    /// The fields that this word may match.
+    fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Vms { .. } => ("vm", &["uuid", "name_label"]),
-            Self::Hosts => ("host", &["uuid", "hostname", "name_label"]),
-            Self::Srs => ("sr", &["uuid", "name_label"]),
+            Self::Vms { .. } | Self::Srs => &["uuid", "name_label"],
+            Self::Hosts => &["uuid", "hostname", "name_label"],
         }
     }
 
@@ -60,7 +64,7 @@ impl Context<'_, '_> {
                 }
             }
         }
-        let (word, fields) = selector.word();
+        let (word, fields) = (selector.word(), selector.names());
         for param in self.params.all() {
             let base = param.key.split(':').next().unwrap_or("");
             if param.key == word {
@@ -134,9 +138,7 @@ impl Context<'_, '_> {
     /// One failure of several, on stdout.
     fn report(&mut self, uuid: &str, error: CliError) {
         let (message, params) = match error {
-            CliError::Server(failure) => {
-                layout::parts(&explain::references(self.session, failure))
-            }
+            CliError::Server(failure) => layout::parts(&explain::references(self.session, failure)),
             CliError::Text(text) => (text, Vec::new()),
             other => (other.to_string(), Vec::new()),
         };

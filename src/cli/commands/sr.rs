@@ -1,7 +1,7 @@
 //! Storage repositories, and the connections of hosts to them.
 
 use super::context::Context;
-use super::table::{Arg, Command, Kind, Outcome, Prints, call, command, maps, may, needs};
+use super::table::{Arg, Command, Kind, Outcome, call, command, maps, may, needs};
 use crate::cli::dialect::values;
 use crate::cli::errors::CliError;
 use crate::xenapi::Value;
@@ -24,15 +24,14 @@ pub const COMMANDS: &[Command] = &[
             "sr-create name-label=shared type=nfs shared=true device-config:server=10.0.0.9 \
              device-config:serverpath=/export",
         ]),
-    command("sr-introduce", "Tell the pool of storage that exists already.", introduce)
-        .takes(&[
-            needs("name-label", Kind::Text),
-            needs("type", Kind::Text),
-            needs("uuid", Kind::Uuid("sr")),
-            may("name-description", Kind::Text),
-            may("shared", Kind::Bool),
-            may("content-type", Kind::Text),
-        ]),
+    command("sr-introduce", "Tell the pool of storage that exists already.", introduce).takes(&[
+        needs("name-label", Kind::Text),
+        needs("type", Kind::Text),
+        needs("uuid", Kind::Uuid("sr")),
+        may("name-description", Kind::Text),
+        may("shared", Kind::Bool),
+        may("content-type", Kind::Text),
+    ]),
     call(
         "sr-forget",
         "Forget storage; what is on it stays.",
@@ -76,12 +75,7 @@ pub const COMMANDS: &[Command] = &[
         "PBD.destroy",
         &[Arg::Object("PBD", "pbd", "uuid")],
     ),
-    call(
-        "pbd-plug",
-        "Attach storage to a host.",
-        "PBD.plug",
-        &[Arg::Object("PBD", "pbd", "uuid")],
-    ),
+    call("pbd-plug", "Attach storage to a host.", "PBD.plug", &[Arg::Object("PBD", "pbd", "uuid")]),
     call(
         "pbd-unplug",
         "Detach storage from a host.",
@@ -146,12 +140,8 @@ fn introduce(ctx: &mut Context<'_, '_>) -> Outcome {
 
 fn probe(ctx: &mut Context<'_, '_>) -> Outcome {
     let host = host(ctx, true)?;
-    let params = [
-        host,
-        ctx.map("device-config"),
-        ctx.params.need("type")?.into(),
-        ctx.map("sm-config"),
-    ];
+    let params =
+        [host, ctx.map("device-config"), ctx.params.need("type")?.into(), ctx.map("sm-config")];
     let found = ctx.text("SR.probe", &params)?;
     ctx.console.result(found);
     Ok(())

@@ -21,10 +21,8 @@ pub const COMMANDS: &[Command] = &[
             may("mode", Kind::Word(&["RW", "RO"])),
             may("unpluggable", Kind::Bool),
         ])
-        .examples(&[
-            "vbd-create vm-uuid=4a1cb250-342c-4b35-8bd9-efc78ca2c261 device=autodetect \
-             vdi-uuid=4a30bd24-d21a-4130-9198-fcbb20d1265a bootable=true",
-        ]),
+        .examples(&["vbd-create vm-uuid=4a1cb250-342c-4b35-8bd9-efc78ca2c261 device=autodetect \
+             vdi-uuid=4a30bd24-d21a-4130-9198-fcbb20d1265a bootable=true"]),
     call("vbd-plug", "Attach a block device to its running VM.", "VBD.plug", &[VBD]),
     command("vbd-unplug", "Detach a block device from its running VM.", unplug).takes(&[
         needs("uuid", Kind::Uuid("vbd")),

@@ -21,10 +21,8 @@ pub const COMMANDS: &[Command] = &[
             maps("tags"),
             may("type", Kind::Word(&["user", "system", "ephemeral", "suspend", "crashdump"])),
         ])
-        .examples(&[
-            "vdi-create sr-uuid=5342ea46-0388-3284-b812-21902430f3b0 name-label=data \
-             virtual-size=20GiB",
-        ]),
+        .examples(&["vdi-create sr-uuid=5342ea46-0388-3284-b812-21902430f3b0 name-label=data \
+             virtual-size=20GiB"]),
     call("vdi-destroy", "Destroy a disk with what is on it.", "VDI.destroy", &[VDI]),
     call("vdi-forget", "Forget a disk; what is on it stays.", "VDI.forget", &[VDI]),
     call("vdi-update", "Read the figures of a disk again.", "VDI.update", &[VDI]),

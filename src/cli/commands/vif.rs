@@ -17,10 +17,8 @@ pub const COMMANDS: &[Command] = &[
             needs("vm-uuid", Kind::Uuid("vm")),
             may("mac", Kind::Text),
         ])
-        .examples(&[
-            "vif-create vm-uuid=4a1cb250-342c-4b35-8bd9-efc78ca2c261 device=0 \
-             network-uuid=b33187c0-b231-0c69-6ee9-3ad2dcefa6f8",
-        ]),
+        .examples(&["vif-create vm-uuid=4a1cb250-342c-4b35-8bd9-efc78ca2c261 device=0 \
+             network-uuid=b33187c0-b231-0c69-6ee9-3ad2dcefa6f8"]),
     call("vif-plug", "Attach an interface to its running VM.", "VIF.plug", &[VIF]),
     command("vif-unplug", "Detach an interface from its running VM.", |ctx| {
         let method = if ctx.forced()? { "VIF.unplug_force" } else { "VIF.unplug" };

@@ -1,9 +1,7 @@
 //! VMs as things: made, copied, destroyed.
 
 use super::context::Context;
-use super::table::{
-    Arg, Command, Kind, Outcome, Prints, Selector, call, command, may, needs,
-};
+use super::table::{Arg, Command, Kind, Outcome, Prints, Selector, call, command, may, needs};
 use crate::cli::errors::CliError;
 use crate::cli::records::{Rows, vm};
 use crate::xenapi::{NULL_REF, Value};
@@ -105,8 +103,15 @@ fn vm_record() -> std::collections::BTreeMap<String, Value> {
     put(&["actions_after_reboot", "actions_after_crash"], "restart".into());
     put(
         &[
-            "PV_args", "PV_kernel", "PV_ramdisk", "PV_bootloader", "PV_bootloader_args",
-            "PV_legacy_args", "PCI_bus", "recommendations", "ha_restart_priority",
+            "PV_args",
+            "PV_kernel",
+            "PV_ramdisk",
+            "PV_bootloader",
+            "PV_bootloader_args",
+            "PV_legacy_args",
+            "PCI_bus",
+            "recommendations",
+            "ha_restart_priority",
             "generation_id",
         ],
         "".into(),
@@ -118,8 +123,13 @@ fn vm_record() -> std::collections::BTreeMap<String, Value> {
     put(&["tags"], Value::Array(Vec::new()));
     put(
         &[
-            "HVM_boot_params", "VCPUs_params", "platform", "other_config", "xenstore_data",
-            "blocked_operations", "bios_strings",
+            "HVM_boot_params",
+            "VCPUs_params",
+            "platform",
+            "other_config",
+            "xenstore_data",
+            "blocked_operations",
+            "bios_strings",
         ],
         Value::Struct(Default::default()),
     );

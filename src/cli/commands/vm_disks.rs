@@ -84,12 +84,7 @@ fn list(ctx: &mut Context<'_, '_>, kind: &str) -> Outcome {
     Ok(())
 }
 
-fn show(
-    ctx: &mut Context<'_, '_>,
-    class: &'static Class,
-    row: &Row,
-    params: &str,
-) -> Outcome {
+fn show(ctx: &mut Context<'_, '_>, class: &'static Class, row: &Row, params: &str) -> Outcome {
     let rows = Rows::new(ctx.session, class);
     let record = rows.record(row, &class.shown(Some(params)), true)?;
     ctx.console.table(&[record]);
@@ -171,12 +166,9 @@ fn cd_insert(ctx: &mut Context<'_, '_>) -> Outcome {
     ctx.on_each(VMS, |ctx, vm| {
         let drives = devices(ctx, vm, "CD")?;
         let Some(drive) = drives.iter().find(|drive| is_empty(drive)) else {
-            return Err(
-                Failure::new("VM_NO_EMPTY_CD_VBD", [vm.reference.as_str()]).into()
-            );
+            return Err(Failure::new("VM_NO_EMPTY_CD_VBD", [vm.reference.as_str()]).into());
         };
         ctx.call("VBD.insert", &[drive.reference.as_str().into(), cd.clone()])
     })?;
     Ok(())
 }
-

@@ -21,6 +21,13 @@ impl Params {
         &self.list
     }
 
+    /// Gives a parameter another name.
+    pub fn rename(&mut self, old: &str, new: &str) {
+        for param in self.list.iter_mut().filter(|param| param.key == old) {
+            new.clone_into(&mut param.key);
+        }
+    }
+
     /// The first value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.list.iter().find(|param| param.key == key).map(|param| param.value.as_str())
@@ -50,9 +57,7 @@ impl Params {
     pub fn int(&self, key: &str, default: i64) -> Result<i64, CliError> {
         self.get(key).map_or(Ok(default), |text| {
             text.parse().map_err(|_| {
-                CliError::Text(format!(
-                    "Failed to parse parameter '{key}': expecting an integer"
-                ))
+                CliError::Text(format!("Failed to parse parameter '{key}': expecting an integer"))
             })
         })
     }

@@ -200,8 +200,8 @@ impl Reader {
 
     /// A later layer's target replaces an earlier one's; one layer may name only one kind.
     fn aim(&mut self, target: Target, layer: Layer) -> Result<(), Refusal> {
-        let same_kind = std::mem::discriminant(&target)
-            == std::mem::discriminant(&self.switches.target);
+        let same_kind =
+            std::mem::discriminant(&target) == std::mem::discriminant(&self.switches.target);
         if self.target_layer == Some(layer) && !same_kind {
             return Err(Refusal::Fatal(
                 "Error: a server (-s), a state directory (--state-dir) and a database \

@@ -94,10 +94,7 @@ fn our_switches_and_what_they_exclude() {
         "",
         "server=far",
     );
-    assert_eq!(
-        switches.target,
-        Target::Database { file: "dump.xml".to_owned(), write: true }
-    );
+    assert_eq!(switches.target, Target::Database { file: "dump.xml".to_owned(), write: true });
     assert_eq!(switches.host_memory, [("u".to_owned(), 64 << 30)]);
     assert_eq!(words.len(), 1);
     assert!(matches!(opening(&["-s", "h", "--database", "f", "x"]), Opening::Refused(_)));
@@ -121,9 +118,7 @@ fn the_trace_parent_of_the_environment_beats_the_extras_only() {
         traceparent: Some("env".to_owned()),
         ..Environment::default()
     };
-    for (words, expected) in
-        [(vec!["x"], "env"), (vec!["--traceparent", "typed", "x"], "typed")]
-    {
+    for (words, expected) in [(vec!["x"], "env"), (vec!["--traceparent", "typed", "x"], "typed")] {
         let Opening::Run { switches, .. } = read(&argv(&words), &environment).opening else {
             panic!("not a command")
         };

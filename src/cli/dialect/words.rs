@@ -42,13 +42,8 @@ pub struct CommandLine {
 pub struct Syntax;
 
 /// The single-dash switches that may be left over, with the key that they stand for.
-const SWITCHES: [(&str, &str); 5] = [
-    ("-u", "username"),
-    ("-pw", "password"),
-    ("-s", "server"),
-    ("-h", "server"),
-    ("-p", "port"),
-];
+const SWITCHES: [(&str, &str); 5] =
+    [("-u", "username"), ("-pw", "password"), ("-s", "server"), ("-h", "server"), ("-p", "port")];
 
 /// Splits words at embedded newlines and drops a trailing carriage return, as the wire would.
 fn lines(words: &[Word]) -> Vec<Word> {

@@ -4,9 +4,8 @@ use crate::client::session::Session;
 use crate::xenapi::{Failure, Value};
 
 /// Classes to ask for a reference of unknown class, the likeliest first.
-const CLASSES: [&str; 12] = [
-    "VM", "host", "SR", "VDI", "VBD", "VIF", "network", "PIF", "PBD", "pool", "task", "PGPU",
-];
+const CLASSES: [&str; 12] =
+    ["VM", "host", "SR", "VDI", "VBD", "VIF", "network", "PIF", "PBD", "pool", "task", "PGPU"];
 
 /// Classes whose objects have a name.
 const NAMED: [&str; 7] = ["VM", "host", "SR", "VDI", "network", "pool", "task"];
@@ -16,9 +15,7 @@ pub fn references(session: &Session<'_>, failure: Failure) -> Failure {
     let params = failure
         .params
         .into_iter()
-        .map(|value| {
-            if value.starts_with("OpaqueRef:") { shown(session, &value) } else { value }
-        })
+        .map(|value| if value.starts_with("OpaqueRef:") { shown(session, &value) } else { value })
         .collect();
     Failure { code: failure.code, params }
 }

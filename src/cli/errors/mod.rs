@@ -89,9 +89,14 @@ impl From<CallError> for CliError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Api(failure) => Self::Server(failure),
-            CallError::Unreachable { reason, .. } | CallError::Broken { reason, .. } => {
-                Self::Client(reason)
+            // The blank before the bracket is what scripts know.
+            CallError::Unreachable { reason, .. } => {
+                Self::Client(format!("Error: {reason} (calling connect )"))
             }
+            CallError::UnknownHost { server } => {
+                Self::Client(format!("Host '{server}' not found."))
+            }
+            CallError::Broken { reason, .. } => Self::Client(reason),
         }
     }
 }

@@ -18,7 +18,7 @@ pub const UNKNOWN: &str = "<unknown>";
 pub type Words = &'static [(&'static str, &'static str)];
 
 /// A word of an enumeration as it is shown.
-pub fn word<'a>(words: Words, wire: &'a str) -> &'a str {
+pub fn word(words: Words, wire: &str) -> &str {
     words.iter().find(|(from, _)| *from == wire).map_or(wire, |(_, shown)| shown)
 }
 

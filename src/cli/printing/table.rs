@@ -11,7 +11,11 @@ pub fn layout(record: &Record) -> String {
         .iter()
         .enumerate()
         .map(|(at, (label, value))| {
-            if at == 0 { format!("{label:<width$}: {value}") } else { format!("{label:>width$}: {value}") }
+            if at == 0 {
+                format!("{label:<width$}: {value}")
+            } else {
+                format!("{label:>width$}: {value}")
+            }
         })
         .collect();
     lines.join("\n") + "\n\n\n"

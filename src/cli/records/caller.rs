@@ -9,7 +9,16 @@ pub static CALLER: Class = Class {
     api: "Caller",
     needs: "",
     only: &[],
-    defaults: &["uuid", "name-label", "name-description", "user-agent", "client-ip", "last-access", "groups", "rate-limit"],
+    defaults: &[
+        "uuid",
+        "name-label",
+        "name-description",
+        "user-agent",
+        "client-ip",
+        "last-access",
+        "groups",
+        "rate-limit",
+    ],
     fields: &[
         text("uuid"),
         text("name-label").rw(Parse::Text),

@@ -9,7 +9,16 @@ pub static CERTIFICATE: Class = Class {
     api: "Certificate",
     needs: "",
     only: &[],
-    defaults: &["uuid", "type", "name", "host", "not-before", "not-after", "fingerprint", "purpose"],
+    defaults: &[
+        "uuid",
+        "type",
+        "name",
+        "host",
+        "not-before",
+        "not-after",
+        "fingerprint",
+        "purpose",
+    ],
     fields: &[
         text("uuid"),
         text("type"),

@@ -27,9 +27,7 @@ impl Rows<'_> {
             |wanted: &str| CliError::text(format!("Failed to parse parameter '{name}': {wanted}"));
         match parse {
             Parse::Text => Ok(text.into()),
-            Parse::Int => {
-                text.parse().map(Value::Int).map_err(|_| refused("expecting an integer"))
-            }
+            Parse::Int => text.parse().map(Value::Int).map_err(|_| refused("expecting an integer")),
             // The peer does not catch this one; scripts know its form.
             Parse::RawInt => text
                 .parse()
@@ -94,7 +92,9 @@ impl Rows<'_> {
                 let value = self.parsed(parse, field.name, text)?;
                 self.change(&self.method("set_", field), row, &[value])
             }
-            None if field.shape == Shape::Map || (field.shape == Shape::Set && field.is_addable()) => {
+            None if field.shape == Shape::Map
+                || (field.shape == Shape::Set && field.is_addable()) =>
+            {
                 Err(CliError::text(format!(
                     "Field '{}' is a map or set. use the 'name:key=value' syntax.",
                     field.name
@@ -154,9 +154,7 @@ impl Rows<'_> {
     /// `param-add`.
     pub fn add(&self, row: &Row, field: &Field, params: &Params) -> Result<(), CliError> {
         match field.shape {
-            Shape::Plain => {
-                Err(CliError::text("Can only add to parameters of type Set or Map"))
-            }
+            Shape::Plain => Err(CliError::text("Can only add to parameters of type Set or Map")),
             _ if !field.is_addable() => Err(CliError::text("Parameter is read-only")),
             Shape::Set => {
                 let member = params.get("param-key").ok_or_else(|| {
@@ -179,13 +177,7 @@ impl Rows<'_> {
         }
     }
 
-    fn add_entry(
-        &self,
-        row: &Row,
-        field: &Field,
-        key: &str,
-        text: &str,
-    ) -> Result<(), CliError> {
+    fn add_entry(&self, row: &Row, field: &Field, key: &str, text: &str) -> Result<(), CliError> {
         if matches!(field.edit, Edit::Whole) {
             return self.edit_whole_map(row, field, |map| {
                 map.insert(key.to_owned(), text.into());
@@ -209,13 +201,7 @@ impl Rows<'_> {
         self.change(&self.method("set_", field), row, &[Value::Struct(map)])
     }
 
-    fn edit_set(
-        &self,
-        row: &Row,
-        field: &Field,
-        text: &str,
-        adding: bool,
-    ) -> Result<(), CliError> {
+    fn edit_set(&self, row: &Row, field: &Field, text: &str, adding: bool) -> Result<(), CliError> {
         let member = self.parsed(field.member, field.name, text)?;
         let api = match field.edit {
             Edit::MembersAs(api) => api.to_owned(),

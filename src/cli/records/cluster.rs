@@ -9,7 +9,17 @@ pub static CLUSTER: Class = Class {
     api: "Cluster",
     needs: "",
     only: &[],
-    defaults: &["uuid", "cluster-hosts", "cluster-token", "cluster-stack", "allowed-operations", "current-operations", "pool-auto-join", "cluster-config", "other-config"],
+    defaults: &[
+        "uuid",
+        "cluster-hosts",
+        "cluster-token",
+        "cluster-stack",
+        "allowed-operations",
+        "current-operations",
+        "pool-auto-join",
+        "cluster-config",
+        "other-config",
+    ],
     fields: &[
         text("uuid"),
         uuid_of("cluster-hosts", "Cluster_host").set(),

@@ -9,7 +9,16 @@ pub static CLUSTER_HOST: Class = Class {
     api: "Cluster_host",
     needs: "",
     only: &[],
-    defaults: &["uuid", "cluster", "pif", "host", "enabled", "allowed-operations", "current-operations", "other-config"],
+    defaults: &[
+        "uuid",
+        "cluster",
+        "pif",
+        "host",
+        "enabled",
+        "allowed-operations",
+        "current-operations",
+        "other-config",
+    ],
     fields: &[
         text("uuid"),
         uuid_of("cluster", "Cluster"),

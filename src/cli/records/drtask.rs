@@ -10,8 +10,5 @@ pub static DRTASK: Class = Class {
     needs: "",
     only: &[],
     defaults: &[],
-    fields: &[
-        text("uuid"),
-        uuid_of("introduced-SRs", "SR"),
-    ],
+    fields: &[text("uuid"), uuid_of("introduced-SRs", "SR")],
 };

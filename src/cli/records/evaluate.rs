@@ -44,10 +44,7 @@ impl<'a> Rows<'a> {
         let records = self.session.records(self.class.api)?;
         let rows = records
             .iter()
-            .map(|(reference, record)| Row {
-                reference: reference.clone(),
-                record: record.clone(),
-            })
+            .map(|(reference, record)| Row { reference: reference.clone(), record: record.clone() })
             .filter(|row| {
                 self.class.needs.is_empty()
                     || row
@@ -92,9 +89,7 @@ impl<'a> Rows<'a> {
     pub fn shown(&self, row: &Row, field: &Field) -> Result<String, CliError> {
         let value = self.value(row, field)?;
         match (&value, field.shape) {
-            (Value::Array(_), _) => {
-                Ok(self.members_of(&value, field)?.join(field.separator))
-            }
+            (Value::Array(_), _) => Ok(self.members_of(&value, field)?.join(field.separator)),
             (Value::Struct(_), shape) if shape == Shape::Set || is_operations(field) => {
                 Ok(self.members_of(&value, field)?.join(field.separator))
             }
@@ -114,11 +109,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The entries of a map field.
-    pub fn entries(
-        &self,
-        row: &Row,
-        field: &Field,
-    ) -> Result<Vec<(String, String)>, CliError> {
+    pub fn entries(&self, row: &Row, field: &Field) -> Result<Vec<(String, String)>, CliError> {
         self.entries_of(&self.value(row, field)?, field)
     }
 
@@ -134,11 +125,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn entries_of(
-        &self,
-        value: &Value,
-        field: &Field,
-    ) -> Result<Vec<(String, String)>, CliError> {
+    fn entries_of(&self, value: &Value, field: &Field) -> Result<Vec<(String, String)>, CliError> {
         let Value::Struct(entries) = value else { return Ok(Vec::new()) };
         entries
             .iter()

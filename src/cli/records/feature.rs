@@ -9,7 +9,15 @@ pub static FEATURE: Class = Class {
     api: "Feature",
     needs: "",
     only: &[],
-    defaults: &["uuid", "name-label", "name-description", "enabled", "experimental", "version", "host-uuid"],
+    defaults: &[
+        "uuid",
+        "name-label",
+        "name-description",
+        "enabled",
+        "experimental",
+        "version",
+        "host-uuid",
+    ],
     fields: &[
         text("uuid"),
         text("name-label"),

@@ -229,10 +229,7 @@ impl Field {
     }
 
     /// The value comes by a rule.
-    pub const fn rule(
-        mut self,
-        rule: fn(&Rows<'_>, &Row) -> Result<Value, CliError>,
-    ) -> Self {
+    pub const fn rule(mut self, rule: fn(&Rows<'_>, &Row) -> Result<Value, CliError>) -> Self {
         self.source = Source::Rule(rule);
         self
     }

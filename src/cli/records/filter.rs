@@ -35,12 +35,7 @@ enum Test {
 }
 
 /// Keeps the rows that satisfy one filter. With no row left the filter is not even looked at.
-pub fn keep(
-    rows: &Rows<'_>,
-    left: Vec<Row>,
-    key: &str,
-    value: &str,
-) -> Result<Vec<Row>, CliError> {
+pub fn keep(rows: &Rows<'_>, left: Vec<Row>, key: &str, value: &str) -> Result<Vec<Row>, CliError> {
     if left.is_empty() {
         return Ok(left);
     }
@@ -67,9 +62,7 @@ fn meaning(rows: &Rows<'_>, key: &str) -> Result<Test, CliError> {
                 "Invalid syntax for set filtering (should be set-param:contains=key)",
             )),
             Shape::Map => Ok(Test::Key(field, rest.to_owned())),
-            Shape::Plain => {
-                Err(CliError::text(format!("Field '{name}' is not a set or map")))
-            }
+            Shape::Plain => Err(CliError::text(format!("Field '{name}' is not a set or map"))),
         };
     }
     // The old spellings `map-key` and `set-contains`: the longest field name wins.
@@ -85,9 +78,7 @@ fn meaning(rows: &Rows<'_>, key: &str) -> Result<Test, CliError> {
         .max_by_key(|(field, _)| field.name.len());
     match old {
         Some((field, "contains")) if field.shape == Shape::Set => Ok(Test::Contains(field)),
-        Some((field, rest)) if field.shape == Shape::Map => {
-            Ok(Test::Key(field, rest.to_owned()))
-        }
+        Some((field, rest)) if field.shape == Shape::Map => Ok(Test::Key(field, rest.to_owned())),
         _ => Err(unknown(key)),
     }
 }

@@ -20,6 +20,7 @@ pub static GPU_GROUP: Class = Class {
         map("other-config").edit(Edit::Entries),
         uuid_of("enabled-VGPU-types", "VGPU_type").call("GPU_group.get_enabled_VGPU_types"),
         uuid_of("supported-VGPU-types", "VGPU_type").call("GPU_group.get_supported_VGPU_types"),
-        word("allocation-algorithm", words::SHOW_ALLOCATION_ALGORITHM).rw(Parse::Word(words::ALLOCATION_ALGORITHM)),
+        word("allocation-algorithm", words::SHOW_ALLOCATION_ALGORITHM)
+            .rw(Parse::Word(words::ALLOCATION_ALGORITHM)),
     ],
 };

@@ -10,7 +10,15 @@ pub static HOSTDRIVER: Class = Class {
     api: "Host_driver",
     needs: "",
     only: &[],
-    defaults: &["uuid", "name", "host-uuid", "active-variant", "selected-variant", "variants", "variants-uuid"],
+    defaults: &[
+        "uuid",
+        "name",
+        "host-uuid",
+        "active-variant",
+        "selected-variant",
+        "variants",
+        "variants-uuid",
+    ],
     fields: &[
         text("uuid"),
         text("name"),

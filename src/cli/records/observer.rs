@@ -12,7 +12,12 @@ pub static OBSERVER: Class = Class {
     defaults: &["uuid", "name-label", "name-description", "host-uuids", "endpoints", "enabled"],
     fields: &[
         text("uuid"),
-        uuid_of("host-uuids", "host").api("hosts").set().rw(Parse::List(&Parse::Uuid("host"))).edit(Edit::Whole).member(Parse::Uuid("host")),
+        uuid_of("host-uuids", "host")
+            .api("hosts")
+            .set()
+            .rw(Parse::List(&Parse::Uuid("host")))
+            .edit(Edit::Whole)
+            .member(Parse::Uuid("host")),
         text("name-label"),
         text("name-description"),
         map("attributes").edit(Edit::Whole),

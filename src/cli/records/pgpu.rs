@@ -26,7 +26,11 @@ pub static PGPU: Class = Class {
         text("dependencies").rule(rules::pgpu_dependencies).set(),
         map("other-config").edit(Edit::Entries),
         uuid_of("supported-VGPU-types", "VGPU_type"),
-        uuid_of("enabled-VGPU-types", "VGPU_type").set().rw(Parse::List(&Parse::Uuid("VGPU_type"))).edit(Edit::Members).member(Parse::Uuid("VGPU_type")),
+        uuid_of("enabled-VGPU-types", "VGPU_type")
+            .set()
+            .rw(Parse::List(&Parse::Uuid("VGPU_type")))
+            .edit(Edit::Members)
+            .member(Parse::Uuid("VGPU_type")),
         uuid_of("resident-VGPUs", "VGPU"),
     ],
 };

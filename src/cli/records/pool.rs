@@ -53,7 +53,11 @@ pub static POOL: Class = Class {
         text("tls-verification-enabled"),
         text("client-certificate-auth-enabled"),
         text("client-certificate-auth-name"),
-        uuid_of("repositories", "Repository").set().rw(Parse::List(&Parse::Uuid("Repository"))).edit(Edit::MembersAs("repository")).member(Parse::Uuid("Repository")),
+        uuid_of("repositories", "Repository")
+            .set()
+            .rw(Parse::List(&Parse::Uuid("Repository")))
+            .edit(Edit::MembersAs("repository"))
+            .member(Parse::Uuid("Repository")),
         text("repository-proxy-url"),
         text("repository-proxy-username"),
         text("https-only").rule(rules::https_only).rw(Parse::StrictBool),

@@ -159,14 +159,7 @@ pub fn patch_hosts(rows: &Rows<'_>, row: &Row) -> Shown {
 }
 
 /// Uuids two references away: own set, its class, that class's reference, the last class.
-fn through(
-    rows: &Rows<'_>,
-    row: &Row,
-    set: &str,
-    class: &str,
-    link: &str,
-    last: &str,
-) -> Shown {
+fn through(rows: &Rows<'_>, row: &Row, set: &str, class: &str, link: &str, last: &str) -> Shown {
     let mut uuids = Vec::new();
     for item in row.record.get(set).and_then(Value::as_array).unwrap_or_default() {
         let between = rows.other(class, item.as_str().unwrap_or(""))?;
@@ -325,9 +318,7 @@ pub fn driver_status(rows: &Rows<'_>, row: &Row) -> Shown {
 
 /// The uuids of a driver's variants.
 pub fn driver_uuids(rows: &Rows<'_>, row: &Row) -> Shown {
-    variants(rows, row, |name, variant| {
-        Some(format!("{name}={}", variant.get("uuid")?.as_str()?))
-    })
+    variants(rows, row, |name, variant| Some(format!("{name}={}", variant.get("uuid")?.as_str()?)))
 }
 
 /// The variants for which the host has hardware.

@@ -10,10 +10,5 @@ pub static SDN_CONTROLLER: Class = Class {
     needs: "",
     only: &[],
     defaults: &["uuid", "protocol", "address", "port"],
-    fields: &[
-        text("uuid"),
-        text("protocol"),
-        text("address"),
-        int("port"),
-    ],
+    fields: &[text("uuid"), text("protocol"), text("address"), int("port")],
 };

@@ -10,8 +10,5 @@ pub static SECRET: Class = Class {
     needs: "",
     only: &[],
     defaults: &[],
-    fields: &[
-        text("uuid"),
-        text("value").rw(Parse::Text),
-    ],
+    fields: &[text("uuid"), text("value").rw(Parse::Text)],
 };

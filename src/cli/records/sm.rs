@@ -9,7 +9,15 @@ pub static SM: Class = Class {
     api: "SM",
     needs: "",
     only: &[],
-    defaults: &["uuid", "type", "name-label", "name-description", "vendor", "copyright", "configuration"],
+    defaults: &[
+        "uuid",
+        "type",
+        "name-label",
+        "name-description",
+        "vendor",
+        "copyright",
+        "configuration",
+    ],
     fields: &[
         text("uuid"),
         text("name-label"),

@@ -9,7 +9,15 @@ pub static UPDATE: Class = Class {
     api: "pool_update",
     needs: "",
     only: &[],
-    defaults: &["uuid", "name-label", "name-description", "version", "installation-size", "hosts", "after-apply-guidance"],
+    defaults: &[
+        "uuid",
+        "name-label",
+        "name-description",
+        "version",
+        "installation-size",
+        "hosts",
+        "after-apply-guidance",
+    ],
     fields: &[
         text("uuid"),
         text("name-label"),

@@ -10,7 +10,15 @@ pub static VDI: Class = Class {
     api: "VDI",
     needs: "",
     only: &[],
-    defaults: &["uuid", "name-label", "name-description", "virtual-size", "read-only", "sharable", "sr-uuid"],
+    defaults: &[
+        "uuid",
+        "name-label",
+        "name-description",
+        "virtual-size",
+        "read-only",
+        "sharable",
+        "sr-uuid",
+    ],
     fields: &[
         text("uuid"),
         text("name-label").rw(Parse::Text),
