@@ -19,8 +19,11 @@ pub enum Applet {
     ProcessVm(Vec<String>),
 }
 
+/// A program's name, its word behind `xe`, and what it stands for.
+type Program = (&'static str, &'static str, fn(Vec<String>) -> Applet);
+
 /// The programs that have a name of their own, also as a first word of `xe`.
-const PROGRAMS: [(&str, &str, fn(Vec<String>) -> Applet); 5] = [
+const PROGRAMS: [Program; 5] = [
     ("xe-agent", "xe-agent", Applet::Agent),
     ("xhad", "xhad", Applet::Xhad),
     ("xe-lab", "lab", Applet::Lab),
@@ -55,11 +58,18 @@ pub fn choose(argv: &[String]) -> Applet {
 /// Runs what argv asks for and gives its exit code.
 pub fn run(argv: &[String]) -> ExitCode {
     match choose(argv) {
-        Applet::Xe(words) => crate::cli::main(words),
+        Applet::Xe(words) => crate::cli::main(words, open_database),
         Applet::Agent(words) => crate::agent::main(words),
         Applet::Xhad(words) => crate::xhad::main(words),
         Applet::Lab(words) => crate::lab::main(words),
         Applet::Plan(words) => crate::plan::case::main(words),
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
     }
+}
+
+/// The agent that serves a database file inside this process.
+fn open_database(
+    request: &crate::client::DatabaseRequest,
+) -> anyhow::Result<Box<dyn crate::client::Transport>> {
+    anyhow::bail!("{}: databases cannot be opened yet", request.file)
 }

@@ -1,5 +1,12 @@
 //! A session with a XenAPI server, wherever it is.
 
+pub mod database;
+pub mod http;
+pub mod session;
+
+pub use database::DatabaseRequest;
+pub use session::{Account, Session};
+
 use crate::xenapi::{Failure, Value};
 
 /// Why a call gave no value.
@@ -16,12 +23,18 @@ pub enum CallError {
         /// The system's word for it.
         reason: String,
     },
+    /// No address is known for this name.
+    #[error("no host is called {server}")]
+    UnknownHost {
+        /// The name.
+        server: String,
+    },
     /// The connection broke, or the peer speaks something else.
     #[error("the connection to {address} failed: {reason}")]
     Broken {
         /// Where the client was connected.
         address: String,
-        /// What happened.
+        /// What happened, as the person at the command line is told.
         reason: String,
     },
 }

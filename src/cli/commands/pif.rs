@@ -1,0 +1,53 @@
+//! Physical network interfaces of hosts.
+
+use super::table::{Arg, Command, Prints, call};
+
+const PIF: Arg = Arg::Object("PIF", "pif", "uuid");
+const HOST: Arg = Arg::Object("host", "host", "host-uuid");
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[
+    call("pif-plug", "Bring an interface up.", "PIF.plug", &[PIF]),
+    call("pif-unplug", "Take an interface down.", "PIF.unplug", &[PIF]),
+    call("pif-scan", "Look for new interfaces of a host.", "PIF.scan", &[HOST]),
+    call("pif-forget", "Forget an interface that is gone.", "PIF.forget", &[PIF]),
+    call("pif-db-forget", "Forget an interface's record only.", "PIF.db_forget", &[PIF]).hidden(),
+    call(
+        "pif-introduce",
+        "Tell the pool of an interface of a host.",
+        "PIF.introduce",
+        &[HOST, Arg::TextOr("mac", ""), Arg::Text("device"), Arg::Flag("managed", true)],
+    )
+    .prints(Prints::UuidOf("PIF")),
+    call(
+        "pif-reconfigure-ip",
+        "Set the address of an interface.",
+        "PIF.reconfigure_ip",
+        &[
+            PIF,
+            Arg::Text("mode"),
+            Arg::TextOr("IP", ""),
+            Arg::TextOr("netmask", ""),
+            Arg::TextOr("gateway", ""),
+            Arg::TextOr("DNS", ""),
+        ],
+    ),
+    call(
+        "pif-reconfigure-ipv6",
+        "Set the IPv6 address of an interface.",
+        "PIF.reconfigure_ipv6",
+        &[
+            PIF,
+            Arg::Text("mode"),
+            Arg::TextOr("IPv6", ""),
+            Arg::TextOr("gateway", ""),
+            Arg::TextOr("DNS", ""),
+        ],
+    ),
+    call(
+        "pif-set-primary-address-type",
+        "Choose between IPv4 and IPv6 for an interface.",
+        "PIF.set_primary_address_type",
+        &[PIF, Arg::Text("primary_address_type")],
+    ),
+];

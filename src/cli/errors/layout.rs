@@ -1,0 +1,96 @@
+//! The layout of a server's error (known code, unknown code, trace).
+
+use super::codes;
+use crate::xenapi::Failure;
+
+/// The lines of an error, without the last newline.
+///
+/// Known code: our sentence, then `name: value` a line. Unknown code: the code and its
+/// parameters on two lines.
+pub fn failure(failure: &Failure) -> String {
+    let (message, params) = parts(failure);
+    if params.is_empty() {
+        return message;
+    }
+    let lines: Vec<String> =
+        params.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    format!("{message}\n{}", lines.join("\n"))
+}
+
+/// The first line, and the named parameters of a known code.
+pub fn parts(failure: &Failure) -> (String, Vec<(String, String)>) {
+    let Some(code) = codes::find(&failure.code) else {
+        let text = format!(
+            "Error code: {}\nError parameters: {}",
+            failure.code,
+            failure.params.join(", ")
+        );
+        return (text, Vec::new());
+    };
+    let sentence = if code.sentence.is_empty() {
+        format!("The server reported {}.", failure.code)
+    } else {
+        code.sentence.to_owned()
+    };
+    (sentence, named(&failure.code, &code.params, &failure.params))
+}
+
+/// Values without a name are `<extra>`, names without a value get `<unknown>`.
+fn named(code: &str, names: &[&str], values: &[String]) -> Vec<(String, String)> {
+    // Every value of this code is a VM, however many there are.
+    let all_vms = code == "VMS_FAILED_TO_COOPERATE";
+    let count = if all_vms { values.len() } else { names.len().max(values.len()) };
+    (0..count)
+        .map(|at| {
+            let name = if all_vms { "VM" } else { names.get(at).unwrap_or(&"<extra>") };
+            let value = values.get(at).map_or("<unknown>", String::as_str);
+            (name.to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+/// The form `Server_error(CODE, [ p1; p2 ])` that traces and some values contain.
+pub fn raised(failure: &Failure) -> String {
+    format!("Server_error({}, [ {} ])", failure.code, failure.params.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_code_names_its_parameters() {
+        let text = failure(&Failure::new("UUID_INVALID", ["VM", "nonsense"]));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1..], ["type: VM", "uuid: nonsense"]);
+    }
+
+    #[test]
+    fn missing_and_extra_values_are_marked() {
+        let text = failure(&Failure::new("UUID_INVALID", ["VM"]));
+        assert!(text.ends_with("\ntype: VM\nuuid: <unknown>"), "{text}");
+        let text = failure(&Failure::new("HA_NOT_ENABLED", ["more"]));
+        assert!(text.ends_with("\n<extra>: more"), "{text}");
+        let text = failure(&Failure::new("VMS_FAILED_TO_COOPERATE", ["a", "b"]));
+        assert!(text.ends_with("\nVM: a\nVM: b"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_code_is_two_lines_even_with_empty_parameters() {
+        let text = failure(&Failure::new(
+            "SR_BACKEND_FAILURE_90",
+            ["", "The request is missing the device parameter", ""],
+        ));
+        assert_eq!(
+            text,
+            "Error code: SR_BACKEND_FAILURE_90\n\
+             Error parameters: , The request is missing the device parameter, "
+        );
+    }
+
+    #[test]
+    fn the_raised_form_keeps_empty_parameters() {
+        let failure = Failure::new("SR_BACKEND_FAILURE_202", ["", "text", ""]);
+        assert_eq!(raised(&failure), "Server_error(SR_BACKEND_FAILURE_202, [ ; text;  ])");
+    }
+}

@@ -1,0 +1,147 @@
+//! One command from its words to its exit code.
+
+use super::commands::context::Context;
+use super::commands::entry::{self, Entry};
+use super::commands::table::Login;
+use super::connect;
+use super::dialect::words::{CommandLine, parse};
+use super::dialect::{Opening, Params, RC_BROKEN, Reading, Switches, Word};
+use super::errors::{CliError, explain, layout};
+use super::help;
+use super::printing::Console;
+use super::suggest;
+use crate::client::{Account, CallError, Session, Transport};
+use crate::xenapi::Failure;
+
+/// Makes the connection that the switches name.
+pub type Connect<'a> = &'a dyn Fn(&Switches) -> Result<Box<dyn Transport>, CliError>;
+
+/// What the peer's client says for `-version`.
+const VERSION: &str = "ThinCLI protocol: 0.2";
+
+/// Runs what was read from argv and gives the exit code.
+pub fn run(reading: Reading, connect: Connect<'_>, console: &mut Console<'_>) -> u8 {
+    if reading.rc_broken {
+        console.note(RC_BROKEN);
+    }
+    match reading.opening {
+        Opening::Version => {
+            console.direct(&format!("{VERSION}\n"));
+            0
+        }
+        Opening::Usage(note) => {
+            if let Some(note) = note {
+                console.note(&note);
+            }
+            console.note(help::USAGE);
+            0
+        }
+        Opening::Refused(text) => {
+            console.note(&text);
+            1
+        }
+        Opening::Run { switches, words } => match command(&switches, &words, connect, console) {
+            Ok(()) => {
+                console.flush_minimal();
+                0
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if !text.is_empty() {
+                    console.note(&text);
+                }
+                if error == CliError::Exit(0) {
+                    console.flush_minimal();
+                }
+                error.exit_code()
+            }
+        },
+    }
+}
+
+fn command(
+    switches: &Switches,
+    words: &[Word],
+    connect: Connect<'_>,
+    console: &mut Console<'_>,
+) -> Result<(), CliError> {
+    let CommandLine { name, params } = parse(words).map_err(|_| CliError::Syntax)?;
+    let mut params = Params::new(params);
+    console.set_minimal(minimal(&params)?);
+    if name == "help" {
+        help::run(&params, console);
+        return Ok(());
+    }
+    let entry = entry::find(&name).ok_or(CliError::UnknownCommand(name))?;
+    suggest::respell(&entry, &mut params, console);
+    for parameter in entry.parameters() {
+        if parameter.required && !params.has(&parameter.name) {
+            return Err(CliError::Missing(parameter.name));
+        }
+    }
+    suggest::warn(&entry, &params, console);
+    if entry.needs_force() && !params.flag("force", false)? {
+        return Err(CliError::text(
+            "This operation is dangerous and may cause data loss. This operation must be forced \
+             (use --force).",
+        ));
+    }
+    let trace = params.flag("trace", false)?;
+    let (username, password) = connect::credentials(switches)?;
+    if username.is_empty() {
+        return Err(CliError::Login("Username/password must be specified".to_owned()));
+    }
+    let transport = connect(switches)?;
+    let account = match entry.login() {
+        Login::Pool => Account::Pool,
+        Login::Local => Account::Local,
+    };
+    let session =
+        Session::login(transport.as_ref(), account, &username, &password).map_err(login_failed)?;
+    let outcome = in_session(&entry, &session, &params, trace, console);
+    session.logout();
+    outcome
+}
+
+fn in_session(
+    entry: &Entry,
+    session: &Session<'_>,
+    params: &Params,
+    trace: bool,
+    console: &mut Console<'_>,
+) -> Result<(), CliError> {
+    let own = entry.parameters().into_iter().map(|parameter| parameter.name).collect();
+    let outcome = entry.run(&mut Context { session, params, console, own });
+    outcome.map_err(|error| match error {
+        CliError::Server(failure) => {
+            let shown = explain::references(session, failure.clone());
+            if trace {
+                console.note(&CliError::Server(shown).to_string());
+                console.note(&format!("Raised {}\nBacktrace:", layout::raised(&failure)));
+                return CliError::Exit(1);
+            }
+            CliError::Server(shown)
+        }
+        other => other,
+    })
+}
+
+/// `minimal` takes only these two words; anything else is an error of the peer's server.
+fn minimal(params: &Params) -> Result<bool, CliError> {
+    match params.get("minimal") {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            Err(Failure::internal(format!("minimal is true or false, not {other}")).into())
+        }
+    }
+}
+
+fn login_failed(error: CallError) -> CliError {
+    match error {
+        CallError::Api(failure) if failure.code == "SESSION_AUTHENTICATION_FAILED" => {
+            CliError::Login("Authentication failed".to_owned())
+        }
+        other => other.into(),
+    }
+}
