@@ -9,6 +9,7 @@ pub mod control;
 mod machine_dir;
 pub mod process;
 pub mod process_vm;
+mod residents;
 mod sector;
 pub mod sim;
 mod system_process;
