@@ -5,7 +5,8 @@
 //! back off. So a new master goes on where the old one stopped, by looking at the same rows.
 //!
 //! * A VM is down only if its own host said so in this boot and epoch, or that boot is dead (R6.5).
-//! * A VM with an open intent row is unknown until that host was scanned or its boot is dead (R6.3).
+//! * A VM with an open intent row is unknown until that host was scanned, or its boot is dead
+//!   (R6.3).
 //! * Protected VMs are level-triggered and retried for ever; best-effort VMs get one attempt after
 //!   a host was lost, once the protected ones were attempted.
 //! * Nothing that runs is stopped or moved.
