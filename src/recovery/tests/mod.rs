@@ -2,6 +2,7 @@
 
 mod hosts;
 mod vms;
+mod walk;
 
 use std::collections::BTreeSet;
 
