@@ -146,6 +146,9 @@ pub fn max_failures(problem: &Problem, budget: &Budget) -> Verdict {
     verdict
 }
 
+/// The budget for each VM when not all fit together.
+const STEP: Budget = Budget { nodes: 20_000 };
+
 /// Where VMs go, and which find no place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
@@ -171,6 +174,15 @@ pub fn place_all(
     failed: &[usize],
     wanted: &[usize],
 ) -> Result<Vec<(usize, usize)>, usize> {
+    place_within(problem, failed, wanted, Budget::default())
+}
+
+fn place_within(
+    problem: &Problem,
+    failed: &[usize],
+    wanted: &[usize],
+    budget: Budget,
+) -> Result<Vec<(usize, usize)>, usize> {
     let room = (0..problem.hosts.len())
         .map(|index| {
             let host = &problem.hosts[index];
@@ -178,7 +190,7 @@ pub fn place_all(
         })
         .collect();
     let items = wanted.iter().map(|vm| pack::Item::of(problem, *vm)).collect();
-    let mut nodes = Budget::default().nodes;
+    let mut nodes = budget.nodes;
     match pack::Packing::new(room, items).solve(&mut nodes) {
         pack::Packed::Fits(mut placed) => {
             placed.sort_by_key(|(vm, _)| wanted.iter().position(|wanted| wanted == vm));
@@ -197,7 +209,7 @@ pub fn place_most(problem: &Problem, failed: &[usize], wanted: &[usize]) -> Plac
     let (mut chosen, mut best) = (Vec::new(), Placement::default());
     for vm in wanted {
         chosen.push(*vm);
-        match place_all(problem, failed, &chosen) {
+        match place_within(problem, failed, &chosen, STEP) {
             Ok(placed) => best.placed = placed,
             Err(_) => best.left.extend(chosen.pop()),
         }

@@ -6,6 +6,7 @@
 //! | `machine.json` | the spec and the host's boot, written before the launch |
 //! | `process.json` | pid and start time, written by the VM's process (or its launcher) |
 //! | `exit.json` | why the process ended, written by whoever ended it on purpose |
+//! | `asked`, `receiving` | marks of the `qemu` driver |
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -18,6 +19,9 @@ use uuid::Uuid;
 
 use super::system_process::SystemProcess;
 use super::{ExitKind, MachineSpec};
+
+/// The names of the sockets that a process may leave behind.
+const SOCKETS: [&str; 3] = [super::control::SOCKET, super::qmp::TASKS, super::qmp::LOOKS];
 
 /// The directory of one VM.
 #[derive(Debug, Clone)]
@@ -92,7 +96,7 @@ impl MachineDir {
 
     /// Writes down what is about to be started, and forgets the process before.
     pub fn prepare(&self, machine: &Machine) -> io::Result<()> {
-        for name in ["process.json", "exit.json", "asked", super::control::SOCKET] {
+        for name in ["process.json", "exit.json", "asked", "receiving"].iter().chain(&SOCKETS) {
             remove_if_there(&self.path.join(name))?;
         }
         self.write("machine.json", machine)
@@ -119,6 +123,21 @@ impl MachineDir {
     /// Why the process ended, if it was on purpose.
     pub fn exit(&self) -> io::Result<Option<ExitKind>> {
         self.read("exit.json")
+    }
+
+    /// Sets a mark of the driver.
+    pub fn mark(&self, name: &str) -> io::Result<()> {
+        fs::write(self.path.join(name), "")
+    }
+
+    /// Takes a mark away.
+    pub fn unmark(&self, name: &str) -> io::Result<()> {
+        remove_if_there(&self.path.join(name))
+    }
+
+    /// Whether a mark is set.
+    pub fn marked(&self, name: &str) -> bool {
+        self.path.join(name).exists()
     }
 
     /// Whether the VM's process is there. The lock alone answers while no pid is known.

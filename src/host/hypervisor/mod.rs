@@ -4,11 +4,17 @@
 //! `qemu` runs real machines. The VMs of the last two outlive the agent: they are found again by
 //! [`Hypervisor::scan`], never by memory. Every call is synchronous; the agent owns the threads.
 
+pub mod boot_sector;
 pub mod canary;
 pub mod control;
+pub mod inside;
 mod machine_dir;
 pub mod process;
 pub mod process_vm;
+pub mod qemu;
+mod qemu_words;
+mod qmp;
+mod residents;
 mod sector;
 pub mod sim;
 mod system_process;
@@ -272,6 +278,8 @@ pub enum Kind {
     Sim,
     /// Processes of our own binary.
     Process,
+    /// Real machines.
+    Qemu,
 }
 
 impl std::str::FromStr for Kind {
@@ -281,7 +289,8 @@ impl std::str::FromStr for Kind {
         match word {
             "sim" => Ok(Self::Sim),
             "process" => Ok(Self::Process),
-            _ => Err(format!("{word} is no hypervisor driver; there are sim and process")),
+            "qemu" => Ok(Self::Qemu),
+            _ => Err(format!("{word} is no hypervisor driver; there are sim, process and qemu")),
         }
     }
 }
@@ -297,18 +306,24 @@ pub struct Settings {
     pub migration_address: IpAddr,
     /// Our own binary.
     pub program: PathBuf,
+    /// QEMU's binary.
+    pub qemu: PathBuf,
+    /// QEMU's accelerator. Never detected: one that exists may still execute nothing.
+    pub accelerator: String,
     /// How long a guest may take to switch itself off.
     pub patience: Duration,
 }
 
 impl Settings {
-    /// Settings with the usual values: our own binary, loopback, 60 s.
+    /// Settings with the usual values: our own binary, loopback, `tcg`, 60 s.
     pub fn new(state_dir: impl Into<PathBuf>, boot_id: impl Into<String>) -> Self {
         Self {
             state_dir: state_dir.into(),
             boot_id: boot_id.into(),
             migration_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+            qemu: PathBuf::from("qemu-system-x86_64"),
+            accelerator: "tcg".to_owned(),
             patience: Duration::from_secs(60),
         }
     }
@@ -319,5 +334,6 @@ pub fn open(kind: Kind, settings: Settings) -> Driven<Box<dyn Hypervisor>> {
     match kind {
         Kind::Sim => Ok(Box::new(sim::Sim::default())),
         Kind::Process => Ok(Box::new(process::ProcessDriver::open(settings)?)),
+        Kind::Qemu => Ok(Box::new(qemu::QemuDriver::open(settings)?)),
     }
 }

@@ -1,125 +1,45 @@
 //! The `process` driver: VMs are processes of our own binary (see [`super::process_vm`]).
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::control::{Reply, Request, ask};
-use super::machine_dir::{Machine, MachineDir, Presence};
-use super::{
-    Driven, DriverError, Exit, ExitKind, Found, Hypervisor, MachineSpec, RunState, Settings,
-};
+use super::machine_dir::Presence;
+use super::residents::{ANSWER, Residents};
+use super::{Driven, DriverError, Exit, Found, Hypervisor, MachineSpec, RunState, Settings};
 
-/// How long a VM's process may take to come up, or to answer.
-const ANSWER: Duration = Duration::from_secs(10);
 /// How long a state question may take: a VM that does not answer counts as running.
 const GLANCE: Duration = Duration::from_millis(500);
-/// How long a hand-over or a suspend may take.
+/// How long a hand-over may take.
 const TRANSFER: Duration = Duration::from_secs(60);
 
-/// The driver; all it knows lies in the state directory.
+/// The driver.
 #[derive(Debug)]
 pub struct ProcessDriver {
-    settings: Settings,
-    /// Ends that were found and not yet asked for. Held while a directory is looked at or changes
-    /// hands, for looking takes its lock for a moment.
-    ended: Mutex<Vec<Exit>>,
+    residents: Residents,
 }
 
 impl ProcessDriver {
     /// Opens the state directory, making it when absent.
-    pub fn open(mut settings: Settings) -> Driven<Self> {
-        let path = settings.state_dir.clone();
-        std::fs::create_dir_all(&path)
-            .and_then(|()| path.canonicalize())
-            .map(|absolute| settings.state_dir = absolute)
-            .map_err(DriverError::system(format!("state directory {}", path.display())))?;
-        Ok(Self { settings, ended: Mutex::default() })
+    pub fn open(settings: Settings) -> Driven<Self> {
+        Ok(Self { residents: Residents::open(settings)? })
     }
 
-    fn dir(&self, vm: Uuid) -> MachineDir {
-        MachineDir::of(&self.settings.state_dir, vm)
-    }
-
-    fn ended(&self) -> MutexGuard<'_, Vec<Exit>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn presence(&self, vm: Uuid) -> Driven<Presence> {
-        let _held = self.ended();
-        self.dir(vm).presence().map_err(dir_failed(vm))
-    }
-
-    /// Claims the VM's directory and writes the spec; the lock goes to the VM's process.
-    fn claim(&self, spec: &MachineSpec) -> Driven<(MachineDir, File)> {
-        let mut ended = self.ended();
-        let dir = self.dir(spec.vm);
-        let Some(lock) = dir.claim().map_err(dir_failed(spec.vm))? else {
-            let run = dir.machine().ok().flatten().map_or(0, |machine| machine.spec.run);
-            return Err(DriverError::AlreadyHere { vm: spec.vm, run });
-        };
-        ended.extend(self.end_of(spec.vm, &dir));
-        let machine = Machine { boot_id: self.settings.boot_id.clone(), spec: spec.clone() };
-        dir.prepare(&machine).map_err(dir_failed(spec.vm))?;
-        Ok((dir, lock))
-    }
-
-    /// How the last run in this directory ended, if it was in this boot.
-    fn end_of(&self, vm: Uuid, dir: &MachineDir) -> Option<Exit> {
-        let machine = dir.machine().ok().flatten()?;
-        let kind = dir.exit().ok().flatten().unwrap_or(ExitKind::Crash);
-        let exit = Exit { vm, run: machine.spec.run, kind };
-        (machine.boot_id == self.settings.boot_id).then_some(exit)
-    }
-
-    fn spawn(&self, dir: &MachineDir, lock: File, mode: &[&str]) -> std::io::Result<Child> {
-        Command::new(&self.settings.program)
-            .args(["xe-process-vm", "launch"])
-            .arg(dir.path())
-            .args(mode)
-            .current_dir(dir.path())
-            .stdin(lock)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-    }
-
-    fn launch(&self, spec: &MachineSpec, mode: &[&str]) -> Driven<MachineDir> {
-        let (dir, lock) = self.claim(spec)?;
-        let mut launcher = match self.spawn(&dir, lock, mode) {
-            Ok(launcher) => launcher,
-            Err(error) => {
-                self.clear(spec.vm)?;
-                let program = self.settings.program.clone();
-                return Err(DriverError::NoProgram { program, reason: error.to_string() });
-            }
-        };
-        let first_line = launcher.stdout.take().map(|out| first_line(out, ANSWER));
-        reap(launcher);
-        match first_line.flatten().as_deref() {
-            Some("ready") => Ok(dir),
-            said => {
-                let reason = said.filter(|line| !line.is_empty()).unwrap_or("it said nothing");
-                let failed =
-                    DriverError::Failed { vm: spec.vm, what: "start", reason: reason.to_owned() };
-                self.sweep(spec.vm)?;
-                Err(failed)
-            }
+    fn launch(&self, spec: &MachineSpec, mode: &[&str]) -> Driven {
+        let (dir, lock) = self.residents.claim(spec)?;
+        let mut words = vec!["launch".to_owned(), dir.path().to_string_lossy().into_owned()];
+        words.extend(mode.iter().map(|word| (*word).to_owned()));
+        let said = self.residents.launch(spec.vm, &dir, lock, &words)?;
+        if said.as_deref() == Some("ready") {
+            return Ok(());
         }
-    }
-
-    /// Leaves nothing of a start that failed.
-    fn sweep(&self, vm: Uuid) -> Driven {
-        match self.hard_stop(vm) {
-            Err(DriverError::NotHere { .. }) => self.clear(vm),
-            other => other,
-        }
+        self.residents.sweep(spec.vm)?;
+        let reason = said.filter(|line| !line.is_empty());
+        let reason = reason.unwrap_or_else(|| "it said nothing".to_owned());
+        Err(DriverError::Failed { vm: spec.vm, what: "start", reason })
     }
 
     fn ask(
@@ -129,7 +49,7 @@ impl ProcessDriver {
         request: &Request,
         time: Duration,
     ) -> Driven<Reply> {
-        let dir = self.here(vm)?;
+        let dir = self.residents.here(vm)?;
         let reply = ask(dir.path(), request, time).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
                 DriverError::TimedOut { vm, what, seconds: time.as_secs() }
@@ -142,60 +62,22 @@ impl ProcessDriver {
         }
     }
 
-    fn here(&self, vm: Uuid) -> Driven<MachineDir> {
-        match self.presence(vm)? {
-            Presence::Gone => Err(DriverError::NotHere { vm }),
-            Presence::Alive(_) | Presence::Starting => Ok(self.dir(vm)),
-        }
-    }
-
     /// Asks for something that ends the VM, and waits until it is gone. The VM answers only when
     /// it refuses, so a broken connection is the expected answer.
     fn ask_for_end(&self, vm: Uuid, what: &'static str, request: &Request) -> Driven {
-        let dir = self.here(vm)?;
-        let patience = self.settings.patience;
+        let dir = self.residents.here(vm)?;
+        let patience = self.residents.settings().patience;
         let began = Instant::now();
         if let Ok(Reply { error: Some(reason), .. }) = ask(dir.path(), request, patience) {
             return Err(DriverError::Failed { vm, what, reason });
         }
-        self.wait_until_gone(vm, what, patience.saturating_sub(began.elapsed()))
-    }
-
-    fn wait_until_gone(&self, vm: Uuid, what: &'static str, patience: Duration) -> Driven {
-        let began = Instant::now();
-        while self.presence(vm)? != Presence::Gone {
-            if began.elapsed() > patience {
-                return Err(DriverError::TimedOut { vm, what, seconds: patience.as_secs() });
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.clear(vm)
-    }
-
-    /// Removes the directory unless somebody has begun a new run in it.
-    fn clear(&self, vm: Uuid) -> Driven {
-        let _held = self.ended();
-        let dir = self.dir(vm);
-        match dir.presence().map_err(dir_failed(vm))? {
-            Presence::Gone => dir.remove().map_err(dir_failed(vm)),
-            Presence::Alive(_) | Presence::Starting => Ok(()),
-        }
-    }
-
-    fn machines(&self) -> Driven<Vec<(Uuid, MachineDir)>> {
-        let list = MachineDir::list(&self.settings.state_dir)
-            .map_err(DriverError::system("list of the VMs on this host"))?;
-        let named = |dir: MachineDir| {
-            let name = dir.path().file_name()?.to_str()?;
-            Some((Uuid::parse_str(name).ok()?, dir))
-        };
-        Ok(list.into_iter().filter_map(named).collect())
+        self.residents.wait_until_gone(vm, what, patience.saturating_sub(began.elapsed()))
     }
 }
 
 impl Hypervisor for ProcessDriver {
     fn start(&self, spec: &MachineSpec, paused: bool) -> Driven {
-        self.launch(spec, &[if paused { "paused" } else { "running" }]).map(drop)
+        self.launch(spec, &[if paused { "paused" } else { "running" }])
     }
 
     fn clean_shutdown(&self, vm: Uuid) -> Driven {
@@ -203,13 +85,7 @@ impl Hypervisor for ProcessDriver {
     }
 
     fn hard_stop(&self, vm: Uuid) -> Driven {
-        let dir = self.here(vm)?;
-        let failed = |e| DriverError::system(format!("stop of VM {vm}"))(e);
-        dir.set_exit(ExitKind::Killed).map_err(failed)?;
-        if let Presence::Alive(process) = self.presence(vm)? {
-            process.kill().map_err(failed)?;
-        }
-        self.wait_until_gone(vm, "stop", ANSWER)
+        self.residents.hard_stop(vm)
     }
 
     fn pause(&self, vm: Uuid) -> Driven {
@@ -225,11 +101,11 @@ impl Hypervisor for ProcessDriver {
     }
 
     fn resume(&self, spec: &MachineSpec, image: &Path) -> Driven {
-        self.launch(spec, &["resume", &image.to_string_lossy()]).map(drop)
+        self.launch(spec, &["resume", &image.to_string_lossy()])
     }
 
     fn receive(&self, spec: &MachineSpec) -> Driven<SocketAddr> {
-        let address = self.settings.migration_address.to_string();
+        let address = self.residents.settings().migration_address.to_string();
         self.launch(spec, &["receive", &address])?;
         let reply = self.ask(spec.vm, "receive", &Request::State, ANSWER)?;
         reply.listens.ok_or_else(|| DriverError::Failed {
@@ -248,7 +124,7 @@ impl Hypervisor for ProcessDriver {
     }
 
     fn abort_received(&self, vm: Uuid) -> Driven {
-        self.hard_stop(vm)
+        self.residents.hard_stop(vm)
     }
 
     fn resume_source(&self, vm: Uuid) -> Driven {
@@ -256,13 +132,13 @@ impl Hypervisor for ProcessDriver {
     }
 
     fn finish_source(&self, vm: Uuid) -> Driven {
-        self.hard_stop(vm)
+        self.residents.hard_stop(vm)
     }
 
     fn scan(&self) -> Driven<Vec<Found>> {
         let mut found = Vec::new();
-        for (vm, dir) in self.machines()? {
-            let (pid, started) = match self.presence(vm)? {
+        for (vm, dir) in self.residents.list()? {
+            let (pid, started) = match self.residents.presence(vm)? {
                 Presence::Gone => continue,
                 Presence::Starting => (0, 0),
                 Presence::Alive(process) => (process.pid, process.started),
@@ -276,33 +152,6 @@ impl Hypervisor for ProcessDriver {
     }
 
     fn exits(&self) -> Driven<Vec<Exit>> {
-        let mut ended = self.ended();
-        for (vm, dir) in self.machines()? {
-            if dir.presence().map_err(dir_failed(vm))? == Presence::Gone {
-                ended.extend(self.end_of(vm, &dir));
-                dir.remove().map_err(dir_failed(vm))?;
-            }
-        }
-        Ok(std::mem::take(&mut *ended))
+        self.residents.exits()
     }
-}
-
-fn dir_failed(vm: Uuid) -> impl FnOnce(std::io::Error) -> DriverError {
-    DriverError::system(format!("directory of VM {vm}"))
-}
-
-/// The first line that a process writes, `None` when it takes too long.
-fn first_line(out: ChildStdout, patience: Duration) -> Option<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let _ = BufReader::new(out).read_line(&mut line);
-        let _ = sender.send(line.trim().to_owned());
-    });
-    receiver.recv_timeout(patience).ok()
-}
-
-/// Waits for the launcher without keeping anybody waiting.
-fn reap(mut launcher: Child) {
-    std::thread::spawn(move || launcher.wait());
 }

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -36,11 +37,14 @@ struct Handover {
     counter: u64,
 }
 
-/// Runs the program: `launch DIR MODE…` makes the VM's process, which is `run DIR MODE…`.
+/// Runs the program: `launch DIR MODE…` makes the VM's process, which is `run DIR MODE…`;
+/// `exec DIR PROGRAM…` makes one that another program takes over.
 pub fn main(words: Vec<String>) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["launch", dir, mode @ ..] => launch(dir, mode),
+        ["launch", dir, mode @ ..] => launch("run", dir, mode),
+        ["exec", dir, program @ ..] => launch("become", dir, program),
+        ["become", dir, program, words @ ..] => Err(become_program(dir, program, words)),
         ["run", dir, mode @ ..] => run(Path::new(dir), mode),
         _ => Err(io::Error::other("only the process driver starts this program")),
     };
@@ -54,16 +58,27 @@ pub fn main(words: Vec<String>) -> ExitCode {
     }
 }
 
-fn launch(dir: &str, mode: &[&str]) -> io::Result<()> {
+/// Makes the VM's process and ends, so that it is nobody's child.
+fn launch(task: &str, dir: &str, words: &[&str]) -> io::Result<()> {
     let log = File::create(Path::new(dir).join("log"))?;
     Command::new("/proc/self/exe")
-        .args(["xe-process-vm", "run", dir])
-        .args(mode)
+        .args(["xe-process-vm", task, dir])
+        .args(words)
         .stdin(Stdio::inherit())
         .stdout(Stdio::inherit())
         .stderr(log)
         .spawn()
         .map(drop)
+}
+
+/// Turns this process into another program; pid and start time, which are written down before,
+/// stay what they are. Closing standard output without a word says that it worked.
+fn become_program(dir: &str, program: &str, words: &[&str]) -> io::Error {
+    let record = |process| MachineDir::at(dir).set_process(&process);
+    match SystemProcess::current().and_then(record) {
+        Ok(()) => Command::new(program).args(words).stdout(Stdio::null()).exec(),
+        Err(error) => error,
+    }
 }
 
 fn run(path: &Path, mode: &[&str]) -> io::Result<()> {

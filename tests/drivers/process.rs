@@ -1,80 +1,13 @@
-//! VMs as processes: started, stopped, moved, found again; never two of one VM.
+//! The `process` driver.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use xe::host::hypervisor::{DriverError, ExitKind, Kind, RunState, canary, inside};
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use uuid::Uuid;
-use xe::host::hypervisor::control::{Request, ask};
-use xe::host::hypervisor::{
-    DiskSpec, DriverError, ExitKind, Format, Hypervisor, Kind, MachineSpec, RunState, Settings,
-    canary, open,
-};
-
-const VM: Uuid = Uuid::from_u128(0xfeed_0001);
-
-/// One host's driver; everything that it runs is stopped when the test ends.
-struct Host {
-    driver: Box<dyn Hypervisor>,
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        for found in self.driver.scan().unwrap_or_default() {
-            let _ = self.driver.hard_stop(found.vm);
-        }
-    }
-}
-
-fn host(dir: &Path, boot: &str) -> Host {
-    let mut settings = Settings::new(dir, boot);
-    settings.program = env!("CARGO_BIN_EXE_xe").into();
-    settings.patience = Duration::from_secs(20);
-    Host { driver: open(Kind::Process, settings).unwrap() }
-}
-
-fn spec(dir: &Path, run: u64) -> MachineSpec {
-    let path = dir.join("disk.raw");
-    if !path.exists() {
-        std::fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
-    }
-    let disk = DiskSpec { path, format: Format::Raw, read_only: false, device: "0".into() };
-    MachineSpec {
-        vm: VM,
-        run,
-        name: "guest".into(),
-        memory_bytes: 64 << 20,
-        vcpus: 1,
-        disks: vec![disk],
-        canary: true,
-    }
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn counter(spec: &MachineSpec, run: u64) -> Option<u64> {
-    let canary = canary::read(&spec.disks[0].path).unwrap()?;
-    (canary.vm == spec.vm && canary.run == run).then_some(canary.counter)
-}
-
-fn state(host: &Host) -> Option<RunState> {
-    host.driver.scan().unwrap().first().map(|found| found.state)
-}
+use crate::bench::{VM, counter, host, lives_beside_us, spec, state, until};
 
 #[test]
 fn a_started_vm_writes_its_canary_and_a_second_start_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let host = host(&dir.path().join("vms"), "boot-1");
+    let host = host(Kind::Process, &dir.path().join("vms"), "boot-1");
     let spec = spec(dir.path(), 7);
     host.driver.start(&spec, false).unwrap();
     until("the third write", || counter(&spec, 7).filter(|count| *count >= 3));
@@ -88,13 +21,13 @@ fn a_started_vm_writes_its_canary_and_a_second_start_is_refused() {
 #[test]
 fn a_later_agent_finds_the_vm_and_stops_it() {
     let dir = tempfile::tempdir().unwrap();
-    let first = host(&dir.path().join("vms"), "boot-1");
+    let first = host(Kind::Process, &dir.path().join("vms"), "boot-1");
     first.driver.start(&spec(dir.path(), 2), false).unwrap();
-    let later = host(&dir.path().join("vms"), "boot-1");
+    let later = host(Kind::Process, &dir.path().join("vms"), "boot-1");
     let found = later.driver.scan().unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].vm, found[0].run, found[0].state), (VM, 2, RunState::Running));
-    assert!(Path::new(&format!("/proc/{}", found[0].pid)).exists());
+    lives_beside_us(found[0].pid);
     later.driver.hard_stop(VM).unwrap();
     assert_eq!(first.driver.scan().unwrap(), []);
 }
@@ -103,7 +36,7 @@ fn a_later_agent_finds_the_vm_and_stops_it() {
 fn ends_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let state_dir = dir.path().join("vms");
-    let host = host(&state_dir, "boot-1");
+    let host = host(Kind::Process, &state_dir, "boot-1");
     let exit = |run| {
         let exits = until("the end", || {
             let exits = host.driver.exits().unwrap();
@@ -112,14 +45,11 @@ fn ends_are_told_apart() {
         assert_eq!((exits.len(), exits[0].vm, exits[0].run), (1, VM, run));
         exits[0].kind
     };
-    let inside = |request| {
-        let _ = ask(&state_dir.join(VM.to_string()), &request, Duration::from_secs(10));
-    };
     host.driver.start(&spec(dir.path(), 1), false).unwrap();
-    inside(Request::GuestShutdown);
+    inside::switch_off(&state_dir, VM).unwrap();
     assert_eq!(exit(1), ExitKind::GuestShutdown);
     host.driver.start(&spec(dir.path(), 2), false).unwrap();
-    inside(Request::GuestReboot);
+    inside::reboot(&state_dir, VM).unwrap();
     assert_eq!(exit(2), ExitKind::GuestReboot);
     host.driver.start(&spec(dir.path(), 3), false).unwrap();
     let pid = host.driver.scan().unwrap()[0].pid.to_string();
@@ -132,12 +62,12 @@ fn ends_are_told_apart() {
 fn what_another_boot_left_behind_is_no_news() {
     let dir = tempfile::tempdir().unwrap();
     let state_dir = dir.path().join("vms");
-    let before = host(&state_dir, "boot-1");
+    let before = host(Kind::Process, &state_dir, "boot-1");
     before.driver.start(&spec(dir.path(), 1), false).unwrap();
     let pid = before.driver.scan().unwrap()[0].pid.to_string();
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     until("the end", || before.driver.scan().unwrap().is_empty().then_some(()));
-    let after = host(&state_dir, "boot-2");
+    let after = host(Kind::Process, &state_dir, "boot-2");
     assert_eq!(after.driver.exits().unwrap(), []);
     after.driver.start(&spec(dir.path(), 2), false).unwrap();
 }
@@ -145,7 +75,7 @@ fn what_another_boot_left_behind_is_no_news() {
 #[test]
 fn a_paused_vm_writes_nothing_until_it_is_unpaused() {
     let dir = tempfile::tempdir().unwrap();
-    let host = host(&dir.path().join("vms"), "boot-1");
+    let host = host(Kind::Process, &dir.path().join("vms"), "boot-1");
     let spec = spec(dir.path(), 1);
     host.driver.start(&spec, true).unwrap();
     assert_eq!(state(&host), Some(RunState::Paused));
@@ -162,7 +92,7 @@ fn a_paused_vm_writes_nothing_until_it_is_unpaused() {
 #[test]
 fn a_suspended_vm_goes_on_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    let host = host(&dir.path().join("vms"), "boot-1");
+    let host = host(Kind::Process, &dir.path().join("vms"), "boot-1");
     let (first, second) = (spec(dir.path(), 1), spec(dir.path(), 2));
     let image = dir.path().join("image");
     host.driver.start(&first, false).unwrap();
@@ -177,8 +107,8 @@ fn a_suspended_vm_goes_on_where_it_was() {
 #[test]
 fn a_migrated_vm_stops_here_before_it_runs_there() {
     let dir = tempfile::tempdir().unwrap();
-    let source = host(&dir.path().join("source"), "boot-1");
-    let target = host(&dir.path().join("target"), "boot-2");
+    let source = host(Kind::Process, &dir.path().join("source"), "boot-1");
+    let target = host(Kind::Process, &dir.path().join("target"), "boot-2");
     let spec = spec(dir.path(), 5);
     source.driver.start(&spec, false).unwrap();
     until("a write", || counter(&spec, 5));
@@ -199,8 +129,8 @@ fn a_migrated_vm_stops_here_before_it_runs_there() {
 #[test]
 fn a_failed_migration_leaves_the_vm_running_here() {
     let dir = tempfile::tempdir().unwrap();
-    let source = host(&dir.path().join("source"), "boot-1");
-    let target = host(&dir.path().join("target"), "boot-2");
+    let source = host(Kind::Process, &dir.path().join("source"), "boot-1");
+    let target = host(Kind::Process, &dir.path().join("target"), "boot-2");
     let spec = spec(dir.path(), 5);
     source.driver.start(&spec, false).unwrap();
     let address = target.driver.receive(&spec).unwrap();
@@ -217,7 +147,7 @@ fn a_failed_migration_leaves_the_vm_running_here() {
 #[test]
 fn a_missing_disk_is_named_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let host = host(&dir.path().join("vms"), "boot-1");
+    let host = host(Kind::Process, &dir.path().join("vms"), "boot-1");
     let mut spec = spec(dir.path(), 1);
     spec.disks[0].path = dir.path().join("no-such-disk");
     let error = host.driver.start(&spec, false).unwrap_err().to_string();
