@@ -93,10 +93,10 @@ pub fn dispatch(agent: &Arc<Agent>, caller: Caller, method: &str, params: &[Valu
     let params = checked(method, &resolved.params, rest)?;
     let given = rest.len();
     if asynchronous {
-        return super::tasks::start(agent, caller, session, plain, move |call_agent, task, session| {
-            let call =
-                Call { agent: call_agent, caller, session, task: Some(task), params, given };
-            run(&call, class, &resolved.target, plain)
+        let (target, name) = (resolved.target, plain.to_owned());
+        return super::tasks::start(agent, session, plain, move |agent, task, session| {
+            let call = Call { agent, caller, session, task: Some(task), params, given };
+            run(&call, class, &target, &name)
         });
     }
     let call = Call { agent, caller, session, task: None, params, given };

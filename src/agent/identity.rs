@@ -1,7 +1,6 @@
 //! Who may talk to this host: the pool's secret and certificate, and root's password.
 
 use super::config::{read, write, write_bytes};
-use anyhow::Context;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -32,7 +31,7 @@ impl Identity {
     /// A new pool's identity with root's password.
     pub fn create(password: &str) -> anyhow::Result<Self> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).context("no random numbers")?;
+        getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let pair = rcgen::generate_simple_self_signed(vec!["xe-pool".to_owned()])?;
         Ok(Self {
@@ -82,7 +81,7 @@ impl Identity {
 /// a login must not hold up a script that makes hundreds.
 fn hash(password: &str) -> anyhow::Result<String> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).context("no random numbers")?;
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
     let failed = |error| anyhow::anyhow!("cannot hash the password: {error}");
     let salt = SaltString::encode_b64(&bytes).map_err(failed)?;
     let params = Params::new(19 * 1024, 2, 1, None)

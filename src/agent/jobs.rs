@@ -291,10 +291,11 @@ impl Gate {
     fn wait_for_older(&self, epoch: u64) -> Answer<()> {
         let older = |epochs: &mut Epochs| epochs.running.range(..epoch).next().is_some();
         let epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, timeout) = self
+        let (epochs, timeout) = self
             .ended
             .wait_timeout_while(epochs, OLDER_JOBS, older)
             .unwrap_or_else(PoisonError::into_inner);
+        drop(epochs);
         if timeout.timed_out() {
             return Err(Failure::new("XE_JOB_UNDECIDED", ["a job of an older epoch still runs"]));
         }

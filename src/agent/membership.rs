@@ -5,6 +5,8 @@ use super::host_facts::{NewHost, create_host};
 use super::identity::Identity;
 use super::standing::Standing;
 use super::{Agent, init, master_change, new_reference, new_uuid};
+use crate::client::http::HttpTransport;
+use crate::client::{CallError, Transport};
 use crate::pool::rows::{Host, Pool, Sr, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -38,10 +40,9 @@ pub fn join(agent: &Arc<Agent>, master: &str, user: &str, password: &str) -> Ans
     if Sr::all(&db).any(|sr| sr.shared()) {
         return Err(Failure::bare("JOINING_HOST_CANNOT_CONTAIN_SHARED_SRS"));
     }
-    let url = format!("https://{master}:{}/", agent.config.https_port);
-    let remote = crate::client::http::Http::tls(&url).map_err(|error| offline(master, error))?;
+    let remote = HttpTransport::tcp(master, agent.config.https_port, true)
+        .map_err(|error| offline(master, error))?;
     let call = |method: &str, params: &[Value]| {
-        use crate::client::{CallError, Transport};
         remote.call(method, params).map_err(|error| match error {
             CallError::Api(failure) if failure.code == "SESSION_AUTHENTICATION_FAILED" => {
                 Failure::new("POOL_JOINING_HOST_AUTHENTICATION_FAILED", [master.to_owned()])

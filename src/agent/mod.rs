@@ -52,7 +52,7 @@ use standing::Standing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use store::Store;
 
 /// One agent.

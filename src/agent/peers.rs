@@ -56,7 +56,7 @@ impl Peers {
             tracing::debug!(%address, %method, "no answer: {why}");
             Failure::new("HOST_OFFLINE", [address.to_owned()])
         };
-        if self.faults.network_is_cut() {
+        if self.faults.net_cut() {
             std::thread::sleep(Duration::from_millis(500));
             return Err(offline("the network is cut".to_owned()));
         }

@@ -168,7 +168,7 @@ async fn answer(
     let Some(caller) = caller else {
         return (StatusCode::FORBIDDEN, "only root may use this socket\n").into_response();
     };
-    while caller == Caller::Network && served.faults.network_is_cut() {
+    while caller == Caller::Network && served.faults.net_cut() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let agent = served.agent;

@@ -89,7 +89,7 @@ fn lock(state_dir: &Path) -> anyhow::Result<std::fs::File> {
 pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
     let config = Config::load(state_dir)?;
     let identity = Identity::load(state_dir)?;
-    let boot = crate::host::boot_id::current()?;
+    let boot = crate::host::boot_id::current(&faults)?;
     let opened = LocalJournal::open(&state_dir.join("db.journal"))?;
     if let Some(damage) = &opened.damage {
         tracing::error!("this host will not be master from its own journal: {damage}");

@@ -1,6 +1,6 @@
 //! `Async.` calls: each runs on a thread of its own and reports to a row of the class task.
 
-use super::session::{Caller, Session};
+use super::session::Session;
 use super::{Agent, new_reference, new_uuid, now};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -32,7 +32,6 @@ impl Tasks {
 /// Starts a call as a task and answers the task's reference.
 pub fn start(
     agent: &Arc<Agent>,
-    _caller: Caller,
     session: Option<Session>,
     method: &str,
     work: impl FnOnce(&Arc<Agent>, &str, Option<Session>) -> Answer + Send + 'static,
