@@ -1,5 +1,7 @@
 //! The command line from words to bytes, against a server that is a table of records.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
+
 #[path = "cli/world.rs"]
 mod world;
 

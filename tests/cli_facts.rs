@@ -2,6 +2,8 @@
 //!
 //! The facts live outside of the repository; without them the tests say so and pass.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
