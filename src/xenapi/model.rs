@@ -371,8 +371,10 @@ mod tests {
     #[test]
     fn the_model_holds_the_whole_interface() {
         let model = Model::get();
-        assert_eq!(model.classes().count(), 72);
-        let fields: usize = model.classes().map(|class| class.fields.len()).sum();
+        let published = || model.classes().filter(|class| !class.name.starts_with("xe_"));
+        assert_eq!(published().count(), 72);
+        let ours = |field: &&Field| !field.name.starts_with("xe_");
+        let fields: usize = published().map(|c| c.fields.iter().filter(ours).count()).sum();
         assert_eq!(fields, 922 + 9, "922 published fields and nine internal ones");
         let vm = model.class("VM").unwrap();
         assert_eq!(vm.field("order").unwrap().initial(), Value::Int(0));

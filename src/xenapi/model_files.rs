@@ -46,6 +46,7 @@ pub(super) const CLASSES: &[(&str, &str)] = &[
     ("VM_guest_metrics", include_str!("model/VM_guest_metrics.model")),
     ("VM_metrics", include_str!("model/VM_metrics.model")),
     ("VTPM", include_str!("model/VTPM.model")),
+    ("xe_intent", include_str!("model/xe_intent.model")),
     ("VUSB", include_str!("model/VUSB.model")),
     ("auth", include_str!("model/auth.model")),
     ("blob", include_str!("model/blob.model")),

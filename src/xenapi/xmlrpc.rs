@@ -76,6 +76,18 @@ pub fn encode_response(answer: &Result<Value, Failure>) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// Writes one value alone, as the results of tasks hold it.
+pub fn encode_value(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(value, &mut out);
+    out
+}
+
+/// Reads what [`encode_value`] wrote.
+pub fn decode_value(text: &str) -> Result<Value, XmlRpcError> {
+    Parser::new(text.as_bytes())?.value()
+}
+
 /// Reads a call: the method and its parameters.
 pub fn decode_call(bytes: &[u8]) -> Result<(String, Vec<Value>), XmlRpcError> {
     let mut parser = Parser::new(bytes)?;

@@ -1,0 +1,128 @@
+//! The pool as the planner sees it: memory of hosts, sizes of VMs, and where each can run.
+
+use super::Agent;
+use super::agility::possible_hosts;
+use crate::plan::{Host as PlanHost, Problem, Vm as PlanVm};
+use crate::pool::Database;
+use crate::pool::rows::{Host, Vm};
+use crate::xenapi::Failure;
+use crate::xenapi::failure::Answer;
+use std::collections::BTreeMap;
+
+/// A planning problem with the rows that its numbers stand for.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    /// The problem.
+    pub problem: Problem,
+    /// The host row of each of its hosts.
+    pub hosts: Vec<String>,
+    /// The VM row of each of its VMs.
+    pub vms: Vec<String>,
+}
+
+/// Whether HA restarts a VM: it is meant to run and its priority is `restart`.
+pub fn is_protected(vm: &Vm<'_>) -> bool {
+    vm.ha_always_run() && vm.ha_restart_priority() == "restart"
+}
+
+/// Whether a row of the class VM is a machine that can run: no template, no snapshot, no dom0.
+pub fn is_machine(vm: &Vm<'_>) -> bool {
+    !vm.is_a_template() && !vm.is_a_snapshot() && !vm.is_control_domain()
+}
+
+/// Whether a host answers, as far as the database knows.
+pub fn is_live(db: &Database, host: &Host<'_>) -> bool {
+    match host.metrics() {
+        Some(metrics) if db.row("host_metrics", metrics).is_some() => {
+            db.flag("host_metrics", metrics, "live")
+        }
+        _ => true,
+    }
+}
+
+/// What a VM takes of its host, in bytes.
+pub fn footprint(vm: &Vm<'_>) -> u64 {
+    let own =
+        if vm.is_control_domain() { vm.memory_dynamic_max() } else { vm.memory_static_max() };
+    u64::try_from(own + vm.memory_overhead()).unwrap_or(0)
+}
+
+/// The memory of a host that VMs may use, in bytes.
+///
+/// `host_metrics.memory_total − host.memory_overhead`; where a dump has no such row,
+/// `host.boot_free_mem`; a figure that the user gave goes before both.
+pub fn host_memory(
+    db: &Database,
+    host: &Host<'_>,
+    given: &BTreeMap<String, u64>,
+) -> Answer<u64> {
+    if let Some(bytes) = given.get(host.uuid()) {
+        return Ok(*bytes);
+    }
+    let total = host.metrics().map_or(0, |m| db.int("host_metrics", m, "memory_total"));
+    let usable =
+        if total > 0 { total - host.memory_overhead() } else { host.boot_free_mem() };
+    match u64::try_from(usable) {
+        Ok(bytes) if bytes > 0 => Ok(bytes),
+        _ => Err(Failure::new("XE_HOST_MEMORY_UNKNOWN", [host.uuid(), host.name_label()])),
+    }
+}
+
+/// The memory of a host that no VM uses, in bytes.
+pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
+    let used: u64 = Vm::all(db)
+        .filter(|vm| vm.resident_on() == Some(host.reference) && occupies(vm))
+        .map(|vm| footprint(&vm))
+        .sum();
+    let promised: u64 = db
+        .table("xe_intent")
+        .keys()
+        .filter(|intent| db.text("xe_intent", intent, "host") == host.reference)
+        .filter_map(|intent| Vm::get(db, db.text("xe_intent", intent, "VM")).ok())
+        .filter(|vm| vm.resident_on() != Some(host.reference))
+        .map(|vm| footprint(&vm))
+        .sum();
+    Ok(host_memory(db, host, given)?.saturating_sub(used + promised))
+}
+
+fn occupies(vm: &Vm<'_>) -> bool {
+    matches!(vm.power_state(), "Running" | "Paused")
+}
+
+/// The planning problem of the database as it stands.
+pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
+    let given = agent.host_memory();
+    let mut found =
+        Capacity { problem: Problem::default(), hosts: Vec::new(), vms: Vec::new() };
+    for host in Host::all(db).filter(|host| is_live(db, host)) {
+        found.problem.hosts.push(PlanHost {
+            id: host.uuid().to_owned(),
+            total: host_memory(db, &host, given)?,
+            free: free_memory(db, &host, given)?,
+            enabled: host.enabled(),
+        });
+        found.hosts.push(host.reference.to_owned());
+    }
+    for vm in Vm::all(db).filter(is_machine) {
+        let place = vm.resident_on().filter(|_| occupies(&vm));
+        if place.is_none() && !is_protected(&vm) {
+            continue;
+        }
+        // A suspended VM is left as it is: its image waits on the SR.
+        if vm.power_state() == "Suspended" {
+            continue;
+        }
+        let allowed = possible_hosts(db, &vm);
+        let every = found.hosts.iter().all(|host| allowed.contains(host));
+        let index = |host: &str| found.hosts.iter().position(|known| known == host);
+        found.problem.vms.push(PlanVm {
+            id: vm.uuid().to_owned(),
+            memory: footprint(&vm),
+            host: place.and_then(index),
+            protected: is_protected(&vm),
+            allowed: (!every).then(|| allowed.iter().filter_map(|host| index(host)).collect()),
+        });
+        found.vms.push(vm.reference.to_owned());
+    }
+    Ok(found)
+}

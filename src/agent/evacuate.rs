@@ -1,0 +1,96 @@
+//! Evacuation: every VM of a host moves to another one, while it runs.
+
+use super::Agent;
+use super::capacity::{capacity, footprint};
+use super::vm::{master_epoch, migrate::migrate};
+use crate::plan::{self, Evacuation};
+use crate::pool::Database;
+use crate::pool::rows::{Host, Vm};
+use crate::xenapi::Failure;
+use crate::xenapi::failure::Answer;
+use std::collections::BTreeMap;
+
+/// Migrations that run beside each other when the caller does not say.
+const BATCH: usize = 4;
+
+/// Where each VM of a host goes, or why it cannot.
+fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answer<String>)>> {
+    db.require("host", host)?;
+    let found = capacity(agent, db)?;
+    let Some(at) = found.hosts.iter().position(|known| known == host) else {
+        return Err(Failure::bare("HOST_NOT_LIVE"));
+    };
+    let targets = plan::evacuation(&found.problem, at);
+    let resolve = |one: Evacuation| {
+        let vm = found.vms[one.vm].clone();
+        let target = one.target.map(|host| found.hosts[host].clone()).map_err(|_| {
+            no_target(db, &vm, &found, at)
+        });
+        (vm, target)
+    };
+    Ok(targets.into_iter().map(resolve).collect())
+}
+
+/// Why a VM has no target: no host can run it, or none has room for it.
+fn no_target(db: &Database, vm: &str, found: &super::capacity::Capacity, from: usize) -> Failure {
+    let Ok(row) = Vm::get(db, vm) else { return Failure::new("HANDLE_INVALID", ["VM", vm]) };
+    let possible = super::agility::possible_hosts(db, &row);
+    let candidates = || {
+        let others = found.problem.hosts.iter().enumerate().filter(|(at, h)| *at != from && h.enabled);
+        others.filter(|(at, _)| possible.contains(&found.hosts[*at]))
+    };
+    match candidates().map(|(_, host)| host.free).max() {
+        None => match super::agility::assert_agile(db, &row) {
+            Err(why) => why,
+            Ok(()) => Failure::new("NO_HOSTS_AVAILABLE", [vm]),
+        },
+        Some(free) => {
+            let words = [footprint(&row).to_string(), free.to_string(), vm.to_owned()];
+            Failure::new("HOST_NOT_ENOUGH_FREE_MEMORY", words)
+        }
+    }
+}
+
+/// The VMs that cannot leave a host, with the reasons.
+pub fn preventing(agent: &Agent, host: &str) -> Answer<BTreeMap<String, Failure>> {
+    let db = agent.store.read();
+    let targets = planned(agent, &db, host)?;
+    Ok(targets.into_iter().filter_map(|(vm, target)| Some((vm, target.err()?))).collect())
+}
+
+/// Moves every VM away that can go; the first that cannot is the answer's error (S101).
+pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
+    master_epoch(agent)?;
+    let db = agent.store.read();
+    let row = Host::get(&db, host)?;
+    if row.enabled() {
+        super::guard::disable_host(agent, &db, host)?;
+    }
+    let mut refused = None;
+    let mut moves = Vec::new();
+    for (vm, target) in planned(agent, &db, host)? {
+        match target {
+            Ok(target) if db.text("VM", &vm, "power_state") == "Running" => moves.push((vm, target)),
+            Ok(_) => {
+                let words = [vm.as_str(), "running", "paused"];
+                refused = refused.or(Some(Failure::new("VM_BAD_POWER_STATE", words)));
+            }
+            Err(why) => refused = refused.or(Some(why)),
+        }
+    }
+    let batch = usize::try_from(batch).ok().filter(|size| *size > 0).unwrap_or(BATCH);
+    for group in moves.chunks(batch) {
+        let failures = std::thread::scope(|scope| {
+            let running: Vec<_> = group
+                .iter()
+                .map(|(vm, target)| scope.spawn(move || migrate(agent, vm, target)))
+                .collect();
+            let outcome = |thread: std::thread::ScopedJoinHandle<'_, Answer<()>>| {
+                thread.join().unwrap_or_else(|_| Err(Failure::internal("a migration panicked")))
+            };
+            running.into_iter().filter_map(|thread| outcome(thread).err()).collect::<Vec<_>>()
+        });
+        refused = refused.or(failures.into_iter().next());
+    }
+    refused.map_or(Ok(()), Err)
+}

@@ -1,0 +1,62 @@
+//! VMs that ended by themselves: their host tells the master, the master decides.
+
+use super::{message, set_halted};
+use crate::agent::Agent;
+use crate::host::hypervisor::ExitKind;
+use crate::xenapi::failure::Answer;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One VM that ended on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The VM.
+    pub vm: Uuid,
+    /// The run that ended.
+    pub run: u64,
+    /// Why.
+    pub kind: ExitKind,
+}
+
+/// Takes the word of a host, by uuid, about its own VMs (R6.5).
+pub fn handle(agent: &Agent, host: &str, ended: Vec<Ended>) -> Answer<()> {
+    for one in ended {
+        let db = agent.store.read();
+        let Some(vm) = db.by_uuid("VM", &one.vm.to_string()).map(str::to_owned) else { continue };
+        let here = db.by_uuid("host", host) == db.target("VM", &vm, "resident_on");
+        let this_run = u64::try_from(db.int("VM", &vm, "xe_run")) == Ok(one.run);
+        if !here || !this_run {
+            continue;
+        }
+        agent.history.note("vm-ended", &format!("{:?}", one.kind), serde_json::json!({
+            "vm": one.vm, "run": one.run, "host": host,
+        }));
+        record(agent, &vm, one.kind)?;
+        if one.kind == ExitKind::Crash {
+            message(agent, "VM_CRASHED", 2, "VM", &one.vm.to_string(), "");
+        }
+    }
+    crate::agent::recover::wake(agent);
+    Ok(())
+}
+
+/// A VM that its own guest switched off is restarted by HA unless the pool says otherwise; every
+/// other end leaves `ha_always_run` as it is.
+fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
+    agent.store.commit(|tx| {
+        let db = tx.db().clone();
+        let pool = crate::agent::pool_ref(&db).unwrap_or("");
+        let restarts = db.flag("pool", pool, "ha_reboot_vm_on_internal_shutdown");
+        if kind == ExitKind::GuestShutdown && !restarts {
+            tx.set("VM", vm, "ha_always_run", false);
+        }
+        set_halted(tx, vm);
+        Ok(())
+    })?;
+    if kind == ExitKind::GuestReboot {
+        let host = agent.store.read().target("VM", vm, "affinity").map(str::to_owned);
+        let begin = super::start::Begin::Boot;
+        super::start::start(agent, vm, host.as_deref(), begin, None)?;
+    }
+    Ok(())
+}

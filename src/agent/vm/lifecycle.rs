@@ -1,0 +1,186 @@
+//! Shutdown, reboot, pause, suspend: what ends or halts a VM on its host.
+
+use super::start::{Begin, start_on};
+use super::{assert_machine, assert_power, master_epoch, message, set_halted, uuid_of};
+use crate::agent::Agent;
+use crate::agent::jobs::{self, Job};
+use crate::pool::rows::Vm;
+use crate::xenapi::failure::Answer;
+use crate::xenapi::{Failure, NULL_REF, Value};
+
+/// How a VM is brought down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// The guest switches itself off.
+    Clean,
+    /// The guest is not asked.
+    Hard,
+}
+
+/// The host of a running VM and the VM's uuid.
+fn running(agent: &Agent, vm: &str, states: &[&str]) -> Answer<(String, uuid::Uuid)> {
+    let db = agent.store.read();
+    let row = Vm::get(&db, vm)?;
+    assert_machine(&row)?;
+    assert_power(&row, states)?;
+    let host = row.resident_on().unwrap_or(NULL_REF).to_owned();
+    Ok((host, uuid_of(&db, "VM", vm)?))
+}
+
+/// Shuts a VM down for a user: it stays off until it is started again (S54).
+pub fn shutdown(agent: &Agent, vm: &str, down: Down) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let state = agent.store.read().text("VM", vm, "power_state").to_owned();
+    if state == "Suspended" && down == Down::Hard {
+        return discard_suspended(agent, vm);
+    }
+    let states: &[&str] = if down == Down::Hard { &["Running", "Paused"] } else { &["Running"] };
+    let (host, uuid) = running(agent, vm, states)?;
+    // Before the command: a VM that ends must not be taken for one that HA has to restart.
+    agent.store.commit(|tx| {
+        tx.set("VM", vm, "ha_always_run", false);
+        Ok(())
+    })?;
+    let job = match down {
+        Down::Clean => Job::CleanShutdown { vm: uuid },
+        Down::Hard => Job::HardStop { vm: uuid },
+    };
+    if let Err(failure) = jobs::on_host(agent, &host, epoch, &job) {
+        agent.store.commit(|tx| {
+            let protected = tx.db().text("VM", vm, "ha_restart_priority") == "restart";
+            tx.set("VM", vm, "ha_always_run", protected);
+            Ok(())
+        })?;
+        return Err(failure);
+    }
+    halted(agent, vm)?;
+    message(agent, "VM_SHUTDOWN", 5, "VM", &uuid.to_string(), "");
+    Ok(())
+}
+
+fn halted(agent: &Agent, vm: &str) -> Answer<()> {
+    agent.store.commit(|tx| {
+        set_halted(tx, vm);
+        Ok(())
+    })
+}
+
+fn discard_suspended(agent: &Agent, vm: &str) -> Answer<()> {
+    agent.store.commit(|tx| {
+        if let Some(image) = tx.db().target("VM", vm, "suspend_VDI").map(str::to_owned) {
+            tx.set("VM", vm, "suspend_VDI", NULL_REF);
+            tx.delete("VDI", &image);
+        }
+        tx.set("VM", vm, "ha_always_run", false);
+        set_halted(tx, vm);
+        Ok(())
+    })
+}
+
+/// Reboots a VM on its host.
+pub fn reboot(agent: &Agent, vm: &str, down: Down) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let (host, uuid) = running(agent, vm, &["Running", "Paused"])?;
+    let job = match down {
+        Down::Clean => Job::CleanShutdown { vm: uuid },
+        Down::Hard => Job::HardStop { vm: uuid },
+    };
+    jobs::on_host(agent, &host, epoch, &job)?;
+    halted(agent, vm)?;
+    start_on(agent, vm, &host, Begin::Boot, "second half of a reboot")?;
+    message(agent, "VM_REBOOTED", 5, "VM", &uuid.to_string(), "");
+    Ok(())
+}
+
+/// Stops or continues execution without ending the VM.
+pub fn pause(agent: &Agent, vm: &str, pause: bool) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let (from, to) = if pause { ("Running", "Paused") } else { ("Paused", "Running") };
+    let (host, uuid) = running(agent, vm, &[from])?;
+    let job = if pause { Job::Pause { vm: uuid } } else { Job::Unpause { vm: uuid } };
+    jobs::on_host(agent, &host, epoch, &job)?;
+    agent.store.commit(|tx| {
+        tx.set("VM", vm, "power_state", to);
+        Ok(())
+    })?;
+    message(agent, if pause { "VM_PAUSED" } else { "VM_UNPAUSED" }, 5, "VM", &uuid.to_string(), "");
+    Ok(())
+}
+
+/// Saves a VM to its suspend SR (else the SR of its first disk) and ends it.
+pub fn suspend(agent: &Agent, vm: &str) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let (host, uuid) = running(agent, vm, &["Running"])?;
+    let db = agent.store.read();
+    let row = Vm::get(&db, vm)?;
+    let pool = crate::agent::pool_ref(&db).unwrap_or("");
+    let sr = [db.target("VM", vm, "suspend_SR"), db.target("pool", pool, "suspend_image_SR")]
+        .into_iter()
+        .flatten()
+        .chain(crate::agent::agility::needed_srs(&db, &row))
+        .find(|sr| crate::agent::agility::sees_sr(&db, &host, sr))
+        .ok_or_else(|| Failure::new("VM_NO_SUSPEND_SR", [vm]))?
+        .to_owned();
+    let (reference, image) = (crate::agent::new_reference(), uuid::Uuid::new_v4());
+    let job = Job::Suspend { vm: uuid, sr: uuid_of(&db, "SR", &sr)?, image };
+    let was_meant_to_run = row.ha_always_run();
+    agent.store.commit(|tx| {
+        tx.set("VM", vm, "ha_always_run", false);
+        Ok(())
+    })?;
+    if let Err(failure) = jobs::on_host(agent, &host, epoch, &job) {
+        agent.store.commit(|tx| {
+            tx.set("VM", vm, "ha_always_run", was_meant_to_run);
+            Ok(())
+        })?;
+        return Err(failure);
+    }
+    agent.store.commit(|tx| {
+        tx.create(
+            "VDI",
+            &reference,
+            [
+                ("uuid", Value::from(image.to_string())),
+                ("name_label", Value::from("Suspend image")),
+                ("SR", Value::from(sr.as_str())),
+                ("type", Value::from("suspend")),
+                ("location", Value::from(format!("{image}.suspend"))),
+            ],
+        );
+        set_halted(tx, vm);
+        tx.set("VM", vm, "power_state", "Suspended");
+        tx.set("VM", vm, "suspend_VDI", reference.as_str());
+        Ok(())
+    })?;
+    message(agent, "VM_SUSPENDED", 5, "VM", &uuid.to_string(), "");
+    Ok(())
+}
+
+/// Declares a VM halted although nobody asked its host: only where the host is known to be dead or
+/// gone, or says itself that the VM is not there.
+pub fn power_state_reset(agent: &Agent, vm: &str) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let db = agent.store.read();
+    let row = Vm::get(&db, vm)?;
+    assert_machine(&row)?;
+    let host = row.resident_on().map(str::to_owned);
+    if let Some(host) = host {
+        let uuid = uuid_of(&db, "VM", vm)?;
+        match jobs::on_host(agent, &host, epoch, &Job::Scan) {
+            Ok(jobs::Done::Found(found)) if found.iter().any(|f| f.vm == uuid) => {
+                let why = "the VM runs on its host; shut it down instead";
+                return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+            }
+            Ok(_) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    agent.store.commit(|tx| {
+        if let Some(intent) = super::intent_of(tx.db(), vm) {
+            tx.delete("xe_intent", &intent);
+        }
+        tx.set("VM", vm, "ha_always_run", false);
+        set_halted(tx, vm);
+        Ok(())
+    })
+}

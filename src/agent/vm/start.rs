@@ -1,0 +1,300 @@
+//! Starting a VM: where, and then intent, command, result.
+
+use super::{intent_of, master_epoch, message, uuid_of};
+use crate::agent::agility::{assert_can_boot_here, possible_hosts};
+use crate::agent::capacity::{self, footprint, is_live};
+use crate::agent::jobs::{self, Job, JobDisk, JobVm};
+use crate::agent::{Agent, guard, tasks};
+use crate::pool::rows::{Host, Vbd, Vdi, Vm};
+use crate::pool::{Database, Transaction};
+use crate::xenapi::failure::Answer;
+use crate::xenapi::{Failure, Value};
+
+/// How a VM comes to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// From its disks.
+    Boot,
+    /// From its disks, but executing nothing yet.
+    BootPaused,
+    /// From the image of its suspend.
+    Resume,
+}
+
+/// Starts or resumes a VM for a user: on the host named, or on the best one.
+pub fn start(
+    agent: &Agent,
+    vm: &str,
+    on: Option<&str>,
+    begin: Begin,
+    task: Option<&str>,
+) -> Answer<()> {
+    master_epoch(agent)?;
+    let db = agent.store.read();
+    let row = Vm::get(&db, vm)?;
+    super::assert_machine(&row)?;
+    let from = if begin == Begin::Resume { "Suspended" } else { "Halted" };
+    super::assert_power(&row, &[from])?;
+    agent.tasks.check(task)?;
+    let host = match on {
+        Some(host) => {
+            assert_can_boot_here(&db, &row, host, agent.host_memory())?;
+            guard::start_on(agent, &db, vm, host)?;
+            host.to_owned()
+        }
+        None => choose(agent, &db, &row)?,
+    };
+    tasks::progress(agent, task, 0.1);
+    start_on(agent, vm, &host, begin, "asked for by a user")?;
+    let db = agent.store.read();
+    let delay = db.int("VM", vm, "start_delay");
+    if delay > 0 && !agent.is_simulated() {
+        std::thread::sleep(std::time::Duration::from_secs(u64::try_from(delay).unwrap_or(0)));
+    }
+    Ok(())
+}
+
+/// The host for a VM: its affinity when that has room, else the one with most free memory; with HA
+/// on, the first of them that keeps the failover plan.
+fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Answer<String> {
+    let given = agent.host_memory();
+    let mut reasons = Vec::new();
+    let mut candidates = Vec::new();
+    for host in Host::all(db) {
+        match assert_can_boot_here(db, vm, host.reference, given) {
+            Ok(()) => {
+                let free = capacity::free_memory(db, &host, given)?;
+                candidates.push((vm.affinity() == Some(host.reference), free, host.reference));
+            }
+            Err(why) => reasons.push(why),
+        }
+    }
+    candidates.sort_unstable();
+    let mut refused = None;
+    for (_, _, host) in candidates.iter().rev() {
+        match guard::start_on(agent, db, vm.reference, host) {
+            Ok(()) => return Ok((*host).to_owned()),
+            Err(why) => refused = Some(why),
+        }
+    }
+    Err(refused.unwrap_or_else(|| no_host(db, vm, &reasons)))
+}
+
+/// Why no host takes the VM: one shared reason as it is, else that there is none.
+fn no_host(db: &Database, vm: &Vm<'_>, reasons: &[Failure]) -> Failure {
+    let memory = reasons.iter().find(|why| why.code == "HOST_NOT_ENOUGH_FREE_MEMORY");
+    let live = Host::all(db).filter(|host| host.enabled() && is_live(db, host)).count();
+    let reachable = possible_hosts(db, vm).len();
+    match memory {
+        Some(why) if live > 0 && reachable > 0 => why.clone(),
+        _ => Failure::bare("NO_HOSTS_AVAILABLE"),
+    }
+}
+
+/// Starts a VM on a host that has been chosen: intent row, command, result row (R6.4).
+pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let _waiting = crate::agent::recover::Starting::mark(vm);
+    let job = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
+    let name = agent.store.read().text("VM", vm, "name_label").to_owned();
+    let host_uuid = agent.store.read().text("host", host, "uuid").to_owned();
+    agent.history.note("vm-start-intent", why, serde_json::json!({
+        "vm": job.vm, "name": name, "run": job.run, "host": host_uuid, "epoch": epoch,
+    }));
+    let order = match begin {
+        Begin::Boot => Job::Start { vm: job.clone(), paused: false },
+        Begin::BootPaused => Job::Start { vm: job.clone(), paused: true },
+        Begin::Resume => {
+            let (sr, image) = suspend_image(&agent.store.read(), vm)?;
+            Job::Resume { vm: job.clone(), sr, image }
+        }
+    };
+    let outcome = jobs::on_host(agent, host, epoch, &order);
+    settle(agent, vm, host, begin, &job, outcome.map(|_| ()))
+}
+
+fn suspend_image(db: &Database, vm: &str) -> Answer<(uuid::Uuid, uuid::Uuid)> {
+    let image = Vm::get(db, vm)?.suspend_VDI().unwrap_or("");
+    let row = Vdi::get(db, image)?;
+    Ok((uuid_of(db, "SR", row.SR().unwrap_or(""))?, uuid_of(db, "VDI", image)?))
+}
+
+/// Writes the intent, after checking under the writer's lock that nobody else starts the VM.
+fn intend(
+    tx: &mut Transaction,
+    vm: &str,
+    host: &str,
+    epoch: u64,
+    begin: Begin,
+) -> Answer<JobVm> {
+    let db = tx.db().clone();
+    let row = Vm::get(&db, vm)?;
+    let from = if begin == Begin::Resume { "Suspended" } else { "Halted" };
+    super::assert_power(&row, &[from])?;
+    if intent_of(&db, vm).is_some() {
+        return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
+    }
+    let run = db.int("VM", vm, "xe_run") + 1;
+    let boot = db.text("host", host, "xe_boot").to_owned();
+    let job = job_vm(&db, vm, run)?;
+    own_disks(tx, &row, host, &boot, epoch, run)?;
+    tx.set("VM", vm, "xe_run", run);
+    tx.set("VM", vm, "scheduled_to_be_resident_on", host);
+    tx.create(
+        "xe_intent",
+        &crate::agent::new_reference(),
+        [
+            ("uuid", Value::from(crate::agent::new_uuid())),
+            ("VM", Value::from(vm)),
+            ("host", Value::from(host)),
+            ("boot", Value::from(boot)),
+            ("run", Value::Int(run)),
+            ("epoch", Value::Int(i64::try_from(epoch).unwrap_or(i64::MAX))),
+        ],
+    );
+    Ok(job)
+}
+
+/// Puts the VM's name on its writable disks; refuses when another VM's name stands there.
+pub fn own_disks(
+    tx: &mut Transaction,
+    vm: &Vm<'_>,
+    host: &str,
+    boot: &str,
+    epoch: u64,
+    run: i64,
+) -> Answer<()> {
+    let db = tx.db().clone();
+    let host_uuid = db.text("host", host, "uuid").to_owned();
+    for vbd in vm.VBDs().into_iter().filter_map(|vbd| Vbd::get(&db, vbd).ok()) {
+        let Some(vdi) = vbd.VDI().filter(|_| !vbd.empty() && vbd.mode() != "RO") else { continue };
+        let owner: serde_json::Value =
+            serde_json::from_str(db.text("VDI", vdi, "xe_owner")).unwrap_or_default();
+        let other = owner["vm"].as_str().filter(|owner| *owner != vm.uuid());
+        if let Some(other) = other.filter(|_| !db.flag("VDI", vdi, "sharable")) {
+            return Err(Failure::new("VDI_IN_USE", [vdi, &format!("in use by VM {other}")]));
+        }
+        let name = serde_json::json!({
+            "vm": vm.uuid(), "host": host_uuid, "boot": boot, "epoch": epoch, "run": run,
+        });
+        tx.set("VDI", vdi, "xe_owner", name.to_string());
+    }
+    Ok(())
+}
+
+/// The VM as a host is told of it.
+pub fn job_vm(db: &Database, vm: &str, run: i64) -> Answer<JobVm> {
+    let row = Vm::get(db, vm)?;
+    let mut disks = Vec::new();
+    for vbd in row.VBDs().into_iter().filter_map(|vbd| Vbd::get(db, vbd).ok()) {
+        let Some(vdi) = vbd.VDI().filter(|_| !vbd.empty()) else { continue };
+        let sr = Vdi::get(db, vdi)?.SR().unwrap_or("").to_owned();
+        disks.push(JobDisk {
+            sr: uuid_of(db, "SR", &sr)?,
+            vdi: uuid_of(db, "VDI", vdi)?,
+            read_only: vbd.mode() == "RO",
+            device: vbd.userdevice().to_owned(),
+        });
+    }
+    disks.sort_by_key(|disk| disk.device.parse::<u32>().unwrap_or(u32::MAX));
+    Ok(JobVm {
+        vm: uuid_of(db, "VM", vm)?,
+        run: u64::try_from(run).unwrap_or(0),
+        name: row.name_label().to_owned(),
+        memory: footprint(&row),
+        vcpus: u32::try_from(row.VCPUs_max()).unwrap_or(1).max(1),
+        disks,
+    })
+}
+
+/// Writes the result of a start. A result that is not known leaves the intent open: the VM is
+/// "unknown" until its host's scan or that boot's death says more.
+fn settle(
+    agent: &Agent,
+    vm: &str,
+    host: &str,
+    begin: Begin,
+    job: &JobVm,
+    outcome: Answer<()>,
+) -> Answer<()> {
+    match outcome {
+        Ok(()) => {
+            let state = if begin == Begin::BootPaused { "Paused" } else { "Running" };
+            agent.store.commit(|tx| {
+                record_running(tx, vm, host, state, job.run);
+                Ok(())
+            })?;
+            let name = if begin == Begin::Resume { "VM_RESUMED" } else { "VM_STARTED" };
+            agent.history.note("vm-started", name, serde_json::json!({
+                "vm": job.vm, "run": job.run, "host": agent.store.read().text("host", host, "uuid"),
+            }));
+            message(agent, name, 5, "VM", &job.vm.to_string(), "");
+            Ok(())
+        }
+        Err(failure) if jobs::is_undecided(&failure) => {
+            agent.history.note("vm-start-undecided", &failure.to_string(), serde_json::json!({
+                "vm": job.vm, "run": job.run,
+            }));
+            Err(failure)
+        }
+        Err(failure) => {
+            agent.store.commit(|tx| {
+                if let Some(intent) = intent_of(tx.db(), vm) {
+                    tx.delete("xe_intent", &intent);
+                }
+                if begin != Begin::Resume {
+                    super::set_halted(tx, vm);
+                }
+                Ok(())
+            })?;
+            agent.history.note("vm-start-failed", &failure.to_string(), serde_json::json!({
+                "vm": job.vm, "run": job.run,
+            }));
+            Err(failure)
+        }
+    }
+}
+
+/// Records that a VM runs on a host in the boot that its host is in.
+pub fn record_running(tx: &mut Transaction, vm: &str, host: &str, state: &str, run: u64) {
+    let db = tx.db().clone();
+    if let Some(intent) = intent_of(&db, vm) {
+        tx.delete("xe_intent", &intent);
+    }
+    tx.set("VM", vm, "power_state", state);
+    tx.set("VM", vm, "resident_on", host);
+    tx.set("VM", vm, "scheduled_to_be_resident_on", crate::xenapi::NULL_REF);
+    tx.set("VM", vm, "xe_boot", db.text("host", host, "xe_boot"));
+    let run = i64::try_from(run).unwrap_or(i64::MAX);
+    tx.set("VM", vm, "xe_run", run);
+    tx.set("VM", vm, "domid", run);
+    if db.text("VM", vm, "ha_restart_priority") == "restart" {
+        tx.set("VM", vm, "ha_always_run", true);
+    }
+    if let Some(image) = db.target("VM", vm, "suspend_VDI") {
+        tx.set("VM", vm, "suspend_VDI", crate::xenapi::NULL_REF);
+        tx.delete("VDI", image);
+    }
+    for (number, vbd) in db.set_of("VM", vm, "VBDs").into_iter().enumerate() {
+        let attached = !db.flag("VBD", vbd, "empty");
+        tx.set("VBD", vbd, "currently_attached", attached);
+        if db.text("VBD", vbd, "device").is_empty() {
+            tx.set("VBD", vbd, "device", device_name(db.text("VBD", vbd, "userdevice"), number));
+        }
+    }
+    for vif in db.set_of("VM", vm, "VIFs") {
+        tx.set("VIF", vif, "currently_attached", true);
+    }
+    if let Some(metrics) = db.target("VM", vm, "metrics") {
+        tx.set("VM_metrics", metrics, "start_time", crate::agent::now());
+        tx.set("VM_metrics", metrics, "memory_actual", db.int("VM", vm, "memory_static_max"));
+        tx.set("VM_metrics", metrics, "VCPUs_number", db.int("VM", vm, "VCPUs_max"));
+    }
+}
+
+/// `xvda` for position 0 and so on.
+pub fn device_name(userdevice: &str, number: usize) -> String {
+    let position = userdevice.parse::<usize>().unwrap_or(number);
+    let letter = u8::try_from(position).ok().filter(|p| *p < 26).map_or('z', |p| (b'a' + p) as char);
+    format!("xvd{letter}")
+}

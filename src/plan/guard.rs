@@ -1,0 +1,89 @@
+//! What an operation would break, and where the VMs of a host can go.
+
+use super::{Budget, Outcome, Problem, place_most, tolerates};
+
+/// Whether an operation may go ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The plan holds after it.
+    Holds,
+    /// There was no plan before it either, so it breaks none.
+    NoPlanBefore,
+    /// It would take the plan away.
+    Breaks {
+        /// A set of hosts whose failure would have no plan; empty when no single set is known.
+        hosts: Vec<usize>,
+        /// VMs of theirs that would find no place.
+        vms: Vec<usize>,
+        /// Whether this is certain, rather than not proved within the budget.
+        proved: bool,
+    },
+}
+
+/// Judges an operation by the pool before and after it, for `r` failures.
+pub fn guard(before: &Problem, after: &Problem, r: usize, budget: &Budget) -> Guard {
+    let (hosts, vms, proved) = match tolerates(after, r, budget) {
+        Outcome::Yes { .. } => return Guard::Holds,
+        Outcome::No(Some(breaking)) => {
+            let vms = left_by(after, &breaking.hosts);
+            let vms = if vms.is_empty() { vec![breaking.vm] } else { vms };
+            (breaking.hosts, vms, true)
+        }
+        Outcome::No(None) => (Vec::new(), left_by(after, &[]), true),
+        Outcome::NotProved { .. } => (Vec::new(), Vec::new(), false),
+    };
+    match tolerates(before, r, budget) {
+        Outcome::Yes { .. } => Guard::Breaks { hosts, vms, proved },
+        Outcome::No(_) | Outcome::NotProved { .. } => Guard::NoPlanBefore,
+    }
+}
+
+/// Protected VMs that have no place when these hosts fail.
+fn left_by(problem: &Problem, failed: &[usize]) -> Vec<usize> {
+    let wanted: Vec<usize> = (0..problem.vms.len())
+        .filter(|index| {
+            let vm = &problem.vms[*index];
+            vm.protected && vm.host.is_none_or(|host| failed.contains(&host))
+        })
+        .collect();
+    place_most(problem, failed, &wanted).left
+}
+
+/// Where one VM of an evacuated host goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evacuation {
+    /// The VM.
+    pub vm: usize,
+    /// Its new host, or why there is none.
+    pub target: Result<usize, String>,
+}
+
+/// Where the VMs of a host can go, protected ones first, others in the room that is left.
+pub fn evacuation(problem: &Problem, host: usize) -> Vec<Evacuation> {
+    let mut wanted: Vec<usize> =
+        (0..problem.vms.len()).filter(|vm| problem.vms[*vm].host == Some(host)).collect();
+    wanted.sort_by_key(|vm| !problem.vms[*vm].protected);
+    let placement = place_most(problem, &[host], &wanted);
+    let target = |vm: usize| {
+        let placed = placement.placed.iter().find(|(placed, _)| *placed == vm);
+        placed.map(|(_, target)| *target).ok_or_else(|| reason(problem, host, vm))
+    };
+    wanted.iter().map(|vm| Evacuation { vm: *vm, target: target(*vm) }).collect()
+}
+
+fn reason(problem: &Problem, leaving: usize, vm: usize) -> String {
+    let vm = &problem.vms[vm];
+    let enabled = |index: &usize| *index != leaving && problem.hosts[*index].enabled;
+    let allowed = |index: &usize| vm.allowed.as_ref().is_none_or(|set| set.contains(index));
+    let hosts = || (0..problem.hosts.len()).filter(enabled);
+    if hosts().next().is_none() {
+        return "no other host is enabled".to_owned();
+    }
+    let Some(best) = hosts().filter(allowed).map(|index| problem.hosts[index].free).max() else {
+        return "no other enabled host can run it".to_owned();
+    };
+    if best < vm.memory {
+        return format!("it needs {} bytes, the emptiest host has {best} free", vm.memory);
+    }
+    format!("it needs {} bytes, which are left on no host beside the other VMs", vm.memory)
+}

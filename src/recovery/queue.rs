@@ -1,0 +1,214 @@
+//! Who may start now: protected VMs first, by order, with delays and limits, where they fit.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::track::{Class, Turn};
+use super::{Action, Intent, Loss, Message, Power, Priority, Step, Vm};
+use crate::plan::{self, Problem};
+
+/// The cause that an alert gives for a VM that fits nowhere.
+const NO_ROOM: &str = "HOST_NOT_ENOUGH_FREE_MEMORY";
+
+/// A VM that waits for its start.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    turn: Turn,
+    uuid: Uuid,
+    index: usize,
+}
+
+fn turn(vm: &Vm, class: Class) -> Turn {
+    Turn { class, order: u64::try_from(vm.order).unwrap_or(u64::MAX) }
+}
+
+impl Step<'_> {
+    /// The class in which a VM waits, if it does.
+    fn waits(&self, vm: &Vm) -> Option<Class> {
+        if vm.power != Power::Halted || vm.intent.is_some() || vm.template {
+            return None;
+        }
+        if vm.protected() && (self.pool.tolerance > 0 || vm.loss == Loss::No) {
+            return Some(Class::Guaranteed);
+        }
+        match (vm.loss, vm.priority) {
+            (Loss::Once, Priority::Restart) if vm.protected() => Some(Class::Once),
+            (Loss::Once, Priority::BestEffort) => Some(Class::BestEffort),
+            _ => None,
+        }
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let vms = self.pool.vms.iter().enumerate();
+        let mut waiting: Vec<Waiting> = vms
+            .filter_map(|(index, vm)| {
+                let turn = turn(vm, self.waits(vm)?);
+                Some(Waiting { turn, uuid: vm.uuid, index })
+            })
+            .collect();
+        waiting.sort_by_key(|waiting| (waiting.turn, waiting.uuid));
+        waiting
+    }
+
+    pub(super) fn start_what_may_start(&mut self) {
+        if self.now < self.pool.hold_until {
+            return;
+        }
+        // A VM that finds no place opens the way for later ones, so look again until nothing moves.
+        while self.start_some() {}
+    }
+
+    /// Starts what may start; whether something else may have become possible by that.
+    fn start_some(&mut self) -> bool {
+        let waiting = self.waiting();
+        let places = self.places(&waiting);
+        let (mut moved, mut in_flight) = (false, self.in_flight());
+        for this in &waiting {
+            if !self.may_start(this, &waiting) {
+                continue;
+            }
+            let Some(host) = places.get(&this.index).copied() else {
+                moved |= self.without_place(this);
+                continue;
+            };
+            let there = in_flight.entry(self.pool.hosts[host].boot.host).or_default();
+            if *there < self.recovery.starts_per_host {
+                *there += 1;
+                self.start(this, host);
+            }
+        }
+        moved
+    }
+
+    /// Places all that wait together, so that a VM in back-off keeps its place; those of a later
+    /// class take what the earlier ones leave.
+    fn places(&mut self, waiting: &[Waiting]) -> BTreeMap<usize, usize> {
+        let mut problem = self.pool.problem();
+        for this in waiting {
+            self.avoid_failed_hosts(&mut problem, this);
+        }
+        let mut places = BTreeMap::new();
+        for class in [Class::Guaranteed, Class::Once, Class::BestEffort] {
+            let members = waiting.iter().filter(|this| this.turn.class == class);
+            let wanted: Vec<usize> = members.map(|this| this.index).collect();
+            for (vm, host) in plan::place_most(&problem, &[], &wanted).placed {
+                problem.hosts[host].free -= problem.vms[vm].memory;
+                places.insert(vm, host);
+            }
+        }
+        places
+    }
+
+    /// Another host is tried after one that failed; when all were tried, a new round begins later.
+    fn avoid_failed_hosts(&mut self, problem: &mut Problem, this: &Waiting) {
+        let now = self.now;
+        let Some(track) = self.recovery.tracks.get_mut(&this.uuid) else { return };
+        if track.avoid.is_empty() {
+            return;
+        }
+        let vm = &problem.vms[this.index];
+        let usable = |at: &usize| {
+            let host = &problem.hosts[*at];
+            let may = vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(at));
+            host.enabled && host.free >= vm.memory && may
+        };
+        let untried = |at: &usize| !track.avoid.contains(&self.pool.hosts[*at].boot.host);
+        let hosts = (0..problem.hosts.len()).filter(usable);
+        let left: std::collections::BTreeSet<usize> = hosts.filter(untried).collect();
+        if !left.is_empty() {
+            problem.vms[this.index].allowed = Some(left);
+            return;
+        }
+        let cause = track.cause.clone();
+        track.round_over(now);
+        if this.turn.class == Class::Guaranteed && track.tell(&cause) {
+            self.actions.push(Action::Tell(Message::restart_failed(this.uuid, &cause)));
+        }
+    }
+
+    /// Starts in flight by host, whoever decided them.
+    fn in_flight(&self) -> BTreeMap<Uuid, usize> {
+        let mut count = BTreeMap::new();
+        for intent in self.pool.vms.iter().filter_map(|vm| vm.intent.as_ref()) {
+            *count.entry(intent.at.host).or_default() += 1;
+        }
+        count
+    }
+
+    /// Whether it is this VM's turn: its own back-off is over, every VM of an earlier turn was
+    /// attempted, and their start delays are over.
+    fn may_start(&self, this: &Waiting, waiting: &[Waiting]) -> bool {
+        let track = |uuid: &Uuid| self.recovery.tracks.get(uuid);
+        if track(&this.uuid).is_some_and(|track| track.not_before > self.now) {
+            return false;
+        }
+        let due = |uuid: &Uuid| {
+            track(uuid).is_none_or(|track| !track.attempted && track.not_before <= self.now)
+        };
+        let earlier = waiting.iter().filter(|other| other.turn < this.turn);
+        if earlier.into_iter().any(|other| due(&other.uuid)) {
+            return false;
+        }
+        self.recovery.tracks.values().all(|track| {
+            let first_try = track.in_flight.is_some() && !track.attempted;
+            let busy = first_try || track.delay_until > self.now;
+            !busy || track.turn.is_none_or(|turn| turn >= this.turn)
+        })
+    }
+
+    fn start(&mut self, this: &Waiting, host: usize) {
+        let at = self.pool.hosts[host].boot.clone();
+        let epoch = self.pool.epoch;
+        let vm = &mut self.pool.vms[this.index];
+        vm.run += 1;
+        let intent = Intent { at, run: vm.run, epoch, ours: true };
+        vm.intent = Some(intent.clone());
+        self.spend(this);
+        let track = self.track(this.uuid);
+        track.in_flight = Some(intent.clone());
+        track.turn = Some(this.turn);
+        self.actions.push(Action::Start { vm: this.uuid, intent });
+    }
+
+    /// An attempt that is owed once is spent when it is made, so that no later master repeats it.
+    fn spend(&mut self, this: &Waiting) {
+        let loss = match this.turn.class {
+            Class::Guaranteed => return,
+            Class::Once => Loss::Spent,
+            Class::BestEffort => Loss::No,
+        };
+        self.pool.vms[this.index].loss = loss;
+        self.actions.push(Action::SetLoss { vm: this.uuid, loss });
+    }
+
+    /// A VM without a place waits if it is guaranteed, or if its hosts are all away; else that was
+    /// its attempt. Whether this changed anything.
+    fn without_place(&mut self, this: &Waiting) -> bool {
+        let now = self.now;
+        let track = self.track(this.uuid);
+        let first = !std::mem::replace(&mut track.attempted, true);
+        if this.turn.class == Class::Guaranteed {
+            let cause = if track.avoid.is_empty() {
+                NO_ROOM.to_owned()
+            } else {
+                track.round_over(now);
+                track.cause.clone()
+            };
+            if track.tell(&cause) {
+                self.actions.push(Action::Tell(Message::restart_failed(this.uuid, &cause)));
+            }
+            return first;
+        }
+        let vm = &self.pool.vms[this.index];
+        let may = |host: Uuid| vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(&host));
+        let mut usable = self.pool.hosts.iter().filter(|host| host.live && host.enabled);
+        if usable.any(|host| may(host.boot.host)) {
+            self.spend(this);
+            let text = "no host has room for its one restart; it stays off".to_owned();
+            self.actions.push(Action::Note { vm: this.uuid, text });
+            return true;
+        }
+        first
+    }
+}

@@ -1,0 +1,185 @@
+//! The pool as the policy sees it: a few fields of the rows of hosts and VMs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::plan;
+
+/// One boot of one host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boot {
+    /// The host.
+    pub host: Uuid,
+    /// The kernel's boot id.
+    pub boot_id: String,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The host and its present boot.
+    pub boot: Boot,
+    /// Whether VMs may be started there now: in the view, its agent answers.
+    pub live: bool,
+    /// `host.enabled`.
+    pub enabled: bool,
+    /// Bytes for all VMs together; what is free follows from the VM rows, so that a recovering VM
+    /// is never counted twice.
+    pub capacity: u64,
+}
+
+/// `VM.power_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// It runs.
+    Running,
+    /// It is paused: lost with its host like a running one.
+    Paused,
+    /// It is off.
+    Halted,
+    /// Its state lies on storage; HA leaves it there.
+    Suspended,
+}
+
+/// `VM.ha_restart_priority`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// `restart`.
+    Restart,
+    /// `best-effort`.
+    BestEffort,
+    /// The empty string.
+    None,
+}
+
+/// Which restart a halted VM is owed beyond the level rule; a durable field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// None.
+    No,
+    /// One attempt: it was lost with its host.
+    Once,
+    /// The attempt was made while nothing was guaranteed; the VM is left off until the pool
+    /// tolerates failures again.
+    Spent,
+}
+
+/// An intent row: a start that was decided and has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Where.
+    pub at: Boot,
+    /// The run number of the start.
+    pub run: u64,
+    /// The epoch in which it was decided.
+    pub epoch: u64,
+    /// Whether this very agent process is executing it now. One that is not ours tells nothing
+    /// about the VM until the host was scanned or is dead.
+    pub ours: bool,
+}
+
+/// A VM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vm {
+    /// Its uuid.
+    pub uuid: Uuid,
+    /// `power_state`.
+    pub power: Power,
+    /// `resident_on` with the boot: where it runs or is paused.
+    pub residence: Option<Boot>,
+    /// The open intent row.
+    pub intent: Option<Intent>,
+    /// The number of its last run.
+    pub run: u64,
+    /// `ha_always_run`.
+    pub always_run: bool,
+    /// `ha_restart_priority`.
+    pub priority: Priority,
+    /// What is owed.
+    pub loss: Loss,
+    /// Whether it is a template or a snapshot; these never start.
+    pub template: bool,
+    /// `order`: ascending, negative is last.
+    pub order: i64,
+    /// `start_delay`.
+    pub start_delay: Duration,
+    /// Bytes that it needs, overhead included.
+    pub memory: u64,
+    /// The hosts that can run it; `None` when all can.
+    pub allowed: Option<BTreeSet<Uuid>>,
+}
+
+impl Vm {
+    /// Protected: `ha_always_run` and priority `restart`.
+    pub fn protected(&self) -> bool {
+        self.always_run && self.priority == Priority::Restart && !self.template
+    }
+
+    /// Where its memory is taken: its residence, or where it is being started.
+    fn occupies(&self) -> Option<Uuid> {
+        let intent = self.intent.as_ref().map(|intent| &intent.at);
+        self.residence.as_ref().or(intent).map(|boot| boot.host)
+    }
+}
+
+/// The rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The master's epoch.
+    pub epoch: u64,
+    /// All hosts.
+    pub hosts: Vec<Host>,
+    /// All VMs.
+    pub vms: Vec<Vm>,
+    /// Boots that are proven dead, or whose lease has ended by a decided view (section 5).
+    pub dead: BTreeSet<Boot>,
+    /// `ha_plan_exists_for`: how many failures were tolerated before the event.
+    pub tolerance: u64,
+    /// `ha_reboot_vm_on_internal_shutdown`.
+    pub restart_after_guest_shutdown: bool,
+    /// `ha_prevent_restarts_for`: nothing starts before this time.
+    pub hold_until: Duration,
+}
+
+impl Pool {
+    /// The VM's row.
+    pub fn vm(&self, uuid: Uuid) -> Option<&Vm> {
+        self.vms.iter().find(|vm| vm.uuid == uuid)
+    }
+
+    pub(super) fn vm_mut(&mut self, uuid: Uuid) -> Option<&mut Vm> {
+        self.vms.iter_mut().find(|vm| vm.uuid == uuid)
+    }
+
+    /// The pool as the planner sees it. Hosts that are not live are no targets; a VM that is being
+    /// started counts as being there; a VM on a host that left keeps that host's name.
+    pub fn problem(&self) -> plan::Problem {
+        let index = |uuid: Uuid| self.hosts.iter().position(|host| host.boot.host == uuid);
+        let host = |host: &Host| {
+            let there = |vm: &&Vm| vm.occupies() == Some(host.boot.host);
+            let used: u64 = self.vms.iter().filter(there).map(|vm| vm.memory).sum();
+            plan::Host {
+                id: host.boot.host.to_string(),
+                total: host.capacity,
+                free: host.capacity.saturating_sub(used),
+                enabled: host.enabled && host.live,
+            }
+        };
+        let vm = |vm: &Vm| plan::Vm {
+            id: vm.uuid.to_string(),
+            memory: vm.memory,
+            host: vm.occupies().and_then(index),
+            protected: vm.protected(),
+            allowed: vm
+                .allowed
+                .as_ref()
+                .map(|hosts| hosts.iter().filter_map(|host| index(*host)).collect()),
+        };
+        plan::Problem {
+            hosts: self.hosts.iter().map(host).collect(),
+            vms: self.vms.iter().map(vm).collect(),
+        }
+    }
+}

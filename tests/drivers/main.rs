@@ -1,0 +1,7 @@
+//! VMs as processes: started, stopped, moved, found again; never two of one VM.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bench;
+mod process;
+mod qemu;

@@ -1,0 +1,94 @@
+//! The planner on case files: our own, and those of a shared directory when there is one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use xe::plan::case::Case;
+use xe::plan::{Budget, Problem, Vm, place};
+
+/// Largest pool for which an answer must be proved.
+const EXACT: usize = 16;
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "json"));
+    files.sort();
+    files
+}
+
+/// Running protected VMs only: what fails whatever halted ones do.
+fn without_halted(problem: &Problem) -> Problem {
+    let enabled = |vm: &&Vm| vm.host.is_some_and(|host| problem.hosts[host].enabled);
+    Problem { vms: problem.vms.iter().filter(enabled).cloned().collect(), ..problem.clone() }
+}
+
+fn agrees(path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let expected = &serde_json::from_str::<Value>(&text).unwrap()["expected"];
+    let case = Case::parse(&text).unwrap();
+    let answer = case.answer(&Budget::default());
+    if !answer.proved && case.problem.hosts.len() > EXACT {
+        let known = expected["max_failures"].as_u64().unwrap();
+        assert!(answer.max_failures as u64 <= known, "{}", path.display());
+        eprintln!("{}: not proved beyond {}", path.display(), answer.max_failures);
+        return;
+    }
+    assert!(answer.proved, "{}", path.display());
+    let said = serde_json::json!(answer);
+    for field in ["max_failures", "startable", "overcommitted"] {
+        assert_eq!(said[field], expected[field], "{field} of {}", path.display());
+    }
+    if let Some(names) = &answer.counterexample {
+        let at =
+            |name: &String| case.problem.hosts.iter().position(|host| host.id == *name).unwrap();
+        let hosts: Vec<usize> = names.iter().map(at).collect();
+        assert_eq!(hosts.len(), answer.max_failures + 1, "{}", path.display());
+        assert!(place(&without_halted(&case.problem), &hosts).is_err(), "{}", path.display());
+    }
+}
+
+#[test]
+fn our_own_cases_agree() {
+    let files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/plan"));
+    assert!(files.len() >= 6);
+    files.iter().for_each(|path| agrees(path));
+}
+
+#[test]
+fn the_shared_cases_agree() {
+    let shared = std::env::var_os("XE_SHARED").unwrap_or_else(|| "../shared".into());
+    let files = files(&Path::new(&shared).join("data/planner-cases"));
+    if files.is_empty() {
+        eprintln!("skipped: no planner cases under XE_SHARED");
+    }
+    for path in files {
+        let began = std::time::Instant::now();
+        agrees(&path);
+        eprintln!("{:6.3} s {}", began.elapsed().as_secs_f64(), path.display());
+    }
+}
+
+#[test]
+fn the_program_prints_the_object_and_refuses_nonsense() {
+    let run = |words: &[&str]| {
+        let xe = env!("CARGO_BIN_EXE_xe");
+        let done = std::process::Command::new(xe).arg("plan").args(words).output().unwrap();
+        (done.status.code(), done.stdout, String::from_utf8(done.stderr).unwrap())
+    };
+    let case = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/plan/tied-to-two.json");
+    let (code, stdout, _) = run(&[case, "--json"]);
+    assert_eq!(code, Some(0));
+    let object: Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!(object["max_failures"], 1);
+    assert_eq!(object["overcommitted"], true);
+    assert_eq!(object["proved"], true);
+    assert_eq!(object["counterexample"].as_array().unwrap().len(), 2);
+    let (code, stdout, stderr) = run(&["/no/such/case"]);
+    assert_eq!((code, stdout.len()), (Some(1), 0));
+    assert!(stderr.contains("/no/such/case"));
+    assert_eq!(run(&[]).0, Some(2));
+    assert_eq!(run(&[case, "--nonsense"]).0, Some(2));
+}
