@@ -2,6 +2,9 @@
 
 pub mod boot_id;
 pub mod clock;
+pub mod direct_io;
 pub mod faults;
 pub mod hypervisor;
-pub mod sr;
+pub mod realtime;
+pub mod udp;
+pub mod watchdog;
