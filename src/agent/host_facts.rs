@@ -95,8 +95,11 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
 
 /// A new boot: what the old one ran is gone with it (R5.3b; the report came over the pool's TLS).
 fn came_up(agent: &Agent, host: &str, facts: &Facts, rebooted: bool) -> Answer<()> {
-    agent.history.note("host-up", if rebooted { "a new boot" } else { "a new agent" },
-        serde_json::json!({ "host": facts.host, "boot": facts.boot }));
+    agent.history.note(
+        "host-up",
+        if rebooted { "a new boot" } else { "a new agent" },
+        serde_json::json!({ "host": facts.host, "boot": facts.boot }),
+    );
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         if rebooted {
@@ -182,9 +185,13 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
     })?;
     for (event, uuid) in notes {
         let host = before.text("host", host, "uuid");
-        agent.history.note(event, "its host's scan says so", serde_json::json!({
-            "vm": uuid, "host": host,
-        }));
+        agent.history.note(
+            event,
+            "its host's scan says so",
+            serde_json::json!({
+                "vm": uuid, "host": host,
+            }),
+        );
     }
     Ok(())
 }
@@ -242,9 +249,13 @@ fn plug_srs(agent: &Agent, host: &str) {
     for pbd in db.set_of("host", host, "PBDs") {
         if let Err(failure) = plug(agent, pbd, false) {
             let uuid = db.text("host", host, "uuid");
-            agent.history.note("pbd-plug-failed", &failure.to_string(), serde_json::json!({
-                "pbd": db.text("PBD", pbd, "uuid"), "host": uuid,
-            }));
+            agent.history.note(
+                "pbd-plug-failed",
+                &failure.to_string(),
+                serde_json::json!({
+                    "pbd": db.text("PBD", pbd, "uuid"), "host": uuid,
+                }),
+            );
             vm::message(agent, "PBD_PLUG_FAILED_ON_SERVER_START", 3, "Host", uuid, "");
         }
     }

@@ -158,7 +158,12 @@ impl Store {
 
     /// Waits up to `patience` for records after a member's position, and takes the position as that
     /// member's acknowledgement.
-    pub fn follow(&self, member: &str, from: Position, patience: std::time::Duration) -> Answer<Follow> {
+    pub fn follow(
+        &self,
+        member: &str,
+        from: Position,
+        patience: std::time::Duration,
+    ) -> Answer<Follow> {
         let mut stream = lock(&self.stream);
         let known = from == stream.position || stream.recent.iter().any(|(p, _)| *p == from);
         let first = stream.recent.front().map(|(p, _)| p.generation);

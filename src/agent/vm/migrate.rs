@@ -115,17 +115,25 @@ fn hand_over(
     let finished = jobs::on_host(agent, from, epoch, &Job::FinishSource { vm: uuid });
     if let Err(failure) = finished {
         // It executes nothing; its agent ends it when it looks for VMs that it does not own.
-        agent.history.note("vm-source-left", &failure.to_string(), serde_json::json!({
-            "vm": uuid, "host": agent.store.read().text("host", from, "uuid"),
-        }));
+        agent.history.note(
+            "vm-source-left",
+            &failure.to_string(),
+            serde_json::json!({
+                "vm": uuid, "host": agent.store.read().text("host", from, "uuid"),
+            }),
+        );
     }
     continued.map(|_| ())
 }
 
 fn abort(agent: &Agent, to: &str, epoch: u64, uuid: uuid::Uuid) {
     if let Err(failure) = jobs::on_host(agent, to, epoch, &Job::AbortReceived { vm: uuid }) {
-        agent.history.note("vm-target-left", &failure.to_string(), serde_json::json!({
-            "vm": uuid, "host": agent.store.read().text("host", to, "uuid"),
-        }));
+        agent.history.note(
+            "vm-target-left",
+            &failure.to_string(),
+            serde_json::json!({
+                "vm": uuid, "host": agent.store.read().text("host", to, "uuid"),
+            }),
+        );
     }
 }

@@ -98,9 +98,13 @@ pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) ->
     let job = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
     let name = agent.store.read().text("VM", vm, "name_label").to_owned();
     let host_uuid = agent.store.read().text("host", host, "uuid").to_owned();
-    agent.history.note("vm-start-intent", why, serde_json::json!({
-        "vm": job.vm, "name": name, "run": job.run, "host": host_uuid, "epoch": epoch,
-    }));
+    agent.history.note(
+        "vm-start-intent",
+        why,
+        serde_json::json!({
+            "vm": job.vm, "name": name, "run": job.run, "host": host_uuid, "epoch": epoch,
+        }),
+    );
     let order = match begin {
         Begin::Boot => Job::Start { vm: job.clone(), paused: false },
         Begin::BootPaused => Job::Start { vm: job.clone(), paused: true },
@@ -120,13 +124,7 @@ fn suspend_image(db: &Database, vm: &str) -> Answer<(uuid::Uuid, uuid::Uuid)> {
 }
 
 /// Writes the intent, after checking under the writer's lock that nobody else starts the VM.
-fn intend(
-    tx: &mut Transaction,
-    vm: &str,
-    host: &str,
-    epoch: u64,
-    begin: Begin,
-) -> Answer<JobVm> {
+fn intend(tx: &mut Transaction, vm: &str, host: &str, epoch: u64, begin: Begin) -> Answer<JobVm> {
     let db = tx.db().clone();
     let row = Vm::get(&db, vm)?;
     let from = if begin == Begin::Resume { "Suspended" } else { "Halted" };
@@ -232,9 +230,13 @@ fn settle(
             Ok(())
         }
         Err(failure) if jobs::is_undecided(&failure) => {
-            agent.history.note("vm-start-undecided", &failure.to_string(), serde_json::json!({
-                "vm": job.vm, "run": job.run,
-            }));
+            agent.history.note(
+                "vm-start-undecided",
+                &failure.to_string(),
+                serde_json::json!({
+                    "vm": job.vm, "run": job.run,
+                }),
+            );
             Err(failure)
         }
         Err(failure) => {
@@ -247,9 +249,13 @@ fn settle(
                 }
                 Ok(())
             })?;
-            agent.history.note("vm-start-failed", &failure.to_string(), serde_json::json!({
-                "vm": job.vm, "run": job.run,
-            }));
+            agent.history.note(
+                "vm-start-failed",
+                &failure.to_string(),
+                serde_json::json!({
+                    "vm": job.vm, "run": job.run,
+                }),
+            );
             Err(failure)
         }
     }
@@ -295,6 +301,7 @@ pub fn record_running(tx: &mut Transaction, vm: &str, host: &str, state: &str, r
 /// `xvda` for position 0 and so on.
 pub fn device_name(userdevice: &str, number: usize) -> String {
     let position = userdevice.parse::<usize>().unwrap_or(number);
-    let letter = u8::try_from(position).ok().filter(|p| *p < 26).map_or('z', |p| (b'a' + p) as char);
+    let letter =
+        u8::try_from(position).ok().filter(|p| *p < 26).map_or('z', |p| (b'a' + p) as char);
     format!("xvd{letter}")
 }
