@@ -58,7 +58,7 @@ pub fn choose(argv: &[String]) -> Applet {
 /// Runs what argv asks for and gives its exit code.
 pub fn run(argv: &[String]) -> ExitCode {
     match choose(argv) {
-        Applet::Xe(words) => crate::cli::main(words, open_database),
+        Applet::Xe(words) => crate::cli::main(words, crate::agent::in_process::open),
         Applet::Agent(words) => crate::agent::main(words),
         Applet::Xhad(words) => crate::xhad::main(words),
         Applet::Lab(words) => crate::lab::main(words),
@@ -67,9 +67,3 @@ pub fn run(argv: &[String]) -> ExitCode {
     }
 }
 
-/// The agent that serves a database file inside this process.
-fn open_database(
-    request: &crate::client::DatabaseRequest,
-) -> anyhow::Result<Box<dyn crate::client::Transport>> {
-    anyhow::bail!("{}: databases cannot be opened yet", request.file)
-}

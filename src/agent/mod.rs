@@ -22,6 +22,7 @@ pub mod ha_pool;
 pub mod history;
 pub mod host_facts;
 pub mod identity;
+pub mod in_process;
 pub mod init;
 pub mod internal;
 pub mod jobs;

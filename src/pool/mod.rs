@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod database;
+pub mod dump;
 pub mod journal;
 pub mod relations;
 pub mod rows;

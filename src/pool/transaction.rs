@@ -94,6 +94,30 @@ impl Transaction {
         }
     }
 
+    /// Replaces every row that is journalled by the rows of another database; VMs come halted.
+    pub fn replace_by(&mut self, other: &Database) {
+        let kept = |class: &str| {
+            let transient = Model::get().class(class).is_none_or(|class| class.transient);
+            transient || class.starts_with("xe_")
+        };
+        let before = self.view.clone();
+        for (class, reference, _) in before.rows().filter(|(class, ..)| !kept(class)) {
+            self.delete(class, reference);
+        }
+        for (class, reference, row) in other.rows().filter(|(class, ..)| !kept(class)) {
+            let Some(fields) = Model::get().class(class).map(|class| class.fields.iter()) else {
+                continue;
+            };
+            let values = fields.enumerate().map(|(at, f)| (f.name.clone(), row.at(at).clone()));
+            self.create(class, reference, values.collect::<BTreeMap<_, _>>());
+            let machine = class == "VM" && !other.flag("VM", reference, "is_control_domain");
+            if machine && other.text("VM", reference, "power_state") != "Suspended" {
+                self.set(class, reference, "power_state", "Halted");
+                self.set(class, reference, "resident_on", NULL_REF);
+            }
+        }
+    }
+
     /// The row, or HANDLE_INVALID.
     pub fn row(&self, class: &str, reference: &str) -> Answer<&Row> {
         self.view.require(class, reference)

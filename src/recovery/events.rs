@@ -1,5 +1,7 @@
 //! What happened, and which rows follow from it.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{Action, Boot, End, Event, Loss, Message, Power, Priority, StartResult, Step, Vm};
@@ -11,8 +13,8 @@ impl Step<'_> {
     pub(super) fn take(&mut self, event: Event) {
         match event {
             Event::View { failed } => self.view(&failed),
-            Event::Scanned { at, found } => self.scanned(&at, &found),
-            Event::Ended { vm, at, how } => self.ended(vm, &at, how),
+            Event::Scanned { at, begun, found } => self.scanned(&at, begun, &found),
+            Event::Ended { vm, run, at, how } => self.ended(vm, run, &at, how),
             Event::Started { vm, run, result } => self.started(vm, run, result),
             Event::Changed => self.hurry(),
             Event::Tick => {}
@@ -103,9 +105,13 @@ impl Step<'_> {
     }
 
     /// A host's own word settles what was unknown about it (R6.3).
-    fn scanned(&mut self, at: &Boot, found: &[Uuid]) {
+    fn scanned(&mut self, at: &Boot, begun: Duration, found: &[Uuid]) {
         let vms: Vec<Vm> = self.pool.vms.clone();
         for vm in vms {
+            let track = self.recovery.tracks.get(&vm.uuid);
+            if track.is_some_and(|track| track.changed_at >= Some(begun)) {
+                continue;
+            }
             let here = found.contains(&vm.uuid);
             let resident_here = vm.residence.as_ref() == Some(at);
             match &vm.intent {
@@ -123,9 +129,9 @@ impl Step<'_> {
         }
     }
 
-    fn ended(&mut self, uuid: Uuid, at: &Boot, how: End) {
+    fn ended(&mut self, uuid: Uuid, run: u64, at: &Boot, how: End) {
         let Some(vm) = self.pool.vm(uuid) else { return };
-        if vm.residence.as_ref() != Some(at) {
+        if vm.residence.as_ref() != Some(at) || vm.run != run {
             return;
         }
         let stays_off = vm.always_run && !self.pool.restart_after_guest_shutdown;
@@ -156,9 +162,7 @@ impl Step<'_> {
                 self.clear_intent(uuid);
             }
             StartResult::Unknown => {
-                let track = self.track(uuid);
-                track.in_flight = None;
-                track.attempted = true;
+                self.track(uuid).unanswered(now);
                 if let Some(intent) = self.pool.vm_mut(uuid).and_then(|vm| vm.intent.as_mut()) {
                     intent.ours = false;
                 }

@@ -43,10 +43,13 @@ pub enum Event {
         /// Hosts that failed.
         failed: Vec<Uuid>,
     },
-    /// A host said what really exists on it, found by scan in this epoch.
+    /// A host said what really exists on it, found by a scan that this master asked for, after the
+    /// host had ended or waited out all jobs of older ones (R6.3).
     Scanned {
         /// The host and its boot.
         at: Boot,
+        /// When the scan was asked for: what changed since then is newer than its answer.
+        begun: Duration,
         /// The VMs that exist there, whatever they do.
         found: Vec<Uuid>,
     },
@@ -54,6 +57,8 @@ pub enum Event {
     Ended {
         /// The VM.
         vm: Uuid,
+        /// The run that ended.
+        run: u64,
         /// The host and boot that say so.
         at: Boot,
         /// How.

@@ -53,6 +53,8 @@ pub struct Track {
     pub avoid: BTreeSet<Uuid>,
     /// Why the last start failed.
     pub cause: String,
+    /// When it was last learnt that the VM went up or down, or may have.
+    pub changed_at: Option<Duration>,
     started_at: Option<Duration>,
     /// Starts in a row that ended soon.
     bounces: usize,
@@ -67,13 +69,19 @@ impl Track {
     pub fn down(&mut self, now: Duration, with_host: bool) -> bool {
         self.attempted = false;
         self.in_flight = None;
+        self.changed_at = Some(now);
         let quick = self.started_at.take().is_some_and(|at| now.saturating_sub(at) < STEADY);
         if quick && !with_host {
             self.bounces += 1;
             self.not_before = now + wait(self.bounces);
         } else {
-            let (turn, delay_until) = (self.turn, self.delay_until);
-            *self = Self { turn, delay_until, not_before: now, ..Self::default() };
+            *self = Self {
+                turn: self.turn,
+                delay_until: self.delay_until,
+                not_before: now,
+                changed_at: Some(now),
+                ..Self::default()
+            };
         }
         self.bounces >= LOOP
     }
@@ -83,6 +91,7 @@ impl Track {
         self.in_flight = None;
         self.attempted = true;
         self.started_at = Some(now);
+        self.changed_at = Some(now);
         self.delay_until = now + start_delay;
         self.avoid.clear();
         self.rounds = 0;
@@ -95,6 +104,13 @@ impl Track {
         self.avoid.insert(host);
         self.cause = cause;
         self.not_before = now;
+    }
+
+    /// Nobody knows what came of a start.
+    pub fn unanswered(&mut self, now: Duration) {
+        self.in_flight = None;
+        self.attempted = true;
+        self.changed_at = Some(now);
     }
 
     /// Every host has been tried.

@@ -11,8 +11,11 @@ use uuid::Uuid;
 use super::machine_dir::{Machine, MachineDir, Presence};
 use super::{Driven, DriverError, Exit, ExitKind, MachineSpec, Settings};
 
-/// How long a VM's process may take to come up, to answer, or to die.
+/// How long a VM's process may take to answer or to die.
 pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long it may take until a launched process says something, on a busy machine.
+const LAUNCH: Duration = Duration::from_secs(30);
 
 /// The VMs below one state directory; all that is known about them lies there.
 #[derive(Debug)]
@@ -111,7 +114,7 @@ impl Residents {
             .spawn();
         match launched {
             Ok(mut launcher) => {
-                let line = launcher.stdout.take().and_then(|out| first_line(out, ANSWER));
+                let line = launcher.stdout.take().and_then(|out| first_line(out, LAUNCH));
                 reap(launcher);
                 Ok(line)
             }

@@ -86,7 +86,7 @@ fn s59_an_old_host_that_returns_gets_a_vm_only_from_the_master() {
     let again = Boot { host: host_id('c'), boot_id: "2".to_owned() };
     world.host('c').boot = again.clone();
     world.host('c').live = true;
-    world.event(Event::Scanned { at: again, found: Vec::new() });
+    world.event(Event::Scanned { at: again, begun: HOUR, found: Vec::new() });
     assert_eq!(world.starts(), [], "the start that is under way stays the only one");
     world.up(1);
     assert_eq!(world.row(1).residence, Some(boot(target)));

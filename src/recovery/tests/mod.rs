@@ -179,13 +179,16 @@ impl World {
     }
 
     fn ends(&mut self, vm: u128, how: End) {
-        let at = self.row(vm).residence.clone().unwrap();
-        self.event(Event::Ended { vm: id(vm), at, how });
+        let row = self.row(vm);
+        let (at, run) = (row.residence.clone().unwrap(), row.run);
+        self.event(Event::Ended { vm: id(vm), run, at, how });
     }
 
     fn scanned(&mut self, host: char, found: &[u128]) {
         let found = found.iter().map(|vm| id(*vm)).collect();
-        self.event(Event::Scanned { at: boot(host), found });
+        self.now += Duration::from_millis(1);
+        let begun = self.now;
+        self.event(Event::Scanned { at: boot(host), begun, found });
     }
 
     fn told(&mut self) -> Vec<(&'static str, String)> {

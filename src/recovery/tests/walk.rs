@@ -15,6 +15,8 @@ enum Step {
     Unanswered(usize, bool),
     NewMaster,
     Scan(usize),
+    /// A scan whose answer arrives when the next one is asked for.
+    SlowScan(usize),
     Wait(u64),
 }
 
@@ -28,6 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..8, any::<bool>()).prop_map(|(vm, runs)| Step::Unanswered(vm, runs)),
         1 => Just(Step::NewMaster),
         2 => (0usize..3).prop_map(Step::Scan),
+        2 => (0usize..3).prop_map(Step::SlowScan),
         3 => (1u64..200).prop_map(Step::Wait),
     ]
 }
@@ -37,6 +40,9 @@ struct Truth {
     world: World,
     /// (VM, where): machines that really execute.
     real: Vec<(u128, Boot)>,
+    /// Start commands on their way: what the rows say about them may be wrong.
+    commands: Vec<(u128, Boot, u64)>,
+    slow: Option<Event>,
     boots: u32,
 }
 
@@ -51,15 +57,23 @@ impl Truth {
         let real =
             world.pool.vms.iter().map(|vm| (vm.uuid.as_u128(), vm.residence.clone().unwrap()));
         let real = real.collect();
-        Self { world, real, boots: 1 }
+        Self { world, real, commands: Vec::new(), slow: None, boots: 1 }
     }
 
-    /// A start under way: its VM and where.
-    fn pending(&self, index: usize) -> Option<(u128, Boot)> {
-        let ours = |vm: &&Vm| vm.intent.as_ref().is_some_and(|intent| intent.ours);
-        let pending: Vec<&Vm> = self.world.pool.vms.iter().filter(ours).collect();
-        let vm = *pending.get(index % pending.len().max(1))?;
-        Some((vm.uuid.as_u128(), vm.intent.clone()?.at))
+    /// A start command on its way, which is now over.
+    fn command(&mut self, index: usize) -> Option<(u128, Boot, u64)> {
+        for (vm, _) in std::mem::take(&mut self.world.starts) {
+            let intent = self.world.row(vm).intent.clone().unwrap();
+            self.commands.push((vm, intent.at, intent.run));
+        }
+        if self.commands.is_empty() {
+            return None;
+        }
+        Some(self.commands.swap_remove(index % self.commands.len()))
+    }
+
+    fn result(&mut self, vm: u128, run: u64, result: StartResult) {
+        self.world.event(Event::Started { vm: id(vm), run, result });
     }
 
     /// A machine begins to execute; it must be the only one of its VM.
@@ -68,10 +82,11 @@ impl Truth {
         self.real.push((vm, at.clone()));
     }
 
-    fn scan(&mut self, at: &Boot) {
+    fn scan(&mut self, at: &Boot) -> Event {
+        self.world.now += Duration::from_millis(1);
         let here = |(_, where_it_is): &&(u128, Boot)| where_it_is == at;
         let found = self.real.iter().filter(here).map(|(vm, _)| id(*vm)).collect();
-        self.world.event(Event::Scanned { at: at.clone(), found });
+        Event::Scanned { at: at.clone(), begun: self.world.now, found }
     }
 
     fn take(&mut self, step: Step) {
@@ -80,42 +95,63 @@ impl Truth {
             Step::Returns(host) => self.returns(host),
             Step::Crashes(index) if !self.real.is_empty() => {
                 let (vm, at) = self.real.swap_remove(index % self.real.len());
-                self.world.event(Event::Ended { vm: id(vm), at, how: End::Crash });
+                let run = self.world.row(vm).run;
+                self.world.event(Event::Ended { vm: id(vm), run, at, how: End::Crash });
             }
             Step::Finishes(index) => {
-                let Some((vm, at)) = self.pending(index) else { return };
+                let Some((vm, at, run)) = self.command(index) else { return };
                 self.begin(vm, &at);
-                self.world.up(vm);
+                self.result(vm, run, StartResult::Running);
             }
             Step::Fails(index) => {
-                let Some((vm, _)) = self.pending(index) else { return };
-                self.world.fail(vm, "VM_BAD");
+                let Some((vm, _, run)) = self.command(index) else { return };
+                self.result(vm, run, StartResult::Failed("VM_BAD".to_owned()));
             }
             Step::Unanswered(index, runs) => {
-                let Some((vm, at)) = self.pending(index) else { return };
+                let Some((vm, at, run)) = self.command(index) else { return };
                 if runs {
                     self.begin(vm, &at);
                 }
-                self.world.row(vm).intent.as_mut().unwrap().ours = false;
-                self.world.result(vm, StartResult::Unknown);
+                self.abandoned(vm, run);
+                self.result(vm, run, StartResult::Unknown);
             }
             Step::NewMaster => self.new_master(),
             Step::Scan(host) if self.world.pool.hosts[host].live => {
                 let at = self.world.pool.hosts[host].boot.clone();
-                self.scan(&at);
+                let scan = self.scan(&at);
+                self.world.event(scan);
+            }
+            Step::SlowScan(host) if self.world.pool.hosts[host].live => {
+                let at = self.world.pool.hosts[host].boot.clone();
+                let scan = self.scan(&at);
+                if let Some(before) = self.slow.replace(scan) {
+                    self.world.event(before);
+                }
             }
             Step::Wait(seconds) => self.world.later(Duration::from_secs(seconds)),
-            Step::Crashes(_) | Step::Scan(_) => {}
+            Step::Crashes(_) | Step::Scan(_) | Step::SlowScan(_) => {}
+        }
+    }
+
+    /// Nobody executes this start any more.
+    fn abandoned(&mut self, vm: u128, run: u64) {
+        if let Some(intent) = self.world.row(vm).intent.as_mut().filter(|open| open.run == run) {
+            intent.ours = false;
         }
     }
 
     fn dies(&mut self, host: usize) {
+        // Commands that wait in the world are looked at while their hosts still live.
+        if let Some(command) = self.command(0) {
+            self.commands.push(command);
+        }
         let host = &mut self.world.pool.hosts[host];
         if !std::mem::replace(&mut host.live, false) {
             return;
         }
         let boot = host.boot.clone();
         self.real.retain(|(_, at)| *at != boot);
+        self.commands.retain(|(_, at, _)| *at != boot);
         self.world.pool.dead.insert(boot.clone());
         self.world.event(Event::View { failed: vec![boot.host] });
     }
@@ -134,12 +170,13 @@ impl Truth {
     /// Starts of the old master go on or not; the new one does not know, so it has scans made.
     fn new_master(&mut self) {
         self.world.recovery = Recovery::default();
+        self.slow = None;
         self.world.pool.epoch += 1;
-        while let Some((vm, at)) = self.pending(0) {
-            self.world.row(vm).intent.as_mut().unwrap().ours = false;
+        while let Some((vm, at, run)) = self.command(0) {
             if vm % 2 == 0 {
                 self.begin(vm, &at);
             }
+            self.abandoned(vm, run);
         }
         self.world.event(Event::Tick);
     }
@@ -149,7 +186,8 @@ impl Truth {
         (0..3).for_each(|host| self.returns(host));
         (0..3).for_each(|host| self.take(Step::Scan(host)));
         for _ in 0..50 {
-            while self.pending(0).is_some() {
+            while let Some(command) = self.command(0) {
+                self.commands.push(command);
                 self.take(Step::Finishes(0));
             }
             self.world.later(Duration::from_secs(121));
@@ -158,7 +196,7 @@ impl Truth {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_runs_twice_and_protected_vms_come_back(
