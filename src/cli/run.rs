@@ -110,7 +110,10 @@ fn in_session(
     trace: bool,
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
-    let own = entry.parameters().into_iter().map(|parameter| parameter.name).collect();
+    let mut own: Vec<String> =
+        entry.parameters().into_iter().map(|parameter| parameter.name).collect();
+    // Any waiting command takes it, no help shows it, and it picks no object.
+    own.push("progress".to_owned());
     let outcome = entry.run(&mut Context { session, params, console, own });
     outcome.map_err(|error| match error {
         CliError::Server(failure) => {

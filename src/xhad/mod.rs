@@ -1,8 +1,117 @@
-//! xhad.
+//! xhad, the heartbeat and self-fencing daemon: a small process of its own around the pure
+//! [`crate::heartbeat::Node`]. It must outlive and watch the agent.
 
+pub mod agent;
+pub mod control;
+mod cycle;
+mod daemon;
+pub mod history;
+mod inbox;
+pub mod marker;
+mod server;
+mod session;
+pub mod statefile;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::host::watchdog::keeper::{self, OnExpiry};
+
+const USAGE: &str = "usage: xhad --state-dir DIR
+       xhad watchdog-keeper --socket FILE --record FILE (--kill-group PGID | --exec COMMAND…)";
+
+/// What the words after the program's name ask for.
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    Daemon { state_dir: PathBuf },
+    Keeper { socket: PathBuf, record: PathBuf, on_expiry: OnExpiry },
+}
+
+fn parse(words: &[String]) -> Option<Task> {
+    let (keeper, words) = match words.split_first() {
+        Some((first, rest)) if first == "watchdog-keeper" => (true, rest),
+        _ => (false, words),
+    };
+    let (mut state_dir, mut socket, mut record, mut on_expiry) = (None, None, None, None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--state-dir" if !keeper => state_dir = Some(PathBuf::from(words.next()?)),
+            "--socket" if keeper => socket = Some(PathBuf::from(words.next()?)),
+            "--record" if keeper => record = Some(PathBuf::from(words.next()?)),
+            "--kill-group" if keeper => {
+                // Group 0 or 1 would be this process itself or the whole system.
+                let group = words.next()?.parse().ok().filter(|group| *group > 1)?;
+                on_expiry = Some(OnExpiry::KillGroup(group));
+            }
+            "--exec" if keeper => {
+                on_expiry = Some(OnExpiry::Run(words.by_ref().cloned().collect()));
+            }
+            _ => return None,
+        }
+    }
+    match keeper {
+        false => Some(Task::Daemon { state_dir: state_dir? }),
+        true => Some(Task::Keeper { socket: socket?, record: record?, on_expiry: on_expiry? }),
+    }
+}
+
 /// Runs the program with the words after its name.
-pub fn main(_words: Vec<String>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn main(words: Vec<String>) -> ExitCode {
+    let outcome = match parse(&words) {
+        None => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        Some(Task::Daemon { state_dir }) => daemon::run(state_dir),
+        Some(Task::Keeper { socket, record, on_expiry }) => {
+            keeper::run(&socket, &record, on_expiry).map_err(anyhow::Error::from)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xhad: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(line: &str) -> Option<Task> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_two_programs_are_told_apart() {
+        let state_dir = PathBuf::from("/s");
+        assert_eq!(task("--state-dir /s"), Some(Task::Daemon { state_dir }));
+        let keeper = task("watchdog-keeper --socket /k --record /r --exec kill -9 7");
+        let words = ["kill", "-9", "7"].map(str::to_owned).to_vec();
+        assert_eq!(
+            keeper,
+            Some(Task::Keeper {
+                socket: "/k".into(),
+                record: "/r".into(),
+                on_expiry: OnExpiry::Run(words)
+            })
+        );
+    }
+
+    #[test]
+    fn nonsense_and_dangerous_groups_are_refused() {
+        for line in [
+            "",
+            "--state-dir",
+            "--sate-dir /s",
+            "watchdog-keeper --socket /k --record /r",
+            "watchdog-keeper --socket /k --record /r --kill-group 0",
+            "watchdog-keeper --socket /k --record /r --kill-group 1",
+        ] {
+            assert_eq!(task(line), None, "{line}");
+        }
+    }
 }

@@ -198,10 +198,12 @@ fn family_parameters(class: &'static Class, verb: Verb) -> Vec<Taken> {
         Verb::List => {
             let mut list =
                 vec![taken("params", Kind::Text, false), taken("database", Kind::Map, false)];
-            list.extend(class.fields.iter().map(|field| {
-                let kind = if field.shape == Shape::Map { Kind::Map } else { Kind::Text };
-                taken(field.name, kind, false)
-            }));
+            let shown = || class.fields.iter().filter(|field| !field.hidden);
+            list.extend(shown().map(|field| taken(field.name, Kind::Text, false)));
+            let sets = shown().filter(|field| field.shape == Shape::Set);
+            list.extend(
+                sets.map(|field| taken(format!("{}:contains", field.name), Kind::Text, false)),
+            );
             list
         }
         Verb::ParamList => vec![uuid(), taken("database", Kind::Map, false)],
@@ -211,7 +213,8 @@ fn family_parameters(class: &'static Class, verb: Verb) -> Vec<Taken> {
         Verb::ParamClear => vec![uuid(), name()],
         Verb::ParamSet => {
             let mut list = vec![uuid()];
-            list.extend(class.fields.iter().filter(|field| field.is_settable()).map(|field| {
+            let shown = class.fields.iter().filter(|field| !field.hidden);
+            list.extend(shown.filter(|field| field.is_settable()).map(|field| {
                 let kind = if field.shape == Shape::Map { Kind::Map } else { Kind::Text };
                 taken(field.name, kind, false)
             }));

@@ -44,9 +44,14 @@ pub const COMMANDS: &[Command] = &[
         .on_one(COPYABLE)
         .standard(),
     command("vm-snapshot", "Keep a VM's disks as they are now.", |ctx| {
-        copies(ctx, "VM.snapshot", &[Value::Array(Vec::new())])
+        let ignored = ctx.objects("VDI", ctx.params.text("ignore-vdi-uuids"))?;
+        copies(ctx, "VM.snapshot", &[Value::Array(ignored)])
     })
-    .takes(NEW_NAMES)
+    .takes(&[
+        needs("new-name-label", Kind::Text),
+        may("new-name-description", Kind::Text),
+        may("ignore-vdi-uuids", Kind::Uuids("vdi")),
+    ])
     .on_one(COPYABLE)
     .standard(),
     command("vm-checkpoint", "Keep a VM's disks and memory as they are now.", |ctx| {

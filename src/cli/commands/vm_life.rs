@@ -15,29 +15,21 @@ const ANY: Selector = Selector::Vms { control_domains: true, templates: true };
 /// The commands.
 pub const COMMANDS: &[Command] = &[
     command("vm-start", "Start a VM, on any host or on the one given.", start)
-        .takes(&[
-            may("force", Kind::Bool),
-            may("on", Kind::Host),
-            may("paused", Kind::Bool),
-            may("progress", Kind::Bool),
-        ])
+        .takes(&[may("force", Kind::Bool), may("on", Kind::Host), may("paused", Kind::Bool)])
         .examples(&["vm-start vm=web1", "vm-start vm=web1 on=host2"])
         .on(STARTABLE)
         .standard(),
     command("vm-shutdown", "Shut a VM down; with force, switch it off.", shutdown)
-        .takes(&[may("force", Kind::Bool), may("progress", Kind::Bool)])
+        .takes(&[may("force", Kind::Bool)])
         .on(VMS)
         .standard(),
     command("vm-reboot", "Restart a VM; with force, without asking it.", reboot)
         .takes(&[may("force", Kind::Bool)])
         .on(VMS)
         .standard(),
-    command("vm-suspend", "Save a VM's memory to disk and stop it.", suspend)
-        .takes(&[may("progress", Kind::Bool)])
-        .on(VMS)
-        .standard(),
+    command("vm-suspend", "Save a VM's memory to disk and stop it.", suspend).on(VMS).standard(),
     command("vm-resume", "Let a suspended VM go on.", resume)
-        .takes(&[may("force", Kind::Bool), may("on", Kind::Host), may("progress", Kind::Bool)])
+        .takes(&[may("force", Kind::Bool), may("on", Kind::Host)])
         .on(VMS)
         .standard(),
     command("vm-pause", "Hold a VM's CPUs.", |ctx| ctx.call_on_each(VMS, "VM.pause"))

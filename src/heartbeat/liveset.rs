@@ -1,0 +1,159 @@
+//! What the rest of the system may know of the protocol's state.
+
+use core::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::view::{Mode, Proof};
+
+/// Where a daemon stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Nothing runs.
+    Off,
+    /// Reads the statefile, or forms view 1.
+    Starting,
+    /// Armed, and asks to be admitted.
+    Waiting,
+    /// Armed and a member of the decided view.
+    Armed,
+    /// Not armed any more, after a decided "off", a clean leave or an emergency disable.
+    Disarmed,
+    /// This host is about to be reset.
+    Fencing,
+}
+
+/// How a host looks from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Liveness {
+    /// A member with fresh evidence on both paths.
+    Live,
+    /// A member whose evidence grows old.
+    Suspect,
+    /// A member that its block shows alive and that no packet reaches.
+    Isolated,
+    /// A member that packets show alive and that does not reach the disk.
+    Partitioned,
+    /// Out of the view, not yet known to be dead.
+    Failed,
+    /// Out of the view and dead.
+    Fenced,
+    /// Left cleanly.
+    Excluded,
+    /// Out of the view and asking to be admitted.
+    Waiting,
+}
+
+/// One host of the pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostStatus {
+    /// Its UUID.
+    pub uuid: Uuid,
+    /// Where its beats come from.
+    pub address: IpAddr,
+    /// How it looks from here.
+    pub liveness: Liveness,
+    /// The kernel's boot id of its newest known life.
+    pub boot_id: Option<String>,
+    /// Whether its watchdog runs, as far as known.
+    pub armed: bool,
+    /// The age of the newest round trip with it, in milliseconds.
+    pub network_age_ms: Option<u64>,
+    /// How long its block has stood still, in milliseconds.
+    pub disk_age_ms: Option<u64>,
+    /// Its worst recent gap as a share of S (1.0 = would have become suspect).
+    pub worst_gap_share: f64,
+}
+
+/// A life whose VMs may be restarted elsewhere (section 5 of the rules).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadBoot {
+    /// The host.
+    pub host: Uuid,
+    /// The kernel's boot id that is dead.
+    pub boot_id: String,
+    /// When this host knew, CLOCK_BOOTTIME in nanoseconds.
+    pub since_ns: u64,
+    /// How it is known.
+    pub reason: Proof,
+}
+
+/// Something that happened, with its evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, CLOCK_BOOTTIME in nanoseconds.
+    pub t_ns: u64,
+    /// What, as a fixed word.
+    pub event: String,
+    /// Why, as a sentence with the evidence.
+    pub why: String,
+    /// The host that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Uuid>,
+    /// The epoch of the decided view at that time.
+    pub epoch: u64,
+}
+
+/// The state of the pool's living set as this host sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Liveset {
+    /// Where this daemon stands.
+    pub phase: Phase,
+    /// The epoch of the newest decided view, zero when there is none.
+    pub epoch: u64,
+    /// How views are decided now.
+    pub mode: Option<Mode>,
+    /// The members of the newest decided view.
+    pub members: Vec<Uuid>,
+    /// The master that it names.
+    pub master: Option<Uuid>,
+    /// This host.
+    pub me: Option<Uuid>,
+    /// Whether this host is that master.
+    pub is_master: bool,
+    /// Whether the master may act here and now (R6.1 and the lease).
+    pub may_act: bool,
+    /// Until when it may, CLOCK_BOOTTIME in nanoseconds; zero when it may not.
+    pub act_until_ns: u64,
+    /// Whether this host completes disk cycles.
+    pub statefile_ok: bool,
+    /// Whether every member says that it has lost the disk (R8.1).
+    pub storage_lost_by_all: bool,
+    /// T in seconds, zero when nothing runs.
+    pub timeout_s: u32,
+    /// Every host of the pool.
+    pub hosts: Vec<HostStatus>,
+    /// Lives whose VMs may be restarted.
+    pub dead: Vec<DeadBoot>,
+    /// Hosts out of the view that nothing proves dead.
+    pub unknown: Vec<Uuid>,
+    /// The latest events, oldest first.
+    pub events: Vec<Event>,
+}
+
+impl Liveset {
+    /// The state of a daemon in which nothing runs.
+    pub fn off() -> Self {
+        Liveset {
+            phase: Phase::Off,
+            epoch: 0,
+            mode: None,
+            members: Vec::new(),
+            master: None,
+            me: None,
+            is_master: false,
+            may_act: false,
+            act_until_ns: 0,
+            statefile_ok: false,
+            storage_lost_by_all: false,
+            timeout_s: 0,
+            hosts: Vec::new(),
+            dead: Vec::new(),
+            unknown: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+}

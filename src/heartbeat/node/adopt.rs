@@ -1,0 +1,114 @@
+//! Taking over a decided view.
+
+use super::{Effect, Node, Stage};
+use crate::heartbeat::timing::Nanos;
+use crate::heartbeat::view::{Mode, Slot, View};
+
+impl Node {
+    /// Adopts a decided view if it is newer than the own one; `from` is who showed it.
+    pub(super) fn adopt(&mut self, now: Nanos, view: View, from: Option<Slot>) {
+        if view.epoch <= self.epoch() || matches!(self.stage, Stage::Fencing { .. }) {
+            return;
+        }
+        if view.members.iter().any(|member| member.slot.index() >= self.cfg.hosts.len()) {
+            return;
+        }
+        let was_in = self.view.as_ref().is_some_and(|old| old.has(self.me(), self.life));
+        self.decision.adopt(&view);
+        self.disk.dirty = true;
+        self.proposing.reset();
+        self.adopted_at = now;
+        let source = match from {
+            Some(slot) => format!("learned from {}", self.uuid(slot)),
+            None => "decided here".to_owned(),
+        };
+        let text = self.describe(&view);
+        self.view = Some(view);
+        self.note(now, "view", None, format!("{text}; {source}"));
+        self.follow_gone(now);
+        self.place(now, was_in);
+        if !matches!(self.stage, Stage::Fencing { .. }) {
+            // Spread it at once: the others' leases may depend on it.
+            self.next_beat = now;
+            self.disk.next_at = now;
+            self.renew(now);
+        }
+        self.fx.push(Effect::Changed);
+    }
+
+    /// What the view means for this host.
+    fn place(&mut self, now: Nanos, was_in: bool) {
+        let Some(view) = &self.view else { return };
+        let (mode, is_in) = (view.mode, view.has(self.me(), self.life));
+        match (&self.stage, is_in) {
+            (Stage::Forming { .. } | Stage::Waiting, true) => {
+                self.admitted_at.get_or_insert(now);
+                if self.armed {
+                    // The watchdog runs on; the lease proper begins with the first evidence.
+                    self.guard_end = Some(now + self.cfg.timing.t);
+                }
+                self.stage = Stage::Member;
+            }
+            (Stage::Member, false) if was_in => return self.left(now),
+            _ => {}
+        }
+        if mode == Mode::Off && matches!(self.stage, Stage::Member | Stage::Waiting) {
+            return self.disarm(now, "HA is switched off by a decided view");
+        }
+        if self.stage == Stage::Member && !self.armed && !self.arming && !self.marks.unarmed() {
+            self.arm(now);
+        }
+        self.mastership_follows(now);
+    }
+
+    /// A decided view has left this host out (R3.4).
+    fn left(&mut self, now: Nanos) {
+        let entry = self.view.as_ref().and_then(|view| view.gone(self.me()));
+        let presumable = entry.is_none_or(|gone| gone.member.armed);
+        if self.marks.leaving || !presumable {
+            let why = "a decided view has let this host leave";
+            return self.disarm(now, why);
+        }
+        if !self.armed {
+            let why = "a decided view has left this host out";
+            return self.disarm(now, why);
+        }
+        self.fence(now, "a decided view has left this host out");
+    }
+
+    /// Ends the armed session without a reset.
+    pub(super) fn disarm(&mut self, now: Nanos, why: &str) {
+        self.note(now, "disarmed", Some(self.me()), why.to_owned());
+        self.armed = false;
+        self.arming = false;
+        self.lease_end = None;
+        self.guard_end = None;
+        self.stage = Stage::Disarmed;
+        self.next_beat = now;
+        self.fx.push(Effect::Disarm);
+        self.fx.push(Effect::Changed);
+    }
+
+    pub(super) fn arm(&mut self, now: Nanos) {
+        self.arming = true;
+        self.fx.push(Effect::Arm(now + self.cfg.timing.t));
+    }
+
+    /// A view in words.
+    pub(super) fn describe(&self, view: &View) -> String {
+        let names = |slots: Vec<Slot>| {
+            slots.iter().map(|slot| self.uuid(*slot).to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let members = names(view.members.iter().map(|member| member.slot).collect());
+        let gone = names(view.gone.iter().map(|gone| gone.member.slot).collect());
+        let master = view.master.map_or("nobody".to_owned(), |slot| self.uuid(slot).to_string());
+        let mut text = format!("epoch {} with {members}; master {master}", view.epoch);
+        if !gone.is_empty() {
+            text.push_str(&format!("; left: {gone}"));
+        }
+        if view.mode != Mode::Disk {
+            text.push_str(&format!("; mode {:?}", view.mode));
+        }
+        text
+    }
+}

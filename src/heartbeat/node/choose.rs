@@ -1,0 +1,221 @@
+//! What the next view should be (R3.3, R6.2).
+
+use super::{Node, Stage};
+use crate::heartbeat::clique::best_set;
+use crate::heartbeat::report::{AGENT_OK, ARMED, CANDIDATE, HANDING_OVER, WAITING};
+use crate::heartbeat::timing::Nanos;
+use crate::heartbeat::view::{Gone, Life, Member, Proof, Slot, View};
+
+impl Node {
+    /// The view that should follow the present one; none when nothing is to change or this
+    /// host does not belong to the best set.
+    pub(super) fn next_view(&self, now: Nanos) -> Option<View> {
+        let old = self.view.as_ref()?;
+        let present: Vec<Slot> = old
+            .members
+            .iter()
+            .filter(|member| self.present(now, member))
+            .map(|member| member.slot)
+            .collect();
+        let weight = |slot: Slot| old.member(slot).map_or(0, |member| u64::from(member.weight));
+        let set = best_set(&present, |a, b| self.connected(now, a, b), weight);
+        if !set.contains(&self.me()) {
+            return None;
+        }
+        let mut members: Vec<Member> = old
+            .members
+            .iter()
+            .filter(|member| set.contains(&member.slot))
+            .map(|member| self.refreshed(member))
+            .collect();
+        let joiner = self
+            .joiner(now, old)
+            .filter(|joiner| set.iter().all(|slot| self.connected(now, *joiner, *slot)));
+        members.extend(joiner.and_then(|slot| self.as_member(slot)));
+        members.sort_by_key(|member| member.slot);
+        let mut next = self.followed_by(old, members);
+        next.master = self.next_master(now, &next);
+        let same =
+            next.members == old.members && next.master == old.master && next.mode == old.mode;
+        (!same).then_some(next)
+    }
+
+    /// The next link with these members: whoever is missing has gone.
+    pub(super) fn followed_by(&self, old: &View, members: Vec<Member>) -> View {
+        let epoch = old.epoch + 1;
+        let stays = |slot: Slot, life: Life| {
+            members.iter().any(|member| member.slot == slot && member.life >= life)
+        };
+        let mut gone: Vec<Gone> = old
+            .gone
+            .iter()
+            .filter(|gone| !stays(gone.member.slot, gone.member.life))
+            .map(|gone| Gone { proof: self.best_proof(gone), ..gone.clone() })
+            .collect();
+        for member in old.members.iter().filter(|member| !stays(member.slot, member.life)) {
+            let unmarked = Gone {
+                member: member.clone(),
+                since: epoch,
+                was_master: old.master == Some(member.slot),
+                proof: Proof::None,
+            };
+            let peer = self.peer(member.slot);
+            let mut entry = Gone { proof: self.best_proof(&unmarked), ..unmarked };
+            entry.member.armed &= !peer.unarmed;
+            gone.retain(|other| other.member.slot != member.slot);
+            gone.push(entry);
+        }
+        gone.sort_by_key(|gone| gone.member.slot);
+        View {
+            epoch,
+            mode: self.marks.mode.unwrap_or(old.mode),
+            master: old.master.filter(|slot| members.iter().any(|m| m.slot == *slot)),
+            members,
+            gone,
+            proposer: self.me(),
+            ..old.clone()
+        }
+    }
+
+    /// What this host can prove about a life that left, for the next view to carry.
+    fn best_proof(&self, gone: &Gone) -> Proof {
+        let (slot, life) = (gone.member.slot, gone.member.life);
+        let peer = self.peer(slot);
+        let known = self.dead.iter().find(|dead| dead.slot == slot && dead.life == life);
+        if gone.proof != Proof::None {
+            gone.proof
+        } else if let Some(dead) = known {
+            dead.proof
+        } else if peer.life.boot > life.boot && peer.boot_id != gone.member.boot_id {
+            Proof::NewBoot
+        } else if peer.life == life && peer.leaving {
+            Proof::LeftEmpty
+        } else {
+            Proof::None
+        }
+    }
+
+    fn refreshed(&self, member: &Member) -> Member {
+        let (says_armed, unarmed, weight) = match member.slot == self.me() {
+            true => (self.armed, self.marks.unarmed(), self.cfg.weight),
+            false => {
+                let peer = self.peer(member.slot);
+                let weight = peer.report.as_ref().map_or(member.weight, |report| report.weight);
+                (peer.says(ARMED), peer.unarmed, weight)
+            }
+        };
+        Member { armed: (member.armed || says_armed) && !unarmed, weight, ..member.clone() }
+    }
+
+    /// Whether a member is there: its block moves, and it does not want to go.
+    fn present(&self, now: Nanos, member: &Member) -> bool {
+        if member.slot == self.me() {
+            return true;
+        }
+        let peer = self.peer(member.slot);
+        peer.life == member.life
+            && self.moving(now, member.slot)
+            && peer.dead_at.is_none()
+            && !peer.leaving
+            && !peer.unarmed
+    }
+
+    /// Whether two hosts reach each other: both ages are under G.
+    pub(super) fn connected(&self, now: Nanos, a: Slot, b: Slot) -> bool {
+        let age = |of: Slot, towards: Slot| match of == self.me() {
+            true => self.peer(towards).evidence_age(now),
+            false => self.peer(of).reported_age(now, towards),
+        };
+        let under = |age: Option<Nanos>| age.is_some_and(|age| age < self.cfg.timing.connected());
+        under(age(a, b)) && under(age(b, a))
+    }
+
+    /// The host to admit next, lowest first: it asks, its block moved in this life, it is
+    /// connected with every member, and its last life is over.
+    pub(super) fn joiner(&self, now: Nanos, view: &View) -> Option<Slot> {
+        self.others().find(|slot| {
+            let peer = self.peer(*slot);
+            let earlier = view.gone(*slot).map(|gone| &gone.member);
+            // The same boot may come back only after it had left cleanly or unarmed: a boot
+            // that was presumed dead must never run again.
+            let over = earlier.is_none_or(|member| {
+                peer.life.boot > member.life.boot
+                    || (peer.life > member.life
+                        && (!member.armed
+                            || view.gone(*slot).is_some_and(|g| g.proof == Proof::LeftEmpty)))
+            });
+            peer.says(WAITING)
+                && peer.says(ARMED)
+                && view.member(*slot).is_none()
+                && over
+                && peer.dead_at.is_none()
+                && !peer.leaving
+                && peer.block_moves >= 2
+                && self.moving(now, *slot)
+                && view.members.iter().all(|m| self.connected(now, *slot, m.slot))
+        })
+    }
+
+    /// A peer's newest life as a member.
+    pub(super) fn as_member(&self, slot: Slot) -> Option<Member> {
+        if slot == self.me() {
+            return Some(Member {
+                slot,
+                life: self.life,
+                boot_id: self.cfg.boot_id,
+                armed: self.armed,
+                weight: self.cfg.weight,
+            });
+        }
+        let peer = self.peer(slot);
+        let report = peer.report.as_ref()?;
+        Some(Member {
+            slot,
+            life: peer.life,
+            boot_id: peer.boot_id,
+            armed: report.says(ARMED),
+            weight: report.weight,
+        })
+    }
+
+    /// The master of the next view: the present one stays unless it left or hands over.
+    pub(super) fn next_master(&self, now: Nanos, next: &View) -> Option<Slot> {
+        let handing = |slot: Slot| match slot == self.me() {
+            true => self.agent.handed_over,
+            false => self.peer(slot).says(HANDING_OVER),
+        };
+        match next.master {
+            Some(slot) if !handing(slot) => Some(slot),
+            Some(slot) => self.successor(now, next).or(Some(slot)),
+            None => self.successor(now, next).or(next.members.first().map(|m| m.slot)),
+        }
+    }
+
+    /// Who should be master next: a host that asks for it, else the lowest with a live agent.
+    pub(super) fn successor(&self, now: Nanos, view: &View) -> Option<Slot> {
+        let fit = |slot: &Slot| match *slot == self.me() {
+            true => self.agent_ok(now) && !self.agent.handed_over,
+            false => {
+                let peer = self.peer(*slot);
+                peer.says(AGENT_OK) && !peer.says(HANDING_OVER)
+            }
+        };
+        let asks = |slot: &Slot| match *slot == self.me() {
+            true => self.marks.candidate,
+            false => self.peer(*slot).says(CANDIDATE),
+        };
+        let fit: Vec<Slot> = view.members.iter().map(|m| m.slot).filter(fit).collect();
+        let heir = view.master.and_then(|master| match master == self.me() {
+            true => self.agent.heir,
+            false => self.peer(master).report.as_ref().and_then(|report| report.heir),
+        });
+        let wanted = fit.iter().copied().find(|slot| Some(*slot) == heir);
+        wanted.or(fit.iter().copied().find(asks)).or(fit.first().copied())
+    }
+
+    /// Whether this host is a member of the decided view under its present life.
+    pub(super) fn is_member(&self) -> bool {
+        self.stage == Stage::Member
+            && self.view.as_ref().is_some_and(|view| view.has(self.me(), self.life))
+    }
+}

@@ -1,0 +1,279 @@
+//! Requests of the control socket (sections 6 and 9).
+
+use super::effect::{Answer, Control, Refusal};
+use super::{Effect, Node, Stage};
+use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::view::{Mode, Proof, Slot, View};
+
+/// What this host says of itself because it was asked to.
+#[derive(Debug, Default)]
+pub struct Marks {
+    /// Leaves cleanly (R9.4).
+    pub leaving: bool,
+    /// Wants to disarm without a decision; since the report with this sequence (R9.3).
+    pub unarmed_since: Option<u64>,
+    /// Asks to be master when there is none.
+    pub candidate: bool,
+    /// The mode to be decided.
+    pub mode: Option<Mode>,
+    /// Hosts that the operator declared dead.
+    pub declared: Vec<Slot>,
+}
+
+impl Marks {
+    /// Whether the mark "unarmed" is up.
+    pub fn unarmed(&self) -> bool {
+        self.unarmed_since.is_some()
+    }
+}
+
+/// A request that waits for something.
+#[derive(Debug)]
+pub struct Pending {
+    pub(super) ticket: u64,
+    control: Control,
+    since: Nanos,
+}
+
+impl Node {
+    pub(super) fn take_control(&mut self, now: Nanos, ticket: u64, control: Control) {
+        match self.begin(now, &control) {
+            Ok(true) => self.fx.push(Effect::Answer(ticket, Ok(Answer::Done))),
+            Ok(false) => self.pending.push(Pending { ticket, control, since: now }),
+            Err(refusal) => self.fx.push(Effect::Answer(ticket, Err(refusal))),
+        }
+    }
+
+    /// Starts what was asked; true when it is done already.
+    fn begin(&mut self, now: Nanos, control: &Control) -> Result<bool, Refusal> {
+        match control {
+            Control::Started => Ok(false),
+            Control::ProposeMaster => self.propose_master(),
+            Control::GiveUpMastership(heir) => self.give_up(now, *heir),
+            Control::SetMode(mode) => self.set_mode(*mode),
+            Control::Leave => self.leave(now),
+            Control::Stay => self.stay(),
+            Control::Disarm { force } => self.disarm_by_emergency(now, *force),
+            Control::DeclareDead(slot) => self.declare_dead(now, *slot),
+        }
+    }
+
+    fn member_view(&self) -> Result<&View, Refusal> {
+        let wrong = || Refusal::WrongState("this host is no member of a decided view".to_owned());
+        self.view.as_ref().filter(|_| self.is_member()).ok_or_else(wrong)
+    }
+
+    fn propose_master(&mut self) -> Result<bool, Refusal> {
+        match self.member_view()?.master {
+            Some(slot) if slot == self.me() => Ok(true),
+            Some(slot) => Err(Refusal::MasterIs(self.uuid(slot))),
+            None => {
+                self.marks.candidate = true;
+                Ok(false)
+            }
+        }
+    }
+
+    fn give_up(&mut self, now: Nanos, heir: Option<Slot>) -> Result<bool, Refusal> {
+        let view = self.member_view()?;
+        if view.master != Some(self.me()) {
+            return Err(Refusal::WrongState("this host is not the master".to_owned()));
+        }
+        if heir.is_some_and(|heir| view.member(heir).is_none()) {
+            return Err(Refusal::WrongState("that host is not in the view".to_owned()));
+        }
+        if heir == Some(self.me()) {
+            return Ok(true);
+        }
+        if self.successor_besides_me(now).is_none() {
+            let why = "no other host of the view has an agent that is alive";
+            return Err(Refusal::WrongState(why.to_owned()));
+        }
+        self.hand_over(now, heir, "asked to give the mastership up");
+        Ok(false)
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<bool, Refusal> {
+        let present = self.member_view()?.mode;
+        let allowed = matches!(
+            (present, mode),
+            (Mode::Disk, Mode::OffPending) | (Mode::OffPending, Mode::Off | Mode::Disk)
+        );
+        if present == mode {
+            return Ok(false);
+        }
+        if !allowed {
+            let why = format!("the pool's state cannot go from {present:?} to {mode:?}");
+            return Err(Refusal::WrongState(why));
+        }
+        self.marks.mode = Some(mode);
+        Ok(false)
+    }
+
+    fn leave(&mut self, now: Nanos) -> Result<bool, Refusal> {
+        match self.stage {
+            Stage::Disarmed => Ok(true),
+            Stage::Waiting => {
+                self.disarm(now, "left before it was admitted");
+                Ok(true)
+            }
+            _ => {
+                let alone = self.member_view()?.members.len() == 1;
+                if alone {
+                    let why = "this is the last host of the view; switch HA off instead";
+                    return Err(Refusal::WrongState(why.to_owned()));
+                }
+                self.marks.leaving = true;
+                self.next_beat = now;
+                Ok(false)
+            }
+        }
+    }
+
+    fn stay(&mut self) -> Result<bool, Refusal> {
+        self.marks.leaving = false;
+        match self.stage {
+            Stage::Disarmed => {
+                Err(Refusal::WrongState("this host has left already; it must rejoin".to_owned()))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn disarm_by_emergency(&mut self, now: Nanos, force: bool) -> Result<bool, Refusal> {
+        if matches!(self.stage, Stage::Disarmed | Stage::Failed) {
+            return Ok(true);
+        }
+        self.marks.unarmed_since.get_or_insert(self.seq + 1);
+        self.send_beat(now);
+        if force || !self.is_member() || self.unarmed_echoed() {
+            self.disarm(now, "disarmed by emergency, without a decided view");
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether every other member has echoed a beat that carried the mark (R9.3).
+    fn unarmed_echoed(&self) -> bool {
+        let (Some(view), Some(since)) = (&self.view, self.marks.unarmed_since) else {
+            return false;
+        };
+        let echoed = |slot: Slot| {
+            let report = self.peer(slot).report.as_ref();
+            let entry = report.and_then(|report| report.peers.get(self.me().index()));
+            entry.is_some_and(|e| e.echo_life == self.life && e.echo_seq >= since)
+        };
+        view.members.iter().all(|member| member.slot == self.me() || echoed(member.slot))
+    }
+
+    fn declare_dead(&mut self, now: Nanos, slot: Slot) -> Result<bool, Refusal> {
+        let view = self.view.as_ref();
+        let live = self.is_member() && view.is_some_and(|view| view.member(slot).is_some());
+        if live || slot == self.me() {
+            let why = "that host is in the view; only a host that left can be declared dead";
+            return Err(Refusal::WrongState(why.to_owned()));
+        }
+        let gone = view.and_then(|view| view.gone(slot)).map(|gone| gone.member.life);
+        let known = |life| self.dead.iter().any(|dead| dead.slot == slot && dead.life == life);
+        match gone {
+            Some(life) if !known(life) => self.declare(now, slot, life, Proof::Operator),
+            _ => self.marks.declared.push(slot),
+        }
+        Ok(true)
+    }
+
+    /// Answers what has come true or has waited too long.
+    pub(super) fn tick_pending(&mut self, now: Nanos) {
+        if self.marks.unarmed() && self.armed && self.unarmed_echoed() {
+            self.disarm(now, "disarmed by emergency; every other member knows");
+        }
+        let reached = self.view.as_ref().map(|view| view.mode);
+        if self.marks.mode.is_some() && self.marks.mode == reached {
+            self.marks.mode = None;
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            match self.outcome(now, &pending) {
+                None => self.pending.push(pending),
+                Some(answer) => {
+                    if answer.is_err() {
+                        self.withdraw(&pending.control);
+                    }
+                    self.fx.push(Effect::Answer(pending.ticket, answer));
+                }
+            }
+        }
+    }
+
+    fn outcome(&self, now: Nanos, pending: &Pending) -> Option<Result<Answer, Refusal>> {
+        let done = Some(Ok(Answer::Done));
+        let view = self.view.as_ref();
+        let late = now >= pending.since + self.cfg.timing.t + 10 * SECOND;
+        match &pending.control {
+            Control::Started => {
+                let own = view.and_then(|view| view.member(self.me()));
+                let armed = own.is_some_and(|m| m.life == self.life && m.armed);
+                if self.stage == Stage::Member && self.armed && armed {
+                    return done;
+                }
+                let why = "HA was switched off again before every host was armed";
+                (self.stage == Stage::Disarmed).then(|| Err(Refusal::StartFailed(why.to_owned())))
+            }
+            Control::ProposeMaster => match view.and_then(|view| view.master) {
+                Some(slot) if slot == self.me() => done,
+                Some(slot) => Some(Err(Refusal::MasterIs(self.uuid(slot)))),
+                None => self.timed_out(late),
+            },
+            Control::GiveUpMastership(_) => {
+                let still = view.and_then(|view| view.master) == Some(self.me());
+                if still { self.timed_out(late) } else { done }
+            }
+            Control::SetMode(mode) => {
+                if view.is_some_and(|v| v.mode == *mode) && self.acknowledged(*mode) {
+                    return done;
+                }
+                self.timed_out(late)
+            }
+            Control::Leave | Control::Disarm { .. } => {
+                if self.stage == Stage::Disarmed {
+                    done
+                } else {
+                    self.timed_out(late)
+                }
+            }
+            Control::Stay | Control::DeclareDead(_) => done,
+        }
+    }
+
+    /// Whether every member has adopted the present view, where the mode needs that (R9.2).
+    fn acknowledged(&self, mode: Mode) -> bool {
+        let Some(view) = &self.view else { return false };
+        mode != Mode::OffPending
+            || view.members.iter().all(|member| {
+                let report = self.peer(member.slot).report.as_ref();
+                member.slot == self.me() || report.is_some_and(|r| r.epoch >= view.epoch)
+            })
+    }
+
+    fn timed_out(&self, late: bool) -> Option<Result<Answer, Refusal>> {
+        let why = match self.disk_lost_now() {
+            true => "this host does not reach the statefile",
+            false => "not every host needed has answered",
+        };
+        late.then(|| Err(Refusal::TimedOut(why.to_owned())))
+    }
+
+    fn disk_lost_now(&self) -> bool {
+        self.disk.evidence.is_none() || self.disk_lost(self.next_beat)
+    }
+
+    /// Takes back what a request that failed had asked for.
+    fn withdraw(&mut self, control: &Control) {
+        match control {
+            Control::SetMode(_) => self.marks.mode = None,
+            Control::Leave => self.marks.leaving = false,
+            Control::ProposeMaster => self.marks.candidate = false,
+            Control::Disarm { .. } => self.marks.unarmed_since = None,
+            _ => {}
+        }
+    }
+}

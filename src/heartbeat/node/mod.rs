@@ -1,0 +1,303 @@
+//! One host's part in the protocol: [`Node::step`] takes the time and an event and gives back
+//! what is to be done.
+
+mod adopt;
+mod agent;
+mod beat;
+mod boot;
+mod choose;
+mod control;
+mod death;
+mod disk;
+mod effect;
+mod form;
+mod lease;
+mod peer;
+mod propose;
+mod status;
+
+use std::collections::VecDeque;
+
+use uuid::Uuid;
+
+use super::auth::Key;
+use super::block::Seen;
+use super::decision::Decision;
+use super::liveset::Event;
+use super::timing::{Nanos, SECOND, Timing};
+use super::view::{Life, Slot, View};
+
+use agent::Agent;
+use disk::Disk;
+pub use effect::{Answer, Control, CycleDone, CycleRead, Effect, Effects, Input, Refusal};
+use peer::Peer;
+use propose::Proposing;
+
+/// What a node is told once, at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The pool's HA session.
+    pub generation: Uuid,
+    /// The session's key.
+    pub key: Key,
+    /// All hosts of the pool, sorted.
+    pub hosts: Vec<Uuid>,
+    /// Their addresses, in the same order, for the record.
+    pub addresses: Vec<core::net::IpAddr>,
+    /// This host's place among them.
+    pub me: Slot,
+    /// The timers.
+    pub timing: Timing,
+    /// T in seconds, for the record.
+    pub timeout_s: u32,
+    /// The kernel's boot id.
+    pub boot_id: Uuid,
+    /// Whether view 1 is to be formed by all hosts (enable), rather than joined.
+    pub form: bool,
+    /// The host that view 1 should name as master.
+    pub first_master: Option<Slot>,
+    /// This host's weight in a partition.
+    pub weight: u32,
+    /// The watchdog's step.
+    pub step: Nanos,
+    /// Whether the watchdog can be trusted with a tombstone (R5.4).
+    pub tombstone: bool,
+    /// Whether a dead agent can be started again.
+    pub starts_agent: bool,
+    /// The agent's process at the start.
+    pub agent_pid: Option<u32>,
+}
+
+/// Where the node stands, with what belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    /// Reads the statefile before it writes anything (R2.5).
+    Reading { quiet: Option<boot::Quiet> },
+    /// Forms view 1 with all hosts, unarmed.
+    Forming { until: Nanos },
+    /// Armed, no member: asks to be admitted or forms (R7).
+    Waiting,
+    /// A member of the decided view.
+    Member,
+    /// Not armed any more.
+    Disarmed,
+    /// Reset is asked for; nothing else happens any more.
+    Fencing { reset_at: Nanos, cut: bool },
+    /// The start failed.
+    Failed,
+}
+
+/// One host's part in the protocol.
+#[derive(Debug)]
+pub struct Node {
+    cfg: Config,
+    stage: Stage,
+    life: Life,
+    seq: u64,
+    started_at: Nanos,
+    /// When packets were sent, by sequence.
+    sent: VecDeque<(u64, Nanos)>,
+    peers: Vec<Peer>,
+    disk: Disk,
+    decision: Decision,
+    decisions: Vec<Seen>,
+    view: Option<View>,
+    adopted_at: Nanos,
+    admitted_at: Option<Nanos>,
+    /// Until when views may not be proposed because the own ballots were lost.
+    muted_epoch: u64,
+    proposing: Proposing,
+    armed: bool,
+    arming: bool,
+    guard_end: Option<Nanos>,
+    lease_end: Option<Nanos>,
+    dead: Vec<death::Dead>,
+    marks: control::Marks,
+    pending: Vec<control::Pending>,
+    agent: Agent,
+    next_beat: Nanos,
+    worst_gap: u16,
+    events: VecDeque<Event>,
+    fx: Vec<Effect>,
+    shown: Option<status::Shown>,
+    last_complaint: Option<Nanos>,
+}
+
+impl Node {
+    /// A node that has not taken a step yet.
+    pub fn new(cfg: Config, now: Nanos) -> Self {
+        let peers = cfg.hosts.iter().map(|_| Peer::default()).collect();
+        let decisions = cfg.hosts.iter().map(|_| Seen::Blank).collect();
+        let agent = Agent::new(cfg.agent_pid, now);
+        Node {
+            stage: Stage::Reading { quiet: None },
+            life: Life::default(),
+            seq: 0,
+            started_at: now,
+            sent: VecDeque::new(),
+            peers,
+            disk: Disk::new(now),
+            decision: Decision::default(),
+            decisions,
+            view: None,
+            adopted_at: now,
+            admitted_at: None,
+            muted_epoch: 0,
+            proposing: Proposing::default(),
+            armed: false,
+            arming: false,
+            guard_end: None,
+            lease_end: None,
+            dead: Vec::new(),
+            marks: control::Marks::default(),
+            pending: Vec::new(),
+            agent,
+            next_beat: now,
+            worst_gap: 0,
+            events: VecDeque::new(),
+            fx: Vec::new(),
+            shown: None,
+            last_complaint: None,
+            cfg,
+        }
+    }
+
+    /// Takes one event at the time `now` and says what is to be done.
+    ///
+    /// Whatever the event is, the lease is looked at first: a host that was stopped past the
+    /// end of its lease does nothing any more but reset (R4.3).
+    pub fn step(&mut self, now: Nanos, input: Input<'_>) -> Effects {
+        if !self.over(now) {
+            match input {
+                Input::Timer => {}
+                Input::Packet(bytes) => self.take_packet(now, bytes),
+                Input::Cycle(done) => self.finish_cycle(now, done),
+                Input::Watchdog(reading) => self.take_watchdog(now, reading),
+                Input::WatchdogFailed(why) => self.watchdog_failed(now, &why),
+                Input::Control(ticket, control) => self.take_control(now, ticket, control),
+                Input::AgentLease(pid) => self.agent_lease(now, pid),
+                Input::AgentGone => self.agent_gone(now),
+            }
+            self.tick(now);
+        }
+        Effects { list: std::mem::take(&mut self.fx), wake: self.next_wake(now) }
+    }
+
+    /// Ends what must end; true when no event counts any more.
+    fn over(&mut self, now: Nanos) -> bool {
+        match self.stage {
+            Stage::Failed => true,
+            Stage::Fencing { reset_at, .. } if now >= reset_at => {
+                self.fx.push(Effect::Reset);
+                true
+            }
+            Stage::Fencing { .. } => false,
+            _ => {
+                let end = self.lease_end.or(self.guard_end);
+                if self.armed && end.is_some_and(|end| now >= end) {
+                    self.reset_now(now, "the lease has ended");
+                    return true;
+                }
+                false
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Nanos) {
+        match self.stage {
+            Stage::Failed => return,
+            Stage::Fencing { .. } => {
+                self.over(now);
+                return;
+            }
+            Stage::Reading { .. } => self.tick_reading(now),
+            Stage::Forming { until } => self.tick_forming(now, until),
+            Stage::Waiting => self.tick_waiting(now),
+            Stage::Member => self.tick_member(now),
+            Stage::Disarmed => {}
+        }
+        if matches!(self.stage, Stage::Failed | Stage::Fencing { .. }) {
+            return;
+        }
+        self.tick_agent(now);
+        self.tick_pending(now);
+        if now >= self.next_beat && !matches!(self.stage, Stage::Reading { .. }) {
+            self.renew(now);
+            self.send_beat(now);
+        }
+        self.start_cycle_if_due(now);
+        self.show_changes(now);
+    }
+
+    fn tick_member(&mut self, now: Nanos) {
+        if self.armed && self.lease_end.is_none() {
+            self.renew(now);
+        }
+        self.judge(now);
+        self.tick_first_views(now);
+        self.consider(now);
+    }
+
+    fn next_wake(&self, now: Nanos) -> Nanos {
+        let mut wake = now + SECOND;
+        if let Stage::Fencing { reset_at, .. } = self.stage {
+            return wake.min(reset_at);
+        }
+        if !matches!(self.stage, Stage::Reading { .. }) {
+            wake = wake.min(self.next_beat);
+        }
+        if self.disk.in_flight.is_none() {
+            wake = wake.min(self.disk.next_at);
+        }
+        if let Some(until) = self.proposing.not_before {
+            wake = wake.min(until.max(now + 1));
+        }
+        wake.max(now + 1)
+    }
+
+    /// The node's own timers.
+    pub fn timing(&self) -> &Timing {
+        &self.cfg.timing
+    }
+
+    fn epoch(&self) -> u64 {
+        self.view.as_ref().map_or(0, |view| view.epoch)
+    }
+
+    fn me(&self) -> Slot {
+        self.cfg.me
+    }
+
+    fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.cfg.hosts.len()).map(|index| Slot(index as u8))
+    }
+
+    fn others(&self) -> impl Iterator<Item = Slot> + use<> {
+        let me = self.cfg.me;
+        self.slots().filter(move |slot| *slot != me)
+    }
+
+    fn peer(&self, slot: Slot) -> &Peer {
+        &self.peers[slot.index()]
+    }
+
+    fn uuid(&self, slot: Slot) -> Uuid {
+        self.cfg.hosts.get(slot.index()).copied().unwrap_or_default()
+    }
+
+    /// Records what happened and why; the shell writes it to the history.
+    fn note(&mut self, now: Nanos, event: &str, host: Option<Slot>, why: String) {
+        let event = Event {
+            t_ns: now,
+            event: event.to_owned(),
+            why,
+            host: host.map(|slot| self.uuid(slot)),
+            epoch: self.epoch(),
+        };
+        if self.events.len() >= 50 {
+            self.events.pop_front();
+        }
+        self.events.push_back(event.clone());
+        self.fx.push(Effect::Note(event));
+    }
+}

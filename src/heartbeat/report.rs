@@ -1,0 +1,142 @@
+//! What a host says of itself and of its peers, in every packet and in every beat block.
+
+use uuid::Uuid;
+
+use super::timing::{MILLISECOND, Nanos};
+use super::view::{Life, MOST_HOSTS, Slot};
+use super::wire::{Malformed, Reader, Writer};
+
+/// The watchdog runs.
+pub const ARMED: u32 = 1 << 0;
+/// Wants to be admitted to the pool's view.
+pub const WAITING: u32 = 1 << 1;
+/// Takes part in forming view 1 (enable).
+pub const FORMING: u32 = 1 << 2;
+/// Has completed no disk cycle for half of S (R8.1).
+pub const DISK_LOST: u32 = 1 << 3;
+/// Its agent holds a lease.
+pub const AGENT_OK: u32 = 1 << 4;
+/// Leaves cleanly: no VMs here, starts refused (R5.3c, R9.4).
+pub const LEAVING: u32 = 1 << 5;
+/// Will be dead within the stated time (R5.4).
+pub const TOMBSTONE: u32 = 1 << 6;
+/// Is about to disarm, or has disarmed, without a view that says so (R9.3).
+pub const UNARMED: u32 = 1 << 7;
+/// Its agent has a recovery to do (reserved for R6.2).
+pub const RECOVERING: u32 = 1 << 8;
+/// Gave the mastership up: its agent is killed (R6.2).
+pub const HANDING_OVER: u32 = 1 << 9;
+/// Asks to be named master when there is none.
+pub const CANDIDATE: u32 = 1 << 10;
+/// Every mark that this version knows.
+const KNOWN: u32 = (1 << 11) - 1;
+
+/// An age that stands for "never".
+pub const NEVER_MS: u32 = u32::MAX;
+
+/// Nanoseconds as whole milliseconds rounded up, as reports carry ages.
+pub fn age_ms(age: Nanos) -> u32 {
+    u32::try_from(age.div_ceil(MILLISECOND)).unwrap_or(NEVER_MS)
+}
+
+/// What a host reports about one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerReport {
+    /// The life of the peer whose packets are echoed.
+    pub echo_life: Life,
+    /// The newest sequence of that life's packets that was taken, zero when none.
+    pub echo_seq: u64,
+    /// The age of the reporter's evidence that the peer hears it, in milliseconds (R2.2).
+    pub evidence_ms: u32,
+    /// The age of what the peer's lease could rest on at the reporter: its last packet taken,
+    /// or the reporter's own admission if that was later, in milliseconds (R5.1).
+    pub heard_ms: u32,
+}
+
+/// What a host says in one packet or beat block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The reporter's life.
+    pub life: Life,
+    /// The kernel's boot id of that life.
+    pub boot_id: Uuid,
+    /// One sequence over packets and blocks, taken when the content was sampled (R2.1).
+    pub seq: u64,
+    /// The newest decided view that it has adopted.
+    pub epoch: u64,
+    /// Marks, see the constants of this module.
+    pub flags: u32,
+    /// The age of its newest completed disk cycle, in milliseconds.
+    pub disk_ms: u32,
+    /// The longest gap between completed rounds as a share of S, in thousandths.
+    pub worst_gap: u16,
+    /// Its weight in a partition.
+    pub weight: u32,
+    /// With [`TOMBSTONE`]: it is dead within so many milliseconds of the read.
+    pub dead_within_ms: u32,
+    /// The sequence of its last acknowledged write of its decision block, zero when none.
+    pub decision_seq: u64,
+    /// The host that should follow as master, when this one hands over.
+    pub heir: Option<Slot>,
+    /// One entry for each slot.
+    pub peers: Vec<PeerReport>,
+}
+
+impl Report {
+    /// Whether a mark is set.
+    pub fn says(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Encodes the report.
+    pub fn write(&self, w: &mut Writer) {
+        w.u64(self.life.boot);
+        w.u32(self.life.session);
+        w.uuid(self.boot_id);
+        w.u64(self.seq);
+        w.u64(self.epoch);
+        w.u32(self.flags);
+        w.u32(self.disk_ms);
+        w.u16(self.worst_gap);
+        w.u32(self.weight);
+        w.u32(self.dead_within_ms);
+        w.u64(self.decision_seq);
+        w.option(self.heir, |w, slot| w.u8(slot.0));
+        w.list(&self.peers, |w, peer| {
+            w.u64(peer.echo_life.boot);
+            w.u32(peer.echo_life.session);
+            w.u64(peer.echo_seq);
+            w.u32(peer.evidence_ms);
+            w.u32(peer.heard_ms);
+        });
+    }
+
+    /// Decodes a report; every field is checked.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let report = Report {
+            life: Life { boot: r.u64()?, session: r.u32()? },
+            boot_id: r.uuid()?,
+            seq: r.u64()?,
+            epoch: r.u64()?,
+            flags: r.u32()?,
+            disk_ms: r.u32()?,
+            worst_gap: r.u16()?,
+            weight: r.u32()?,
+            dead_within_ms: r.u32()?,
+            decision_seq: r.u64()?,
+            heir: r.option(|r| Ok(Slot(r.u8()?)))?,
+            peers: r.list(|r| {
+                Ok(PeerReport {
+                    echo_life: Life { boot: r.u64()?, session: r.u32()? },
+                    echo_seq: r.u64()?,
+                    evidence_ms: r.u32()?,
+                    heard_ms: r.u32()?,
+                })
+            })?,
+        };
+        if report.peers.len() > MOST_HOSTS || report.flags & !KNOWN != 0 || report.seq == 0 {
+            return Err(Malformed);
+        }
+        Ok(report)
+    }
+}

@@ -1,0 +1,68 @@
+//! What reaches the daemon's one loop from its other threads.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::control::{Request, Response};
+use crate::heartbeat::node::CycleDone;
+
+/// A message for the loop.
+#[derive(Debug)]
+pub enum Message {
+    /// A request of the control socket and where its answers go.
+    Request(Box<Request>, Sender<Response>),
+    /// A disk cycle of that session has ended.
+    Cycle(u64, CycleDone),
+    /// The process with that id has ended.
+    ProcessGone(u32),
+}
+
+/// The sending end; every message wakes the loop.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    sender: Sender<Message>,
+    bell: Arc<OwnedFd>,
+}
+
+/// The loop's end.
+#[derive(Debug)]
+pub struct Outbox {
+    receiver: Receiver<Message>,
+    bell: Arc<OwnedFd>,
+}
+
+/// A new pair.
+pub fn pair() -> std::io::Result<(Inbox, Outbox)> {
+    let (sender, receiver) = channel();
+    let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+    Ok((Inbox { sender, bell: Arc::clone(&bell) }, Outbox { receiver, bell }))
+}
+
+impl Inbox {
+    /// Sends a message and wakes the loop.
+    pub fn send(&self, message: Message) {
+        let _loop_gone = self.sender.send(message);
+        let _rings_already = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
+    }
+}
+
+impl Outbox {
+    /// What to wait on.
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// The next message that is there.
+    pub fn next(&self) -> Option<Message> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// Stops the bell before the messages are taken.
+    pub fn hush(&self) {
+        let mut count = [0; 8];
+        let _silent = rustix::io::read(&*self.bell, &mut count);
+    }
+}
