@@ -183,6 +183,7 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
         resolve_absent(agent, tx, &before, host, &found);
         Ok(())
     })?;
+    tidy_migrations(agent, host, epoch, &found);
     for (event, uuid) in notes {
         let host = before.text("host", host, "uuid");
         agent.history.note(
@@ -194,6 +195,36 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
         );
     }
     Ok(())
+}
+
+/// Ends what a broken migration left: a target that is not the owner is aborted, a source that is not
+/// is finished, a source that still is goes on. Only ContinueReceived makes a target execute, and that
+/// comes after the owner's row.
+fn tidy_migrations(agent: &Agent, host: &str, epoch: u64, found: &BTreeMap<String, &FoundVm>) {
+    let db = agent.store.read();
+    for (uuid, found) in found {
+        let Some(vm_row) = db.by_uuid("VM", uuid) else { continue };
+        if super::recover::is_starting(agent, vm_row) {
+            continue;
+        }
+        let owner = db.target("VM", vm_row, "resident_on") == Some(host);
+        let vm = found.vm;
+        let job = match (found.state, owner) {
+            (RunState::Stopped, true) => Job::ResumeSource { vm },
+            (RunState::Stopped, false) => Job::FinishSource { vm },
+            (RunState::Received, true) => Job::ContinueReceived { vm },
+            (RunState::Receiving | RunState::Received, false) => Job::AbortReceived { vm },
+            _ => continue,
+        };
+        let outcome = jobs::on_host(agent, host, epoch, &job);
+        agent.history.note(
+            "migration-tidied",
+            &format!("{outcome:?}"),
+            serde_json::json!({
+                "vm": uuid, "state": found.state, "owner": owner,
+            }),
+        );
+    }
 }
 
 /// What a scan must find unchanged: where a VM runs, which run, and what is intended.

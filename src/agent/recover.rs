@@ -13,6 +13,7 @@ use crate::recovery::{
     Action, Boot, Event, Host, Intent, Loss, Message, Pool, Power, Priority, Recovery, StartResult,
     Vm,
 };
+use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use serde_json::json;
 use std::collections::{BTreeSet, VecDeque};
@@ -77,9 +78,21 @@ pub struct Starting<'a> {
 }
 
 impl<'a> Starting<'a> {
-    /// Marks the VM.
-    pub fn mark(agent: &'a Agent, vm: &str) -> Self {
-        lock(&agent.wake.starting).insert(vm.to_owned());
+    /// Marks the VM; refused while it is marked already.
+    pub fn mark(agent: &'a Agent, vm: &str) -> Answer<Self> {
+        if !lock(&agent.wake.starting).insert(vm.to_owned()) {
+            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
+        }
+        Ok(Self { agent, vm: vm.to_owned() })
+    }
+
+    /// Keeps the mark for whoever takes it over next.
+    pub fn hand_over(self) {
+        std::mem::forget(self);
+    }
+
+    /// Takes a mark over.
+    pub fn take_over(agent: &'a Agent, vm: &str) -> Self {
         Self { agent, vm: vm.to_owned() }
     }
 }
@@ -98,8 +111,9 @@ pub fn run(agent: &Arc<Agent>) {
             Some(at) => at.saturating_sub(now()).min(LOOK),
             None => LOOK,
         };
-        let events = next_events(agent, wait);
-        if !agent.standing().is_master() {
+        let master = agent.standing().is_master();
+        let events = next_events(agent, wait, master);
+        if !master {
             policy = None;
             continue;
         }
@@ -116,15 +130,19 @@ pub fn run(agent: &Arc<Agent>) {
     }
 }
 
-fn next_events(agent: &Agent, wait: Duration) -> Vec<Event> {
+/// What happened since the last look. What a host learns just before it becomes master waits.
+fn next_events(agent: &Agent, wait: Duration, master: bool) -> Vec<Event> {
     let inbox = lock(&agent.wake.inbox);
-    let idle = |inbox: &mut Inbox| !inbox.woken && inbox.events.is_empty();
+    let idle = |inbox: &mut Inbox| !inbox.woken && (inbox.events.is_empty() || !master);
     let (mut inbox, _) = agent
         .wake
         .called
         .wait_timeout_while(inbox, wait, idle)
         .unwrap_or_else(PoisonError::into_inner);
     inbox.woken = false;
+    if !master {
+        return Vec::new();
+    }
     let mut events: Vec<Event> = inbox.events.drain(..).collect();
     if events.is_empty() {
         events.push(Event::Tick);
@@ -307,30 +325,30 @@ fn clear_intent(agent: &Agent, seen: &Database, vm: &str) -> Answer<()> {
     })
 }
 
-/// Starts a VM on a thread of its own and reports what came of it.
+/// Writes the intent row, then starts the VM on a thread of its own and reports what came of it.
 fn begin_start(agent: &Arc<Agent>, seen: &Database, uuid: Uuid, intent: &Intent) {
     let vm = seen.by_uuid("VM", &uuid.to_string()).unwrap_or("").to_owned();
     let host = seen.by_uuid("host", &intent.at.host.to_string()).unwrap_or("").to_owned();
     let run = intent.run;
+    let failed = |cause: &str| {
+        let result = StartResult::Failed(cause.to_owned());
+        push(agent, Event::Started { vm: uuid, run, result });
+    };
+    let pending = match start::prepare(agent, &vm, &host, start::Begin::Boot, "recovery") {
+        Ok(pending) => pending,
+        Err(failure) => return failed(&failure.code),
+    };
     let worker = Arc::clone(agent);
     let work = move || {
-        let began = start::start_on(&worker, &vm, &host, start::Begin::Boot, "recovery");
-        let result = match began {
-            Ok(()) => {
-                let _ = worker.store.commit(|tx| {
-                    tx.set("VM", &vm, "xe_loss", "");
-                    Ok(())
-                });
-                StartResult::Running
-            }
+        let result = match pending.execute(&worker) {
+            Ok(()) => StartResult::Running,
             Err(failure) if super::jobs::is_undecided(&failure) => StartResult::Unknown,
             Err(failure) => StartResult::Failed(failure.code),
         };
         push(&worker, Event::Started { vm: uuid, run, result });
     };
     if std::thread::Builder::new().name("start".to_owned()).spawn(work).is_err() {
-        let result = StartResult::Failed("no thread".to_owned());
-        push(agent, Event::Started { vm: uuid, run, result });
+        failed("no thread");
     }
 }
 
