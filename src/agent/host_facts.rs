@@ -174,13 +174,13 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
             let executes = matches!(found.state, RunState::Running | RunState::Paused);
             let Some(vm_row) = before.by_uuid("VM", uuid).filter(|_| executes) else { continue };
             let nowhere = now.target("VM", vm_row, "resident_on").is_none();
-            if nowhere && unchanged(vm_row) && is_outcome(&now, vm_row, host, found.run) {
+            if nowhere && unchanged(vm_row) && is_outcome(agent, &now, vm_row, host, found.run) {
                 let state = if found.state == RunState::Paused { "Paused" } else { "Running" };
                 record_running(tx, vm_row, host, state, found.run);
                 notes.push(("vm-adopted", uuid.clone()));
             }
         }
-        resolve_absent(tx, &before, host, &found);
+        resolve_absent(agent, tx, &before, host, &found);
         Ok(())
     })?;
     for (event, uuid) in notes {
@@ -208,12 +208,12 @@ fn settled(db: &Database, vm_row: &str) -> (String, i64, String, Option<String>)
 
 /// Whether a VM that a host found is the outcome of a start whose result is not known, or one that
 /// runs although the database thinks it halted: found is running, never killed.
-fn is_outcome(db: &Database, vm_row: &str, host: &str, run: u64) -> bool {
+fn is_outcome(agent: &Agent, db: &Database, vm_row: &str, host: &str, run: u64) -> bool {
     match vm::intent_of(db, vm_row) {
         Some(intent) => {
             db.text("xe_intent", &intent, "host") == host
                 && u64::try_from(db.int("xe_intent", &intent, "run")) == Ok(run)
-                && !super::recover::is_starting(vm_row)
+                && !super::recover::is_starting(agent, vm_row)
         }
         None => db.text("VM", vm_row, "power_state") == "Halted",
     }
@@ -221,6 +221,7 @@ fn is_outcome(db: &Database, vm_row: &str, host: &str, run: u64) -> bool {
 
 /// Ends intents of starts on this host that nobody waits for and that left no VM.
 fn resolve_absent(
+    agent: &Agent,
     tx: &mut Transaction,
     before: &Database,
     host: &str,
@@ -232,7 +233,7 @@ fn resolve_absent(
         let here = before.text("xe_intent", intent, "host") == host;
         let still = db.row("xe_intent", intent).is_some();
         let absent = !found.contains_key(before.text("VM", of, "uuid"));
-        if here && still && absent && !super::recover::is_starting(of) {
+        if here && still && absent && !super::recover::is_starting(agent, of) {
             tx.delete("xe_intent", intent);
             if db.target("VM", of, "resident_on").is_none()
                 && db.text("VM", of, "power_state") != "Suspended"

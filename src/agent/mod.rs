@@ -19,6 +19,7 @@ pub mod generic;
 pub mod guard;
 pub mod ha;
 pub mod ha_pool;
+pub mod ha_volume;
 pub mod history;
 pub mod host_facts;
 pub mod identity;
@@ -39,6 +40,7 @@ pub mod start;
 pub mod store;
 pub mod tasks;
 pub mod vm;
+pub mod volume;
 
 use crate::host::hypervisor::Hypervisor;
 use crate::host::sr::Plugs;

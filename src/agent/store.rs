@@ -198,6 +198,19 @@ impl Store {
         encoded.map(|(bytes, _)| bytes).map_err(|e| Failure::internal(e.to_string()))
     }
 
+    /// The same for the volume's writer, which runs while a record is being written: the state
+    /// before that record.
+    pub fn snapshot_for_writer(&self) -> Vec<u8> {
+        let position = self.position();
+        let record = Record::snapshot(&self.read(), &position, "");
+        record.encode(&position).map(|(bytes, _)| bytes).unwrap_or_default()
+    }
+
+    /// Whether records reach the volume: none when there is no volume.
+    pub fn volume_works(&self) -> Option<bool> {
+        lock(&self.writer).volume.as_ref().map(|volume| volume.works())
+    }
+
     /// Takes records that the master (or the volume) holds. The rows are shown as they arrive; a
     /// snapshot replaces them all.
     pub fn adopt(&self, bytes: &[u8]) -> Answer<()> {

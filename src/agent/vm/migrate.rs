@@ -26,7 +26,7 @@ pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
     let run = db.int("VM", vm, "xe_run");
     let job = job_vm(&db, vm, run)?;
     let uuid = uuid_of(&db, "VM", vm)?;
-    let _waiting = crate::agent::recover::Starting::mark(vm);
+    let _waiting = crate::agent::recover::Starting::mark(agent, vm);
     reserve(agent, vm, to, run, epoch)?;
     let moved = hand_over(agent, vm, (&from, to), epoch, uuid, &job);
     match moved {

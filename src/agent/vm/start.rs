@@ -94,7 +94,7 @@ fn no_host(db: &Database, vm: &Vm<'_>, reasons: &[Failure]) -> Failure {
 /// Starts a VM on a host that has been chosen: intent row, command, result row (R6.4).
 pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<()> {
     let epoch = master_epoch(agent)?;
-    let _waiting = crate::agent::recover::Starting::mark(vm);
+    let _waiting = crate::agent::recover::Starting::mark(agent, vm);
     let job = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
     let name = agent.store.read().text("VM", vm, "name_label").to_owned();
     let host_uuid = agent.store.read().text("host", host, "uuid").to_owned();

@@ -1,0 +1,138 @@
+//! The processes of a machine: the members of its process group, as the kernel shows them.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// What a process of a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The machine's first process.
+    Init,
+    /// The agent.
+    Agent,
+    /// The heartbeat daemon.
+    Xhad,
+    /// A VM.
+    Vm,
+    /// Something else.
+    Other,
+}
+
+/// Whether a process still executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Life {
+    /// It may execute.
+    Alive,
+    /// It has ended, and nobody has taken note yet.
+    Zombie,
+    /// There is no such process any more.
+    Dead,
+}
+
+/// One process of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its pid, as the lab sees it.
+    pub pid: i32,
+    /// What it is.
+    pub role: Role,
+    /// Whether it executes.
+    pub life: Life,
+}
+
+/// Every process of a group that is not gone without trace.
+pub fn members(group: i32) -> Vec<Member> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut members: Vec<Member> = pids
+        .filter_map(|pid: i32| {
+            let (life, of) = stat(pid)?;
+            (of == group).then(|| Member { pid, role: role(pid), life })
+        })
+        .collect();
+    members.sort_by_key(|member| member.pid);
+    members
+}
+
+/// What has become of processes that were members.
+pub fn look_again(members: &[Member], group: i32) -> Vec<Member> {
+    let now = |pid: i32| match stat(pid) {
+        Some((life, of)) if of == group => life,
+        _ => Life::Dead,
+    };
+    members.iter().map(|member| Member { life: now(member.pid), ..*member }).collect()
+}
+
+/// State and process group of a process.
+fn stat(pid: i32) -> Option<(Life, i32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks and brackets: state, parent and group follow the last one.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let life = match fields.next()? {
+        "Z" | "X" | "x" => Life::Zombie,
+        _ => Life::Alive,
+    };
+    Some((life, fields.nth(1)?.parse().ok()?))
+}
+
+fn role(pid: i32) -> Role {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+    role_by_words(&words)
+}
+
+fn role_by_words(words: &[&str]) -> Role {
+    // The multicall binary, also as `/proc/self/exe`.
+    let ours = |word: &&str| matches!(*word.rsplit('/').next().unwrap_or(""), "xe" | "exe");
+    let words = if words.first().is_some_and(ours) { &words[1..] } else { words };
+    let first = words.first().and_then(|word| Path::new(word).file_name()?.to_str());
+    match (first.unwrap_or(""), words.get(1)) {
+        ("xe-agent", _) => Role::Agent,
+        ("xhad", _) => Role::Xhad,
+        ("xe-process-vm", _) => Role::Vm,
+        (program, _) if program.starts_with("qemu-system") => Role::Vm,
+        ("lab" | "xe-lab", Some(&"machine-init")) => Role::Init,
+        _ => Role::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+
+    #[test]
+    fn a_group_is_seen_alive_then_as_zombie_then_dead() {
+        let mut child =
+            std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let group = i32::try_from(child.id()).unwrap();
+        let before = members(group);
+        assert_eq!(before.iter().map(|m| m.life).collect::<Vec<_>>(), [Life::Alive]);
+        child.kill().unwrap();
+        while members(group)[0].life == Life::Alive {
+            std::thread::yield_now();
+        }
+        assert_eq!(look_again(&before, group)[0].life, Life::Zombie);
+        child.wait().unwrap();
+        assert_eq!(look_again(&before, group)[0].life, Life::Dead);
+    }
+
+    #[test]
+    fn programs_are_known_by_their_words() {
+        let cases: [(&[&str], Role); 6] = [
+            (&["xe-agent", "--state-dir", "/d"], Role::Agent),
+            (&["/x/xe", "xe-agent", "--state-dir", "/d"], Role::Agent),
+            (&["/proc/self/exe", "xe-process-vm", "run"], Role::Vm),
+            (&["xhad", "--state-dir", "/d"], Role::Xhad),
+            (&["qemu-system-x86_64", "-name", "x"], Role::Vm),
+            (&["/x/xe", "lab", "machine-init", "/d"], Role::Init),
+        ];
+        for (words, role) in cases {
+            assert_eq!(role_by_words(words), role, "{words:?}");
+        }
+    }
+}
