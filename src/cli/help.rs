@@ -44,7 +44,7 @@ pub fn run(params: &Params, console: &mut Console<'_>) {
         return;
     }
     let mut text = format!("{USAGE}\n{HINTS}\n");
-    let heading = if all { "Full command list" } else { "Common command list" };
+    let heading = if all { "All commands" } else { "Common commands" };
     text.push_str(&format!("{heading}\n{}\n\n", "-".repeat(heading.len())));
     if all {
         let of = |prefix: &str| -> Vec<String> {

@@ -188,8 +188,10 @@ fn cd_eject(ctx: &mut Context<'_, '_>) -> Outcome {
         let full: Vec<&Row> = drives.iter().filter(|drive| !is_empty(drive)).collect();
         match full.as_slice() {
             [drive] => ctx.call("VBD.eject", &[drive.reference.as_str().into()]),
-            [] => Err(CliError::text("No CDs found")),
-            _ => Err(CliError::text("Two or more CDs found. Please use vbd-eject")),
+            [] => Err(CliError::text("the VM has no CD in a drive")),
+            _ => {
+                Err(CliError::text("several drives of the VM hold a CD; choose one with vbd-eject"))
+            }
         }
     })?;
     Ok(())
