@@ -17,10 +17,19 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// The line that has been read so far. Line ends may be CR, LF or both.
+    /// How many bytes have been read so far.
+    fn offset(&self) -> usize {
+        usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
+    }
+
+    /// The line that has been read so far.
     fn line(&self) -> usize {
-        let read = usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX);
-        let read = &self.bytes[..read.min(self.bytes.len())];
+        self.line_at(self.offset())
+    }
+
+    /// The line of a byte. Line ends may be CR, LF or both.
+    fn line_at(&self, offset: usize) -> usize {
+        let read = &self.bytes[..offset.min(self.bytes.len())];
         let ends = |pair: (usize, &u8)| match pair.1 {
             b'\n' => true,
             b'\r' => read.get(pair.0 + 1) != Some(&b'\n'),
@@ -66,6 +75,7 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, DumpError> {
     let mut open: Vec<String> = Vec::new();
     let mut complete = false;
     loop {
+        let begun = parser.offset();
         let event = match parser.reader.read_event() {
             Ok(event) => event,
             Err(error) => return Err(parser.xml(error)),
@@ -108,7 +118,9 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, DumpError> {
                 complete |= open.is_empty();
             }
             Event::Text(words) if !words.trim().is_empty() => {
-                return Err(parser.shape("text between the elements"));
+                let blank = words.len() - words.trim_start().len();
+                let line = parser.line_at(begun + blank);
+                return Err(DumpError::Shape { line, reason: "text between the elements".into() });
             }
             Event::DocType(_) => return Err(parser.xml("a document type is refused")),
             Event::Eof => break,
