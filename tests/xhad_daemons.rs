@@ -1,6 +1,8 @@
 //! Three real daemons on loopback addresses and one shared file: they form a view, one is lost,
 //! the others exclude it in time and know that it is dead.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
