@@ -21,6 +21,31 @@ pub fn become_master(agent: &Agent) -> Answer<()> {
     assume(agent, epoch, Box::new(move || Ok(epoch)))
 }
 
+/// The address of a host of this pool that became master while this one was away (S41).
+pub fn successor(agent: &Agent) -> Option<String> {
+    let db = agent.store.read();
+    let own = agent.config.address.to_string();
+    let others: Vec<String> = crate::pool::rows::Host::all(&db)
+        .map(|host| host.address().to_owned())
+        .filter(|address| *address != own)
+        .collect();
+    let is_master = |address: &String| {
+        let answer = agent.peers.brief(address, "is_master");
+        answer.ok().and_then(|answer| answer.as_bool()).unwrap_or(false)
+    };
+    let found = std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            others.iter().map(|address| (address, scope.spawn(|| is_master(address)))).collect();
+        let answers = asked.into_iter().map(|(address, thread)| (address, thread.join()));
+        answers.filter(|(_, yes)| matches!(yes, Ok(true))).map(|(a, _)| a.clone()).next()
+    });
+    if let Some(master) = &found {
+        let why = "another host of the pool is master already; this one follows it";
+        agent.history.note("stale-master", why, serde_json::json!({ "master": master }));
+    }
+    found
+}
+
 /// Acts as master from now on, in this epoch, as long as `lease` says so.
 pub fn assume(agent: &Agent, epoch: u64, lease: super::store::Lease) -> Answer<()> {
     agent.store.set_lease(Some(lease));
