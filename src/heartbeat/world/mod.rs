@@ -1,6 +1,6 @@
 //! A small deterministic world for tests: nodes, links, one disk, watchdogs and clocks that
-//! differ. After every event it checks what must always hold: at most one host may act as
-//! master, and no life is called dead while it still runs.
+//! differ. After every event it checks what must always hold: decided views never differ,
+//! at most one host may act as master, and no life is called dead while it still runs.
 
 mod happen;
 
@@ -14,7 +14,7 @@ use super::block::format_statefile;
 use super::liveset::{Liveset, Phase};
 use super::node::{Answer, Config, Control, Input, Node, Refusal};
 use super::timing::{MILLISECOND, Nanos, SECOND, Timing};
-use super::view::{Proof, Slot};
+use super::view::{Proof, Slot, View};
 
 /// How a host's path to the disk behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct World {
     /// Packets lost anywhere, in percent.
     pub loss: u64,
     pub boot_reset_hosts: bool,
+    /// Every decided view that was seen: two hosts may never know different ones of an epoch.
+    chain: BTreeMap<u64, View>,
     queue: BinaryHeap<Reverse<(Nanos, u64, usize, u32, What)>>,
     order: u64,
     random: u64,
@@ -105,6 +107,7 @@ impl World {
             cut: vec![vec![false; hosts]; hosts],
             loss: 0,
             boot_reset_hosts: false,
+            chain: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
@@ -391,12 +394,25 @@ impl World {
     }
 
     /// What must hold after every event.
-    fn check(&self) {
+    fn check(&mut self) {
+        self.check_chain();
         let acting = self.acting();
         assert!(acting.len() <= 1, "two masters: {acting:?} at {}\n{}", self.now, self.story());
         for (host, machine) in self.machines.iter().enumerate() {
             if machine.alive && machine.node.is_some() {
                 self.check_dead(host);
+            }
+        }
+    }
+
+    fn check_chain(&mut self) {
+        for machine in &self.machines {
+            let Some(view) = machine.node.as_ref().and_then(Node::decided) else { continue };
+            match self.chain.get(&view.epoch) {
+                Some(known) => assert_eq!(known, view, "two views of one epoch"),
+                None => {
+                    self.chain.insert(view.epoch, view.clone());
+                }
             }
         }
     }
