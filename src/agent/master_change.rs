@@ -9,10 +9,15 @@ use crate::xenapi::{Failure, Value};
 
 /// Makes this host the master in a new epoch; its database is the pool's from now on.
 pub fn become_master(agent: &Agent) -> Answer<()> {
+    become_master_after(agent, 0)
+}
+
+/// The same, in an epoch above one that others may have seen.
+pub fn become_master_after(agent: &Agent, seen: u64) -> Answer<()> {
     let state_dir = agent.state_dir.as_deref().ok_or_else(|| Failure::bare("HOST_IS_LIVE"))?;
     let path = state_dir.join("epoch.json");
     let last: u64 = config::read(&path).unwrap_or(0);
-    let epoch = last.max(agent.store.position().epoch) + 1;
+    let epoch = last.max(seen).max(agent.store.position().epoch) + 1;
     let write = || -> anyhow::Result<()> {
         config::write(&path, &epoch)?;
         PoolRole::Master.save(state_dir)

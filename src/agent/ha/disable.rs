@@ -119,7 +119,8 @@ pub fn went_off(agent: &Arc<Agent>, liveset: &Liveset) {
     agent.store.set_volume(None);
     end_session(agent);
     if liveset.master.is_some() && liveset.master == liveset.me {
-        if let Err(failure) = master_change::become_master(agent) {
+        let seen = session.epoch_base + liveset.epoch;
+        if let Err(failure) = master_change::become_master_after(agent, seen) {
             agent.history.note("ha-off-failed", &failure.to_string(), serde_json::json!({}));
         }
     } else if let Some(master) = liveset.master.and_then(|m| address_of(&session, m)) {
