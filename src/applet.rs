@@ -66,4 +66,3 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
     }
 }
-

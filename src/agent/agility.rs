@@ -23,11 +23,8 @@ pub fn needed_srs<'a>(db: &'a Database, vm: &Vm<'a>) -> Vec<&'a str> {
 
 /// The networks that the VM is connected to, each once.
 pub fn needed_networks<'a>(db: &'a Database, vm: &Vm<'a>) -> Vec<&'a str> {
-    let mut networks: Vec<&str> = vm
-        .VIFs()
-        .into_iter()
-        .filter_map(|vif| Vif::get(db, vif).ok()?.network())
-        .collect();
+    let mut networks: Vec<&str> =
+        vm.VIFs().into_iter().filter_map(|vif| Vif::get(db, vif).ok()?.network()).collect();
     networks.sort_unstable();
     networks.dedup();
     networks

@@ -42,8 +42,7 @@ pub fn is_live(db: &Database, host: &Host<'_>) -> bool {
 
 /// What a VM takes of its host, in bytes.
 pub fn footprint(vm: &Vm<'_>) -> u64 {
-    let own =
-        if vm.is_control_domain() { vm.memory_dynamic_max() } else { vm.memory_static_max() };
+    let own = if vm.is_control_domain() { vm.memory_dynamic_max() } else { vm.memory_static_max() };
     u64::try_from(own + vm.memory_overhead()).unwrap_or(0)
 }
 
@@ -51,17 +50,12 @@ pub fn footprint(vm: &Vm<'_>) -> u64 {
 ///
 /// `host_metrics.memory_total − host.memory_overhead`; where a dump has no such row,
 /// `host.boot_free_mem`; a figure that the user gave goes before both.
-pub fn host_memory(
-    db: &Database,
-    host: &Host<'_>,
-    given: &BTreeMap<String, u64>,
-) -> Answer<u64> {
+pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
     if let Some(bytes) = given.get(host.uuid()) {
         return Ok(*bytes);
     }
     let total = host.metrics().map_or(0, |m| db.int("host_metrics", m, "memory_total"));
-    let usable =
-        if total > 0 { total - host.memory_overhead() } else { host.boot_free_mem() };
+    let usable = if total > 0 { total - host.memory_overhead() } else { host.boot_free_mem() };
     match u64::try_from(usable) {
         Ok(bytes) if bytes > 0 => Ok(bytes),
         _ => Err(Failure::new("XE_HOST_MEMORY_UNKNOWN", [host.uuid(), host.name_label()])),
@@ -92,8 +86,7 @@ fn occupies(vm: &Vm<'_>) -> bool {
 /// The planning problem of the database as it stands.
 pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
     let given = agent.host_memory();
-    let mut found =
-        Capacity { problem: Problem::default(), hosts: Vec::new(), vms: Vec::new() };
+    let mut found = Capacity { problem: Problem::default(), hosts: Vec::new(), vms: Vec::new() };
     for host in Host::all(db).filter(|host| is_live(db, host)) {
         found.problem.hosts.push(PlanHost {
             id: host.uuid().to_owned(),

@@ -23,9 +23,10 @@ fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answ
     let targets = plan::evacuation(&found.problem, at);
     let resolve = |one: Evacuation| {
         let vm = found.vms[one.vm].clone();
-        let target = one.target.map(|host| found.hosts[host].clone()).map_err(|_| {
-            no_target(db, &vm, &found, at)
-        });
+        let target = one
+            .target
+            .map(|host| found.hosts[host].clone())
+            .map_err(|_| no_target(db, &vm, &found, at));
         (vm, target)
     };
     Ok(targets.into_iter().map(resolve).collect())
@@ -36,7 +37,8 @@ fn no_target(db: &Database, vm: &str, found: &super::capacity::Capacity, from: u
     let Ok(row) = Vm::get(db, vm) else { return Failure::new("HANDLE_INVALID", ["VM", vm]) };
     let possible = super::agility::possible_hosts(db, &row);
     let candidates = || {
-        let others = found.problem.hosts.iter().enumerate().filter(|(at, h)| *at != from && h.enabled);
+        let others =
+            found.problem.hosts.iter().enumerate().filter(|(at, h)| *at != from && h.enabled);
         others.filter(|(at, _)| possible.contains(&found.hosts[*at]))
     };
     match candidates().map(|(_, host)| host.free).max() {
@@ -70,7 +72,9 @@ pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
     let mut moves = Vec::new();
     for (vm, target) in planned(agent, &db, host)? {
         match target {
-            Ok(target) if db.text("VM", &vm, "power_state") == "Running" => moves.push((vm, target)),
+            Ok(target) if db.text("VM", &vm, "power_state") == "Running" => {
+                moves.push((vm, target))
+            }
             Ok(_) => {
                 let words = [vm.as_str(), "running", "paused"];
                 refused = refused.or(Some(Failure::new("VM_BAD_POWER_STATE", words)));

@@ -61,7 +61,8 @@ fn parameter(name: &str, ty: Type) -> Parameter {
 /// Finds the derived method of a name.
 pub fn find(class: &'static Class, method: &str) -> Option<Derived> {
     let itself = || parameter("self", Type::Ref(class.name.clone()));
-    let read = |what, params| Derived { what, params, role: class.read, lifecycle: class.lifecycle };
+    let read =
+        |what, params| Derived { what, params, role: class.read, lifecycle: class.lifecycle };
     Some(match method {
         "get_all" => read(Generic::All, vec![]),
         "get_all_records" => read(Generic::AllRecords, vec![]),

@@ -95,8 +95,11 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
 
 /// A new boot: what the old one ran is gone with it (R5.3b; the report came over the pool's TLS).
 fn came_up(agent: &Agent, host: &str, facts: &Facts, rebooted: bool) -> Answer<()> {
-    agent.history.note("host-up", if rebooted { "a new boot" } else { "a new agent" },
-        serde_json::json!({ "host": facts.host, "boot": facts.boot }));
+    agent.history.note(
+        "host-up",
+        if rebooted { "a new boot" } else { "a new agent" },
+        serde_json::json!({ "host": facts.host, "boot": facts.boot }),
+    );
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         if rebooted {
@@ -171,22 +174,57 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
             let executes = matches!(found.state, RunState::Running | RunState::Paused);
             let Some(vm_row) = before.by_uuid("VM", uuid).filter(|_| executes) else { continue };
             let nowhere = now.target("VM", vm_row, "resident_on").is_none();
-            if nowhere && unchanged(vm_row) && is_outcome(&now, vm_row, host, found.run) {
+            if nowhere && unchanged(vm_row) && is_outcome(agent, &now, vm_row, host, found.run) {
                 let state = if found.state == RunState::Paused { "Paused" } else { "Running" };
                 record_running(tx, vm_row, host, state, found.run);
                 notes.push(("vm-adopted", uuid.clone()));
             }
         }
-        resolve_absent(tx, &before, host, &found);
+        resolve_absent(agent, tx, &before, host, &found);
         Ok(())
     })?;
+    tidy_migrations(agent, host, epoch, &found);
     for (event, uuid) in notes {
         let host = before.text("host", host, "uuid");
-        agent.history.note(event, "its host's scan says so", serde_json::json!({
-            "vm": uuid, "host": host,
-        }));
+        agent.history.note(
+            event,
+            "its host's scan says so",
+            serde_json::json!({
+                "vm": uuid, "host": host,
+            }),
+        );
     }
     Ok(())
+}
+
+/// Ends what a broken migration left: a target that is not the owner is aborted, a source that is not
+/// is finished, a source that still is goes on. Only ContinueReceived makes a target execute, and that
+/// comes after the owner's row.
+fn tidy_migrations(agent: &Agent, host: &str, epoch: u64, found: &BTreeMap<String, &FoundVm>) {
+    let db = agent.store.read();
+    for (uuid, found) in found {
+        let Some(vm_row) = db.by_uuid("VM", uuid) else { continue };
+        if super::recover::is_starting(agent, vm_row) {
+            continue;
+        }
+        let owner = db.target("VM", vm_row, "resident_on") == Some(host);
+        let vm = found.vm;
+        let job = match (found.state, owner) {
+            (RunState::Stopped, true) => Job::ResumeSource { vm },
+            (RunState::Stopped, false) => Job::FinishSource { vm },
+            (RunState::Received, true) => Job::ContinueReceived { vm },
+            (RunState::Receiving | RunState::Received, false) => Job::AbortReceived { vm },
+            _ => continue,
+        };
+        let outcome = jobs::on_host(agent, host, epoch, &job);
+        agent.history.note(
+            "migration-tidied",
+            &format!("{outcome:?}"),
+            serde_json::json!({
+                "vm": uuid, "state": found.state, "owner": owner,
+            }),
+        );
+    }
 }
 
 /// What a scan must find unchanged: where a VM runs, which run, and what is intended.
@@ -201,12 +239,12 @@ fn settled(db: &Database, vm_row: &str) -> (String, i64, String, Option<String>)
 
 /// Whether a VM that a host found is the outcome of a start whose result is not known, or one that
 /// runs although the database thinks it halted: found is running, never killed.
-fn is_outcome(db: &Database, vm_row: &str, host: &str, run: u64) -> bool {
+fn is_outcome(agent: &Agent, db: &Database, vm_row: &str, host: &str, run: u64) -> bool {
     match vm::intent_of(db, vm_row) {
         Some(intent) => {
             db.text("xe_intent", &intent, "host") == host
                 && u64::try_from(db.int("xe_intent", &intent, "run")) == Ok(run)
-                && !super::recover::is_starting(vm_row)
+                && !super::recover::is_starting(agent, vm_row)
         }
         None => db.text("VM", vm_row, "power_state") == "Halted",
     }
@@ -214,6 +252,7 @@ fn is_outcome(db: &Database, vm_row: &str, host: &str, run: u64) -> bool {
 
 /// Ends intents of starts on this host that nobody waits for and that left no VM.
 fn resolve_absent(
+    agent: &Agent,
     tx: &mut Transaction,
     before: &Database,
     host: &str,
@@ -225,7 +264,7 @@ fn resolve_absent(
         let here = before.text("xe_intent", intent, "host") == host;
         let still = db.row("xe_intent", intent).is_some();
         let absent = !found.contains_key(before.text("VM", of, "uuid"));
-        if here && still && absent && !super::recover::is_starting(of) {
+        if here && still && absent && !super::recover::is_starting(agent, of) {
             tx.delete("xe_intent", intent);
             if db.target("VM", of, "resident_on").is_none()
                 && db.text("VM", of, "power_state") != "Suspended"
@@ -242,9 +281,13 @@ fn plug_srs(agent: &Agent, host: &str) {
     for pbd in db.set_of("host", host, "PBDs") {
         if let Err(failure) = plug(agent, pbd, false) {
             let uuid = db.text("host", host, "uuid");
-            agent.history.note("pbd-plug-failed", &failure.to_string(), serde_json::json!({
-                "pbd": db.text("PBD", pbd, "uuid"), "host": uuid,
-            }));
+            agent.history.note(
+                "pbd-plug-failed",
+                &failure.to_string(),
+                serde_json::json!({
+                    "pbd": db.text("PBD", pbd, "uuid"), "host": uuid,
+                }),
+            );
             vm::message(agent, "PBD_PLUG_FAILED_ON_SERVER_START", 3, "Host", uuid, "");
         }
     }

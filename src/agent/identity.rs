@@ -31,7 +31,8 @@ impl Identity {
     /// A new pool's identity with root's password.
     pub fn create(password: &str) -> anyhow::Result<Self> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let pair = rcgen::generate_simple_self_signed(vec!["xe-pool".to_owned()])?;
         Ok(Self {

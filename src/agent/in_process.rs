@@ -128,10 +128,8 @@ fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 impl Transport for InProcess {
     fn call(&self, method: &str, params: &[Value]) -> Result<Value, CallError> {
-        let broken = |reason: String| CallError::Broken {
-            address: self.file.display().to_string(),
-            reason,
-        };
+        let broken =
+            |reason: String| CallError::Broken { address: self.file.display().to_string(), reason };
         let request = xmlrpc::encode_call(method, params);
         let (method, params) =
             xmlrpc::decode_call(&request).map_err(|error| broken(error.to_string()))?;

@@ -10,9 +10,9 @@ use crate::host::sr::{SrError, Volume};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -340,9 +340,13 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         Job::Start { vm, paused } => {
             super::ha::assert_may_run(agent)?;
             let spec = spec(agent, vm)?;
-            agent.history.note("vm-start-command", "job of the master", serde_json::json!({
-                "vm": vm.vm, "name": vm.name, "run": vm.run, "epoch": epoch,
-            }));
+            agent.history.note(
+                "vm-start-command",
+                "job of the master",
+                serde_json::json!({
+                    "vm": vm.vm, "name": vm.name, "run": vm.run, "epoch": epoch,
+                }),
+            );
             agent.driver.start(&spec, *paused).map_err(driver_failure)?;
         }
         Job::CleanShutdown { vm } => ended(agent.driver.clean_shutdown(*vm))?,

@@ -25,9 +25,13 @@ pub fn become_master(agent: &Agent) -> Answer<()> {
 pub fn assume(agent: &Agent, epoch: u64, lease: super::store::Lease) -> Answer<()> {
     agent.store.set_lease(Some(lease));
     agent.set_standing(Standing::Master { epoch });
-    agent.history.note("master", "this host is the master now", serde_json::json!({
-        "epoch": epoch, "host": agent.config.host,
-    }));
+    agent.history.note(
+        "master",
+        "this host is the master now",
+        serde_json::json!({
+            "epoch": epoch, "host": agent.config.host,
+        }),
+    );
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         if let (Some(pool), Some(host)) = (pool_ref(&db), agent.host_ref(&db)) {
@@ -84,8 +88,11 @@ pub fn designate(agent: &Agent, host: &str) -> Answer<()> {
         if to != own && to != address {
             let told = agent.peers.call(to, "new_master", &[Value::from(address.as_str())]);
             if let Err(failure) = told {
-                agent.history.note("new-master-not-told", &failure.to_string(),
-                    serde_json::json!({ "host": db.text("host", other, "uuid") }));
+                agent.history.note(
+                    "new-master-not-told",
+                    &failure.to_string(),
+                    serde_json::json!({ "host": db.text("host", other, "uuid") }),
+                );
             }
         }
     }

@@ -23,7 +23,8 @@ impl Peers {
     /// Calls with the pool's identity to this port.
     pub fn new(identity: &Identity, port: u16, faults: Faults) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let pinned = Pinned { certificate: identity.certificate_der()?, provider: provider.clone() };
+        let pinned =
+            Pinned { certificate: identity.certificate_der()?, provider: provider.clone() };
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()

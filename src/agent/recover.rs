@@ -1,61 +1,362 @@
 //! The shell of the recovery: feeds [`crate::recovery`] and does what it says.
+//!
+//! One thread runs the policy. It looks whenever something woke it, and at the times that the
+//! policy names; starts run on threads of their own and report back.
 
-use super::Agent;
-use std::collections::BTreeSet;
-use std::sync::{Condvar, Mutex, PoisonError};
+use super::vm::{self, start};
+use super::{Agent, capacity, ha_pool, pool_ref};
+use crate::host::clock::boottime_ns;
+use crate::pool::Database;
+use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
+use crate::recovery::messages::About;
+use crate::recovery::{
+    Action, Boot, Event, Host, Intent, Loss, Message, Pool, Power, Priority, Recovery, StartResult,
+    Vm,
+};
+use crate::xenapi::Failure;
+use crate::xenapi::failure::Answer;
+use serde_json::json;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+use uuid::Uuid;
 
-/// Wakes the recovery's thread.
+/// The longest time between two looks.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What wakes the recovery, and what it is told.
 #[derive(Debug, Default)]
 pub struct Wake {
-    asked: Mutex<bool>,
+    inbox: Mutex<Inbox>,
     called: Condvar,
+    starting: Mutex<BTreeSet<String>>,
 }
 
-impl Wake {
-    /// Waits until somebody wakes the recovery, or `patience` ends.
-    pub fn wait(&self, patience: Duration) {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut asked, _) = self
-            .called
-            .wait_timeout_while(asked, patience, |asked| !*asked)
-            .unwrap_or_else(PoisonError::into_inner);
-        *asked = false;
-    }
+#[derive(Debug, Default)]
+struct Inbox {
+    woken: bool,
+    events: VecDeque<Event>,
+    hold_until: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Time as the policy counts it.
+fn now() -> Duration {
+    Duration::from_nanos(boottime_ns())
 }
 
 /// Has the recovery look again.
 pub fn wake(agent: &Agent) {
-    *agent.wake.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    lock(&agent.wake.inbox).woken = true;
     agent.wake.called.notify_all();
 }
 
-static STARTING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-
-/// Whether this agent is waiting for the outcome of a start right now.
-pub fn is_starting(vm: &str) -> bool {
-    STARTING.lock().unwrap_or_else(PoisonError::into_inner).contains(vm)
+/// Tells the recovery what happened.
+pub fn push(agent: &Agent, event: Event) {
+    lock(&agent.wake.inbox).events.push_back(event);
+    wake(agent);
 }
 
-/// Marks a VM as being started until the guard is dropped.
-pub struct Starting(String);
+/// Holds restarts back for a time; zero ends that.
+pub fn prevent_for(agent: &Agent, time: Duration) {
+    lock(&agent.wake.inbox).hold_until = now() + time;
+    wake(agent);
+}
 
-impl Starting {
-    /// Marks the VM.
-    pub fn mark(vm: &str) -> Self {
-        STARTING.lock().unwrap_or_else(PoisonError::into_inner).insert(vm.to_owned());
-        Self(vm.to_owned())
+/// Whether this agent is waiting for the outcome of a start right now.
+pub fn is_starting(agent: &Agent, vm: &str) -> bool {
+    lock(&agent.wake.starting).contains(vm)
+}
+
+/// Marks a VM as being started (or moved) by this agent until it is dropped.
+pub struct Starting<'a> {
+    agent: &'a Agent,
+    vm: String,
+}
+
+impl<'a> Starting<'a> {
+    /// Marks the VM; refused while it is marked already.
+    pub fn mark(agent: &'a Agent, vm: &str) -> Answer<Self> {
+        if !lock(&agent.wake.starting).insert(vm.to_owned()) {
+            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
+        }
+        Ok(Self { agent, vm: vm.to_owned() })
+    }
+
+    /// Keeps the mark for whoever takes it over next.
+    pub fn hand_over(self) {
+        std::mem::forget(self);
+    }
+
+    /// Takes a mark over.
+    pub fn take_over(agent: &'a Agent, vm: &str) -> Self {
+        Self { agent, vm: vm.to_owned() }
     }
 }
 
-impl Drop for Starting {
+impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        STARTING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        lock(&self.agent.wake.starting).remove(&self.vm);
     }
 }
 
 /// Runs the recovery. Runs on a thread of its own.
-pub fn run(_agent: &std::sync::Arc<Agent>) {}
+pub fn run(agent: &Arc<Agent>) {
+    let mut policy: Option<Recovery> = None;
+    loop {
+        let wait = match policy.as_ref().and_then(Recovery::wake_at) {
+            Some(at) => at.saturating_sub(now()).min(LOOK),
+            None => LOOK,
+        };
+        let master = agent.standing().is_master();
+        let events = next_events(agent, wait, master);
+        if !master {
+            policy = None;
+            continue;
+        }
+        let policy = policy.get_or_insert_with(Recovery::default);
+        for event in events {
+            if let Err(failure) = step(agent, policy, event) {
+                agent.history.note("recovery-stuck", &failure.to_string(), json!({}));
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+        if let Err(failure) = ha_pool::update_plan(agent) {
+            tracing::debug!("the plan was not computed: {failure}");
+        }
+    }
+}
 
-/// Holds restarts back for a time.
-pub fn prevent_for(_agent: &Agent, _time: Duration) {}
+/// What happened since the last look. What a host learns just before it becomes master waits.
+fn next_events(agent: &Agent, wait: Duration, master: bool) -> Vec<Event> {
+    let inbox = lock(&agent.wake.inbox);
+    let idle = |inbox: &mut Inbox| !inbox.woken && (inbox.events.is_empty() || !master);
+    let (mut inbox, _) = agent
+        .wake
+        .called
+        .wait_timeout_while(inbox, wait, idle)
+        .unwrap_or_else(PoisonError::into_inner);
+    inbox.woken = false;
+    if !master {
+        return Vec::new();
+    }
+    let mut events: Vec<Event> = inbox.events.drain(..).collect();
+    if events.is_empty() {
+        events.push(Event::Tick);
+    }
+    events
+}
+
+fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
+    let db = agent.store.read();
+    let pool = view(agent, &db)?;
+    for action in policy.step(now(), &pool, event) {
+        act(agent, &db, action)?;
+    }
+    Ok(())
+}
+
+/// The rows as the policy sees them. While HA is off nothing is protected.
+fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
+    let row = PoolRow::all(db).next();
+    let ha = row.is_some_and(|pool| pool.ha_enabled());
+    let liveset = agent.ha.liveset();
+    let epoch = vm::master_epoch(agent)?;
+    let mut hosts = Vec::new();
+    for host in HostRow::all(db) {
+        let uuid = vm::uuid_of(db, "host", host.reference)?;
+        let in_view = liveset.as_ref().is_none_or(|set| !ha || set.members.contains(&uuid));
+        let dom0: u64 = VmRow::all(db)
+            .filter(|vm| vm.is_control_domain() && vm.resident_on() == Some(host.reference))
+            .map(|vm| capacity::footprint(&vm))
+            .sum();
+        hosts.push(Host {
+            boot: Boot {
+                host: uuid,
+                boot_id: db.text("host", host.reference, "xe_boot").to_owned(),
+            },
+            live: in_view && capacity::is_live(db, &host),
+            enabled: host.enabled(),
+            capacity: capacity::host_memory(db, &host, agent.host_memory())?.saturating_sub(dom0),
+        });
+    }
+    let mut vms = Vec::new();
+    for row in VmRow::all(db).filter(|vm| !vm.is_control_domain()) {
+        vms.push(vm_of(agent, db, &row, ha)?);
+    }
+    let dead = liveset.map(|set| set.dead).unwrap_or_default();
+    let tolerance = match row {
+        // Nobody asked for a number: what the pool can survive is what counts.
+        Some(pool) if pool.ha_host_failures_to_tolerate() == 0 => 1,
+        Some(pool) => u64::try_from(pool.ha_plan_exists_for()).unwrap_or(0),
+        None => 0,
+    };
+    Ok(Pool {
+        epoch,
+        hosts,
+        vms,
+        dead: dead.into_iter().map(|d| Boot { host: d.host, boot_id: d.boot_id }).collect(),
+        tolerance,
+        restart_after_guest_shutdown: row.is_none_or(|p| p.ha_reboot_vm_on_internal_shutdown()),
+        hold_until: lock(&agent.wake.inbox).hold_until,
+    })
+}
+
+fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> {
+    let reference = row.reference;
+    let boot = |host: &str, boot: &str| -> Answer<Boot> {
+        Ok(Boot { host: vm::uuid_of(db, "host", host)?, boot_id: boot.to_owned() })
+    };
+    let residence = match row.resident_on() {
+        Some(host) => Some(boot(host, db.text("VM", reference, "xe_boot"))?),
+        None => None,
+    };
+    let number =
+        |field: &str, row: &str, class: &str| u64::try_from(db.int(class, row, field)).unwrap_or(0);
+    let intent = match vm::intent_of(db, reference) {
+        Some(intent) => Some(Intent {
+            at: boot(db.text("xe_intent", &intent, "host"), db.text("xe_intent", &intent, "boot"))?,
+            run: number("run", &intent, "xe_intent"),
+            epoch: number("epoch", &intent, "xe_intent"),
+            ours: is_starting(agent, reference),
+        }),
+        None => None,
+    };
+    let uuids = |hosts: Vec<String>| {
+        hosts.into_iter().filter_map(|host| vm::uuid_of(db, "host", &host).ok()).collect()
+    };
+    let template = row.is_a_template() || row.is_a_snapshot();
+    Ok(Vm {
+        uuid: vm::uuid_of(db, "VM", reference)?,
+        power: match row.power_state() {
+            "Running" => Power::Running,
+            "Paused" => Power::Paused,
+            "Suspended" => Power::Suspended,
+            _ => Power::Halted,
+        },
+        residence,
+        intent,
+        run: number("xe_run", reference, "VM"),
+        always_run: row.ha_always_run(),
+        priority: match row.ha_restart_priority() {
+            "restart" if ha => Priority::Restart,
+            "best-effort" if ha => Priority::BestEffort,
+            _ => Priority::None,
+        },
+        loss: match db.text("VM", reference, "xe_loss") {
+            "once" => Loss::Once,
+            "spent" => Loss::Spent,
+            _ => Loss::No,
+        },
+        template,
+        order: row.order(),
+        start_delay: Duration::from_secs(u64::try_from(row.start_delay()).unwrap_or(0)),
+        memory: capacity::footprint(row),
+        allowed: (!template).then(|| uuids(super::agility::possible_hosts(db, row))),
+    })
+}
+
+fn loss_word(loss: Loss) -> &'static str {
+    match loss {
+        Loss::No => "",
+        Loss::Once => "once",
+        Loss::Spent => "spent",
+    }
+}
+
+fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
+    let row = |uuid: Uuid| seen.by_uuid("VM", &uuid.to_string()).unwrap_or("").to_owned();
+    match action {
+        Action::MarkHalted { vm, loss } => mark_halted(agent, seen, &row(vm), loss)?,
+        // A start that succeeded has recorded this itself.
+        Action::MarkRunning { .. } => {}
+        Action::ClearIntent { vm } => clear_intent(agent, seen, &row(vm))?,
+        Action::SetLoss { vm, loss } => agent.store.commit(|tx| {
+            tx.set("VM", &row(vm), "xe_loss", loss_word(loss));
+            Ok(())
+        })?,
+        Action::StayOff { vm } => agent.store.commit(|tx| {
+            tx.set("VM", &row(vm), "ha_always_run", false);
+            Ok(())
+        })?,
+        Action::Start { vm, intent } => begin_start(agent, seen, vm, &intent),
+        Action::Tell(message) => tell(agent, seen, &message),
+        Action::Note { vm, text } => agent.history.note("recovery", &text, json!({ "vm": vm })),
+    }
+    Ok(())
+}
+
+/// Records a VM as halted, unless its row changed since the policy saw it.
+fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<()> {
+    let place = |db: &Database| {
+        let text = |field: &str| db.text("VM", vm, field).to_owned();
+        (text("resident_on"), text("xe_boot"), db.int("VM", vm, "xe_run"))
+    };
+    agent.store.commit(|tx| {
+        if place(seen) != place(tx.db()) {
+            return Ok(());
+        }
+        if let Some(intent) = vm::intent_of(tx.db(), vm) {
+            tx.delete("xe_intent", &intent);
+        }
+        vm::set_halted(tx, vm);
+        tx.set("VM", vm, "xe_loss", loss_word(loss));
+        Ok(())
+    })?;
+    let why = "its host is dead or says so";
+    agent.history.note("vm-halted", why, json!({ "vm": seen.text("VM", vm, "uuid") }));
+    Ok(())
+}
+
+/// Ends an intent that the policy saw and that is the same still.
+fn clear_intent(agent: &Agent, seen: &Database, vm: &str) -> Answer<()> {
+    let intent = vm::intent_of(seen, vm);
+    agent.store.commit(|tx| {
+        if let Some(intent) = intent.filter(|i| vm::intent_of(tx.db(), vm).as_ref() == Some(i)) {
+            tx.delete("xe_intent", &intent);
+            if tx.db().target("VM", vm, "resident_on").is_none() {
+                vm::release(tx, vm);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the intent row, then starts the VM on a thread of its own and reports what came of it.
+fn begin_start(agent: &Arc<Agent>, seen: &Database, uuid: Uuid, intent: &Intent) {
+    let vm = seen.by_uuid("VM", &uuid.to_string()).unwrap_or("").to_owned();
+    let host = seen.by_uuid("host", &intent.at.host.to_string()).unwrap_or("").to_owned();
+    let run = intent.run;
+    let failed = |cause: &str| {
+        let result = StartResult::Failed(cause.to_owned());
+        push(agent, Event::Started { vm: uuid, run, result });
+    };
+    let pending = match start::prepare(agent, &vm, &host, start::Begin::Boot, "recovery") {
+        Ok(pending) => pending,
+        Err(failure) => return failed(&failure.code),
+    };
+    let worker = Arc::clone(agent);
+    let work = move || {
+        let result = match pending.execute(&worker) {
+            Ok(()) => StartResult::Running,
+            Err(failure) if super::jobs::is_undecided(&failure) => StartResult::Unknown,
+            Err(failure) => StartResult::Failed(failure.code),
+        };
+        push(&worker, Event::Started { vm: uuid, run, result });
+    };
+    if std::thread::Builder::new().name("start".to_owned()).spawn(work).is_err() {
+        failed("no thread");
+    }
+}
+
+fn tell(agent: &Agent, db: &Database, told: &Message) {
+    let (class, uuid) = match told.about {
+        About::Pool => ("Pool", db.text("pool", pool_ref(db).unwrap_or(""), "uuid").to_owned()),
+        About::Host(host) => ("Host", host.to_string()),
+        About::Vm(vm) => ("VM", vm.to_string()),
+    };
+    vm::message(agent, told.name, told.priority, class, &uuid, &told.body);
+}

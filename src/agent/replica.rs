@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 pub trait Replica: Send {
     /// Adds whole records.
     fn append(&mut self, bytes: &[u8]) -> std::io::Result<()>;
+
+    /// Whether it still takes records; one that does not must be opened anew.
+    fn works(&self) -> bool {
+        true
+    }
 }
 
 /// The journal of this host: `<state-dir>/db.journal`.

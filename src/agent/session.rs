@@ -90,8 +90,7 @@ impl Sessions {
 
 /// Checks a login: local callers are trusted, others need root's password.
 pub fn authenticate(agent: &Agent, caller: Caller, user: &str, password: &str) -> Answer<Role> {
-    let refused =
-        |why: &str| Err(Failure::new("SESSION_AUTHENTICATION_FAILED", [user, why]));
+    let refused = |why: &str| Err(Failure::new("SESSION_AUTHENTICATION_FAILED", [user, why]));
     if caller != Caller::Network {
         return Ok(Role::PoolAdmin);
     }

@@ -94,12 +94,8 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
     if let Some(damage) = &opened.damage {
         tracing::error!("this host will not be master from its own journal: {damage}");
     }
-    let store = Store::new(
-        opened.replayed.database,
-        opened.replayed.position,
-        Some(opened.journal),
-        &boot,
-    );
+    let store =
+        Store::new(opened.replayed.database, opened.replayed.position, Some(opened.journal), &boot);
     let mut settings = Settings::new(state_dir.join("vms"), &boot);
     settings.migration_address = config.address;
     settings.accelerator.clone_from(&config.accelerator);
@@ -130,9 +126,13 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
 /// Starts the agent's threads, in the role that the pool configuration gives it.
 fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
     let state_dir = agent.state_dir.clone().context("an agent without state")?;
-    agent.history.note("agent-start", "the agent starts", serde_json::json!({
-        "host": agent.config.host, "boot": agent.boot, "pid": std::process::id(),
-    }));
+    agent.history.note(
+        "agent-start",
+        "the agent starts",
+        serde_json::json!({
+            "host": agent.config.host, "boot": agent.boot, "pid": std::process::id(),
+        }),
+    );
     match PoolRole::load(&state_dir)? {
         PoolRole::Master if super::ha::is_armed(agent) => {}
         PoolRole::Master => match agent.standing() {

@@ -158,7 +158,12 @@ impl Store {
 
     /// Waits up to `patience` for records after a member's position, and takes the position as that
     /// member's acknowledgement.
-    pub fn follow(&self, member: &str, from: Position, patience: std::time::Duration) -> Answer<Follow> {
+    pub fn follow(
+        &self,
+        member: &str,
+        from: Position,
+        patience: std::time::Duration,
+    ) -> Answer<Follow> {
         let mut stream = lock(&self.stream);
         let known = from == stream.position || stream.recent.iter().any(|(p, _)| *p == from);
         let first = stream.recent.front().map(|(p, _)| p.generation);
@@ -191,6 +196,19 @@ impl Store {
         let record = Record::snapshot(&self.read(), &writer.position, &writer.boot);
         let encoded = record.encode(&writer.position);
         encoded.map(|(bytes, _)| bytes).map_err(|e| Failure::internal(e.to_string()))
+    }
+
+    /// The same for the volume's writer, which runs while a record is being written: the state
+    /// before that record.
+    pub fn snapshot_for_writer(&self) -> Vec<u8> {
+        let position = self.position();
+        let record = Record::snapshot(&self.read(), &position, "");
+        record.encode(&position).map(|(bytes, _)| bytes).unwrap_or_default()
+    }
+
+    /// Whether records reach the volume: none when there is no volume.
+    pub fn volume_works(&self) -> Option<bool> {
+        lock(&self.writer).volume.as_ref().map(|volume| volume.works())
     }
 
     /// Takes records that the master (or the volume) holds. The rows are shown as they arrive; a

@@ -16,6 +16,7 @@ To say more than one thing to a command, give it several name=value words.";
 const HINTS: &str = "
 A full list of commands: xe help --all
 Help on one command:     xe help <command>
+Every command's name as a program: xe install-links DIR; the manual page: xe man DIR
 ";
 
 /// Whether a line of names is full: nothing goes beyond this column.
@@ -43,7 +44,7 @@ pub fn run(params: &Params, console: &mut Console<'_>) {
         return;
     }
     let mut text = format!("{USAGE}\n{HINTS}\n");
-    let heading = if all { "Full command list" } else { "Common command list" };
+    let heading = if all { "All commands" } else { "Common commands" };
     text.push_str(&format!("{heading}\n{}\n\n", "-".repeat(heading.len())));
     if all {
         let of = |prefix: &str| -> Vec<String> {

@@ -10,6 +10,7 @@ use super::errors::{CliError, explain, layout};
 use super::help;
 use super::printing::Console;
 use super::suggest;
+use crate::client::traced::{Trace, Traced};
 use crate::client::{Account, CallError, Session, Transport};
 use crate::xenapi::Failure;
 
@@ -40,22 +41,42 @@ pub fn run(reading: Reading, connect: Connect<'_>, console: &mut Console<'_>) ->
             console.note(&text);
             1
         }
-        Opening::Run { switches, words } => match command(&switches, &words, connect, console) {
-            Ok(()) => {
+        Opening::Run { switches, words } => {
+            let trace = Trace::new(switches.debug);
+            let traced = |switches: &Switches| -> Result<Box<dyn Transport>, CliError> {
+                let transport = connect(switches)?;
+                if !switches.debug && !switches.debug_on_fail {
+                    return Ok(transport);
+                }
+                Ok(Box::new(Traced::new(transport, trace.clone())))
+            };
+            let code = ended(command(&switches, &words, &traced, console), console);
+            if switches.debug_on_fail && code != 0 {
+                console.note("Debug info:");
+                trace.lines().iter().for_each(|line| console.note(line));
+            }
+            code
+        }
+    }
+}
+
+/// Says how a command ended and gives its exit code.
+fn ended(outcome: Result<(), CliError>, console: &mut Console<'_>) -> u8 {
+    match outcome {
+        Ok(()) => {
+            console.flush_minimal();
+            0
+        }
+        Err(error) => {
+            let text = error.to_string();
+            if !text.is_empty() {
+                console.note(&text);
+            }
+            if error == CliError::Exit(0) {
                 console.flush_minimal();
-                0
             }
-            Err(error) => {
-                let text = error.to_string();
-                if !text.is_empty() {
-                    console.note(&text);
-                }
-                if error == CliError::Exit(0) {
-                    console.flush_minimal();
-                }
-                error.exit_code()
-            }
-        },
+            error.exit_code()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod database;
 pub mod http;
 pub mod session;
+pub mod traced;
 
 pub use database::DatabaseRequest;
 pub use session::{Account, Session};

@@ -27,6 +27,13 @@ pub mod timing;
 pub mod view;
 pub mod wire;
 
+#[cfg(test)]
+mod codec_tests;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod world;
+
 pub use auth::Key;
 pub use block::format_statefile;
 pub use liveset::Liveset;

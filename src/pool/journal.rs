@@ -204,6 +204,11 @@ fn frame(bytes: &[u8]) -> Option<(u32, &[u8])> {
     (checksum(whole) == word(12)?).then_some((word(4)?, &whole[HEADER..]))
 }
 
+/// The record that stands whole at the head of the bytes, whatever came before it.
+pub fn peek(bytes: &[u8]) -> Option<Record> {
+    serde_json::from_slice(frame(bytes)?.1).ok()
+}
+
 /// Where the next whole record begins, at or after `from`.
 fn next_frame(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;

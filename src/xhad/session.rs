@@ -258,6 +258,7 @@ impl Session {
 
     fn feed(&mut self, input: Input<'_>) {
         if self.resetting {
+            self.wake = boottime_ns() + 1_000_000_000;
             return;
         }
         let effects = self.node.step(boottime_ns(), input);

@@ -224,6 +224,6 @@ fn cds_are_added_ejected_and_inserted() {
         World::pool().answers("SR.get_content_type", json!("iso")).answers("VBD.insert", json!(""));
     assert_eq!(world.xe("vm-cd-insert vm=web cd-name=scratch").code, 0);
     assert_eq!(world.calls("VBD.insert"), [["OpaqueRef:vbd2".into(), "OpaqueRef:vdi2".into()]]);
-    assert_eq!(world.xe("vm-cd-eject vm=web").err, "Error: No CDs found\n");
+    assert_eq!(world.xe("vm-cd-eject vm=web").err, "Error: the VM has no CD in a drive\n");
     assert_eq!(world.xe("vm-cd-add vm=web cd-name=none device=3").code, 1);
 }

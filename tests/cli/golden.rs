@@ -287,7 +287,8 @@ fn t18_and_t19_marks_expensive_fields_and_values_not_in_the_database() {
 fn t20_metrics_and_chosen_columns_of_disks() {
     prints(
         &World::pool(),
-        "vm-list is-control-domain=true params=uuid,name-label,power-state,memory-actual,VCPUs-number",
+        "vm-list is-control-domain=true \
+         params=uuid,name-label,power-state,memory-actual,VCPUs-number",
         concat!(
             "uuid ( RO)             : 00000020-0000-4000-8000-000000000000\n",
             "       name-label ( RW): Control domain on host: host-a\n",
@@ -361,7 +362,7 @@ fn t23_pool_eject_names_what_is_lost() {
     assert_eq!(
         lines[2..],
         [
-            "The following VDI objects will be destroyed:",
+            "These disks will be destroyed:",
             "VDI: 00000052-0000-4000-8000-000000000000 (scratch)",
             "Type 'yes' to continue",
             "Specified host will attempt to restart as a master of a new pool in 10.000 seconds...",

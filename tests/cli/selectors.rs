@@ -140,7 +140,10 @@ fn vm_start_without_a_host_says_why_for_each() {
 
 #[test]
 fn messages_about_the_vm_follow_on_stderr() {
-    let message = |priority: i64| json!({"name": "VM_CRASHED", "priority": priority, "timestamp": "20260101T00:00:00Z"});
+    let message = |priority: i64| {
+        let timestamp = "20260101T00:00:00Z";
+        json!({"name": "VM_CRASHED", "priority": priority, "timestamp": timestamp})
+    };
     let world = World::pool()
         .answers("VM.pause", json!(""))
         .answers("message.get", json!({"OpaqueRef:a": message(2), "OpaqueRef:b": message(5)}));

@@ -77,9 +77,8 @@ fn evacuate(call: &Call<'_>) -> Answer {
 
 fn preventing(call: &Call<'_>) -> Answer {
     let found = evacuate::preventing(call.agent, call.text(0))?;
-    let reason = |failure: Failure| {
-        Value::text_set(std::iter::once(failure.code).chain(failure.params))
-    };
+    let reason =
+        |failure: Failure| Value::text_set(std::iter::once(failure.code).chain(failure.params));
     Ok(Value::Struct(found.into_iter().map(|(vm, why)| (vm, reason(why))).collect()))
 }
 
@@ -152,9 +151,13 @@ fn declare_dead(call: &Call<'_>) -> Answer {
     if agent.host_ref(&db).as_deref() == Some(host) {
         return Err(Failure::new("HOST_IS_LIVE", [host]));
     }
-    agent.history.note("host-declared-dead", "the operator said so", serde_json::json!({
-        "host": uuid,
-    }));
+    agent.history.note(
+        "host-declared-dead",
+        "the operator said so",
+        serde_json::json!({
+            "host": uuid,
+        }),
+    );
     agent.store.commit(|tx| {
         host_facts::forget_boot(tx, host);
         tx.set("host", host, "enabled", false);

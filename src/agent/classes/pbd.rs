@@ -19,21 +19,24 @@ fn create(call: &Call<'_>) -> Answer {
     let empty = BTreeMap::new();
     let given = call.params[0].as_struct().unwrap_or(&empty);
     let class = Model::get().class("PBD").ok_or_else(|| Failure::internal("no PBDs"))?;
-    call.agent.store.commit(|tx| {
-        let mut fields = checked_record(tx.db(), class, given)?;
-        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
-        let (host, sr) = (text("host"), text("SR"));
-        tx.row("host", &host)?;
-        tx.row("SR", &sr)?;
-        let same = |pbd: &Pbd<'_>| pbd.host() == Some(&host) && pbd.SR() == Some(&sr);
-        if let Some(pbd) = Pbd::all(tx.db()).find(same) {
-            return Ok(pbd.reference.to_owned());
-        }
-        fields.insert("uuid".to_owned(), Value::from(new_uuid()));
-        tx.create("PBD", &reference, fields);
-        Ok(reference.clone())
-    })
-    .map(Value::from)
+    call.agent
+        .store
+        .commit(|tx| {
+            let mut fields = checked_record(tx.db(), class, given)?;
+            let text =
+                |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+            let (host, sr) = (text("host"), text("SR"));
+            tx.row("host", &host)?;
+            tx.row("SR", &sr)?;
+            let same = |pbd: &Pbd<'_>| pbd.host() == Some(&host) && pbd.SR() == Some(&sr);
+            if let Some(pbd) = Pbd::all(tx.db()).find(same) {
+                return Ok(pbd.reference.to_owned());
+            }
+            fields.insert("uuid".to_owned(), Value::from(new_uuid()));
+            tx.create("PBD", &reference, fields);
+            Ok(reference.clone())
+        })
+        .map(Value::from)
 }
 
 fn destroy(call: &Call<'_>) -> Answer {

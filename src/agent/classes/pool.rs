@@ -88,8 +88,7 @@ fn failover_plan(call: &Call<'_>) -> Answer {
     let db = call.agent.store.read();
     let found = crate::agent::capacity::capacity(call.agent, &db)?;
     let index = |rows: &[String], row: &String| rows.iter().position(|known| known == row);
-    let failed: Vec<usize> =
-        hosts.iter().filter_map(|host| index(&found.hosts, host)).collect();
+    let failed: Vec<usize> = hosts.iter().filter_map(|host| index(&found.hosts, host)).collect();
     let wanted: Vec<usize> = vms.iter().filter_map(|vm| index(&found.vms, vm)).collect();
     let placement = plan::place_most(&found.problem, &failed, &wanted);
     let mut answer = BTreeMap::new();

@@ -49,7 +49,10 @@ pub(super) const METHODS: Methods = &[
         set_memory(call, &[(1, "memory_dynamic_min"), (2, "memory_dynamic_max")])
     }),
     ("set_memory", |call| {
-        set_memory(call, &[(1, "memory_static_max"), (1, "memory_dynamic_max"), (1, "memory_dynamic_min")])
+        set_memory(
+            call,
+            &[(1, "memory_static_max"), (1, "memory_dynamic_max"), (1, "memory_dynamic_min")],
+        )
     }),
     ("set_memory_limits", |call| {
         let fields = [
@@ -144,7 +147,9 @@ fn set_priority(call: &Call<'_>) -> Answer {
     valid_priority(priority)?;
     let db = call.agent.store.read();
     let row = Vm::get(&db, vm)?;
-    if priority == "restart" && row.power_state() != "Halted" && row.ha_restart_priority() != priority
+    if priority == "restart"
+        && row.power_state() != "Halted"
+        && row.ha_restart_priority() != priority
     {
         guard::protect(call.agent, &db, vm)?;
     }

@@ -35,7 +35,8 @@ pub fn create_vdi(
 ) -> Answer<String> {
     let epoch = master_epoch(agent)?;
     let db = agent.store.read();
-    let size = u64::try_from(size).map_err(|_| Failure::new("VDI_TOO_SMALL", [size.to_string()]))?;
+    let size =
+        u64::try_from(size).map_err(|_| Failure::new("VDI_TOO_SMALL", [size.to_string()]))?;
     let format = match more.get("sm_config").and_then(|c| c.get("image-format")?.as_str()) {
         Some("qcow2") => Format::Qcow2,
         _ => Format::Raw,

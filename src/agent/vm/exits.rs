@@ -28,9 +28,13 @@ pub fn handle(agent: &Agent, host: &str, ended: Vec<Ended>) -> Answer<()> {
         if !here || !this_run {
             continue;
         }
-        agent.history.note("vm-ended", &format!("{:?}", one.kind), serde_json::json!({
-            "vm": one.vm, "run": one.run, "host": host,
-        }));
+        agent.history.note(
+            "vm-ended",
+            &format!("{:?}", one.kind),
+            serde_json::json!({
+                "vm": one.vm, "run": one.run, "host": host,
+            }),
+        );
         record(agent, &vm, one.kind)?;
         if one.kind == ExitKind::Crash {
             message(agent, "VM_CRASHED", 2, "VM", &one.vm.to_string(), "");

@@ -26,7 +26,7 @@ pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
     let run = db.int("VM", vm, "xe_run");
     let job = job_vm(&db, vm, run)?;
     let uuid = uuid_of(&db, "VM", vm)?;
-    let _waiting = crate::agent::recover::Starting::mark(vm);
+    let _waiting = crate::agent::recover::Starting::mark(agent, vm)?;
     reserve(agent, vm, to, run, epoch)?;
     let moved = hand_over(agent, vm, (&from, to), epoch, uuid, &job);
     match moved {
@@ -91,8 +91,8 @@ fn hand_over(
         }
     };
     if let Err(failure) = jobs::on_host(agent, from, epoch, &Job::MigrateTo { vm: uuid, target }) {
+        abort(agent, to, epoch, uuid);
         if !jobs::is_undecided(&failure) {
-            abort(agent, to, epoch, uuid);
             forget_intent(agent, vm)?;
         }
         return Err(failure);
@@ -102,6 +102,11 @@ fn hand_over(
         let db = tx.db().clone();
         let boot = db.text("host", to, "xe_boot").to_owned();
         let row = Vm::get(&db, vm)?;
+        // Recovery may have judged the VM meanwhile, if its host died: then it is not ours to move.
+        let ours = row.resident_on() == Some(from) && intent_of(&db, vm).is_some();
+        if !ours {
+            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
+        }
         own_disks(tx, &row, to, &boot, epoch, db.int("VM", vm, "xe_run"))?;
         record_running(tx, vm, to, "Running", job.run);
         Ok(())
@@ -115,17 +120,25 @@ fn hand_over(
     let finished = jobs::on_host(agent, from, epoch, &Job::FinishSource { vm: uuid });
     if let Err(failure) = finished {
         // It executes nothing; its agent ends it when it looks for VMs that it does not own.
-        agent.history.note("vm-source-left", &failure.to_string(), serde_json::json!({
-            "vm": uuid, "host": agent.store.read().text("host", from, "uuid"),
-        }));
+        agent.history.note(
+            "vm-source-left",
+            &failure.to_string(),
+            serde_json::json!({
+                "vm": uuid, "host": agent.store.read().text("host", from, "uuid"),
+            }),
+        );
     }
     continued.map(|_| ())
 }
 
 fn abort(agent: &Agent, to: &str, epoch: u64, uuid: uuid::Uuid) {
     if let Err(failure) = jobs::on_host(agent, to, epoch, &Job::AbortReceived { vm: uuid }) {
-        agent.history.note("vm-target-left", &failure.to_string(), serde_json::json!({
-            "vm": uuid, "host": agent.store.read().text("host", to, "uuid"),
-        }));
+        agent.history.note(
+            "vm-target-left",
+            &failure.to_string(),
+            serde_json::json!({
+                "vm": uuid, "host": agent.store.read().text("host", to, "uuid"),
+            }),
+        );
     }
 }

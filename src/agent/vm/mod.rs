@@ -11,10 +11,10 @@ pub mod start;
 use super::Agent;
 use super::standing::Standing;
 use crate::pool::Database;
+use crate::pool::Transaction;
 use crate::pool::rows::Vm;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, NULL_REF, Value};
-use crate::pool::Transaction;
 
 /// The epoch in which this agent acts as master, or why it does not.
 pub fn master_epoch(agent: &Agent) -> Answer<u64> {
@@ -102,7 +102,11 @@ pub fn message(agent: &Agent, name: &str, priority: i64, class: &str, uuid: &str
         Ok(())
     });
     let lost = posted.err().map(|failure| failure.to_string());
-    agent.history.note("message", name, serde_json::json!({
-        "object": uuid, "body": body, "lost": lost,
-    }));
+    agent.history.note(
+        "message",
+        name,
+        serde_json::json!({
+            "object": uuid, "body": body, "lost": lost,
+        }),
+    );
 }

@@ -4,6 +4,7 @@ use super::{intent_of, master_epoch, message, uuid_of};
 use crate::agent::agility::{assert_can_boot_here, possible_hosts};
 use crate::agent::capacity::{self, footprint, is_live};
 use crate::agent::jobs::{self, Job, JobDisk, JobVm};
+use crate::agent::recover::Starting;
 use crate::agent::{Agent, guard, tasks};
 use crate::pool::rows::{Host, Vbd, Vdi, Vm};
 use crate::pool::{Database, Transaction};
@@ -91,26 +92,63 @@ fn no_host(db: &Database, vm: &Vm<'_>, reasons: &[Failure]) -> Failure {
     }
 }
 
+/// A start whose intent row is acknowledged and whose command is still to come.
+pub struct Pending {
+    vm: String,
+    host: String,
+    begin: Begin,
+    epoch: u64,
+    job: JobVm,
+}
+
+impl Pending {
+    /// The run that is to start.
+    pub fn run(&self) -> u64 {
+        self.job.run
+    }
+
+    /// Has the host start the VM and writes the result (R6.4).
+    pub fn execute(self, agent: &Agent) -> Answer<()> {
+        let _waiting = Starting::take_over(agent, &self.vm);
+        let outcome = order(agent, &self)
+            .and_then(|order| jobs::on_host(agent, &self.host, self.epoch, &order));
+        settle(agent, &self.vm, &self.host, self.begin, &self.job, outcome.map(|_| ()))
+    }
+}
+
+fn order(agent: &Agent, pending: &Pending) -> Answer<Job> {
+    let vm = pending.job.clone();
+    Ok(match pending.begin {
+        Begin::Boot => Job::Start { vm, paused: false },
+        Begin::BootPaused => Job::Start { vm, paused: true },
+        Begin::Resume => {
+            let (sr, image) = suspend_image(&agent.store.read(), &pending.vm)?;
+            Job::Resume { vm, sr, image }
+        }
+    })
+}
+
 /// Starts a VM on a host that has been chosen: intent row, command, result row (R6.4).
 pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<()> {
+    prepare(agent, vm, host, begin, why)?.execute(agent)
+}
+
+/// Writes the intent row of a start. From here on this agent waits for its outcome.
+pub fn prepare(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<Pending> {
     let epoch = master_epoch(agent)?;
-    let _waiting = crate::agent::recover::Starting::mark(vm);
+    let waiting = Starting::mark(agent, vm)?;
     let job = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
-    let name = agent.store.read().text("VM", vm, "name_label").to_owned();
-    let host_uuid = agent.store.read().text("host", host, "uuid").to_owned();
-    agent.history.note("vm-start-intent", why, serde_json::json!({
-        "vm": job.vm, "name": name, "run": job.run, "host": host_uuid, "epoch": epoch,
-    }));
-    let order = match begin {
-        Begin::Boot => Job::Start { vm: job.clone(), paused: false },
-        Begin::BootPaused => Job::Start { vm: job.clone(), paused: true },
-        Begin::Resume => {
-            let (sr, image) = suspend_image(&agent.store.read(), vm)?;
-            Job::Resume { vm: job.clone(), sr, image }
-        }
-    };
-    let outcome = jobs::on_host(agent, host, epoch, &order);
-    settle(agent, vm, host, begin, &job, outcome.map(|_| ()))
+    let db = agent.store.read();
+    agent.history.note(
+        "vm-start-intent",
+        why,
+        serde_json::json!({
+            "vm": job.vm, "name": db.text("VM", vm, "name_label"), "run": job.run,
+            "host": db.text("host", host, "uuid"), "epoch": epoch,
+        }),
+    );
+    waiting.hand_over();
+    Ok(Pending { vm: vm.to_owned(), host: host.to_owned(), begin, epoch, job })
 }
 
 fn suspend_image(db: &Database, vm: &str) -> Answer<(uuid::Uuid, uuid::Uuid)> {
@@ -120,13 +158,7 @@ fn suspend_image(db: &Database, vm: &str) -> Answer<(uuid::Uuid, uuid::Uuid)> {
 }
 
 /// Writes the intent, after checking under the writer's lock that nobody else starts the VM.
-fn intend(
-    tx: &mut Transaction,
-    vm: &str,
-    host: &str,
-    epoch: u64,
-    begin: Begin,
-) -> Answer<JobVm> {
+fn intend(tx: &mut Transaction, vm: &str, host: &str, epoch: u64, begin: Begin) -> Answer<JobVm> {
     let db = tx.db().clone();
     let row = Vm::get(&db, vm)?;
     let from = if begin == Begin::Resume { "Suspended" } else { "Halted" };
@@ -232,9 +264,13 @@ fn settle(
             Ok(())
         }
         Err(failure) if jobs::is_undecided(&failure) => {
-            agent.history.note("vm-start-undecided", &failure.to_string(), serde_json::json!({
-                "vm": job.vm, "run": job.run,
-            }));
+            agent.history.note(
+                "vm-start-undecided",
+                &failure.to_string(),
+                serde_json::json!({
+                    "vm": job.vm, "run": job.run,
+                }),
+            );
             Err(failure)
         }
         Err(failure) => {
@@ -247,9 +283,13 @@ fn settle(
                 }
                 Ok(())
             })?;
-            agent.history.note("vm-start-failed", &failure.to_string(), serde_json::json!({
-                "vm": job.vm, "run": job.run,
-            }));
+            agent.history.note(
+                "vm-start-failed",
+                &failure.to_string(),
+                serde_json::json!({
+                    "vm": job.vm, "run": job.run,
+                }),
+            );
             Err(failure)
         }
     }
@@ -262,6 +302,7 @@ pub fn record_running(tx: &mut Transaction, vm: &str, host: &str, state: &str, r
         tx.delete("xe_intent", &intent);
     }
     tx.set("VM", vm, "power_state", state);
+    tx.set("VM", vm, "xe_loss", "");
     tx.set("VM", vm, "resident_on", host);
     tx.set("VM", vm, "scheduled_to_be_resident_on", crate::xenapi::NULL_REF);
     tx.set("VM", vm, "xe_boot", db.text("host", host, "xe_boot"));
@@ -295,6 +336,7 @@ pub fn record_running(tx: &mut Transaction, vm: &str, host: &str, state: &str, r
 /// `xvda` for position 0 and so on.
 pub fn device_name(userdevice: &str, number: usize) -> String {
     let position = userdevice.parse::<usize>().unwrap_or(number);
-    let letter = u8::try_from(position).ok().filter(|p| *p < 26).map_or('z', |p| (b'a' + p) as char);
+    let letter =
+        u8::try_from(position).ok().filter(|p| *p < 26).map_or('z', |p| (b'a' + p) as char);
     format!("xvd{letter}")
 }

@@ -4,7 +4,7 @@ use super::table::{Arg, Outcome, Prints};
 use crate::cli::dialect::Params;
 use crate::cli::dialect::values;
 use crate::cli::errors::{CliError, explain};
-use crate::cli::printing::Console;
+use crate::cli::printing::{Console, spelling};
 use crate::client::Session;
 use crate::xenapi::{NULL_REF, Value};
 
@@ -106,7 +106,11 @@ impl Context<'_, '_> {
         match prints {
             Prints::Nothing => {}
             Prints::Answer => {
-                self.console.result(crate::cli::printing::spelling::plain(&answer));
+                let texts: Vec<String> = match &answer {
+                    Value::Array(items) => items.iter().map(spelling::plain).collect(),
+                    one => vec![spelling::plain(one)],
+                };
+                self.console.list(&texts);
             }
             Prints::UuidOf(class) => {
                 let uuid = self.uuid(class, &answer)?;
@@ -132,6 +136,7 @@ impl Context<'_, '_> {
             Arg::IntOr(name, default) => params.int(name, default)?.into(),
             Arg::Size(name) => values::size(name, params.need(name)?)?.into(),
             Arg::Flag(name, default) => params.flag(name, default)?.into(),
+            Arg::NeededFlag(name) => values::boolean(name, params.need(name)?)?.into(),
             Arg::Map(name) => self.map(name),
             Arg::Fixed(text) => text.into(),
         })

@@ -80,9 +80,9 @@ pub fn restore(ctx: &mut Context<'_, '_>) -> Outcome {
         Ok(ctx.session.transport().upload(&path, &bytes)?)
     })?;
     if dry_run {
-        ctx.console.direct("Dry-run backup restore successful\n");
+        ctx.console.direct("The database can be restored; nothing was changed.\n");
     } else {
-        ctx.console.direct("Host will reboot with restored database in 30.000 seconds...\n");
+        ctx.console.direct("The host will restart with this database in 30.000 seconds...\n");
     }
     Ok(())
 }

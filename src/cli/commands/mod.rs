@@ -1,7 +1,9 @@
 //! The command table: one file a noun, declaration and handler side by side.
 
 pub mod appliance;
+pub mod clustering;
 pub mod context;
+pub mod devices;
 pub mod diagnostic;
 pub mod entry;
 pub mod event;
@@ -16,12 +18,15 @@ pub mod pool;
 pub mod pool_ha;
 pub mod pool_master;
 pub mod progress;
+pub mod schedules;
+pub mod security;
 pub mod selectors;
 pub mod snapshot;
 pub mod sr;
 pub mod table;
 pub mod task;
 pub mod tasks;
+pub mod updates;
 pub mod vbd;
 pub mod vdi;
 pub mod vif;
@@ -30,6 +35,7 @@ pub mod vm_disks;
 pub mod vm_life;
 pub mod vm_memory;
 pub mod vm_uninstall;
+pub mod wiring;
 
 pub use context::Context;
 pub use entry::{Entry, all, find};
@@ -38,6 +44,8 @@ pub use table::{Command, Outcome};
 /// The hand-written commands, noun by noun.
 static NOUNS: &[&[Command]] = &[
     appliance::COMMANDS,
+    clustering::COMMANDS,
+    devices::COMMANDS,
     diagnostic::COMMANDS,
     event::COMMANDS,
     host::COMMANDS,
@@ -47,9 +55,12 @@ static NOUNS: &[&[Command]] = &[
     pool::COMMANDS,
     pool_ha::COMMANDS,
     pool_master::COMMANDS,
+    schedules::COMMANDS,
+    security::COMMANDS,
     snapshot::COMMANDS,
     sr::COMMANDS,
     task::COMMANDS,
+    updates::COMMANDS,
     vbd::COMMANDS,
     vdi::COMMANDS,
     vif::COMMANDS,
@@ -58,6 +69,7 @@ static NOUNS: &[&[Command]] = &[
     vm_life::COMMANDS,
     vm_memory::COMMANDS,
     vm_uninstall::COMMANDS,
+    wiring::COMMANDS,
 ];
 
 /// All hand-written commands.

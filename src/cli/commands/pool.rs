@@ -67,7 +67,7 @@ fn join(ctx: &mut Context<'_, '_>) -> Outcome {
         .map(|key| ctx.params.need(key).map(Value::from))
         .collect::<Result<Vec<_>, _>>()?;
     ctx.call(method, &params)?;
-    ctx.console.message("Host agent will restart and attempt to join pool in 10.000 seconds...");
+    ctx.console.message("The host agent will restart and join the pool in 10.000 seconds...");
     Ok(())
 }
 
@@ -75,13 +75,13 @@ fn eject(ctx: &mut Context<'_, '_>) -> Outcome {
     let host = ctx.object("host", "host-uuid")?;
     if !ctx.forced()? {
         let mut warnings = vec![
-            "WARNING: Ejecting a host from the pool will reinitialise that host's local SRs."
+            "WARNING: A host that leaves the pool starts anew, with empty local storage."
                 .to_owned(),
-            "WARNING: Any data contained with the local SRs will be lost.".to_owned(),
+            "WARNING: Whatever is on its local storage now is lost.".to_owned(),
         ];
         let disks = local_disks(ctx, &host)?;
         if !disks.is_empty() {
-            warnings.push("The following VDI objects will be destroyed:".to_owned());
+            warnings.push("These disks will be destroyed:".to_owned());
             warnings.extend(disks);
         }
         ctx.confirm(&warnings)?;

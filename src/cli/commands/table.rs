@@ -95,6 +95,8 @@ pub enum Arg {
     Size(&'static str),
     /// A boolean with a default.
     Flag(&'static str, bool),
+    /// A mandatory boolean.
+    NeededFlag(&'static str),
     /// A map.
     Map(&'static str),
     /// Always this reference or word.
@@ -278,6 +280,7 @@ impl Arg {
             Self::IntOr(name, _) => may(name, Kind::Int),
             Self::Size(name) => needs(name, Kind::Size),
             Self::Flag(name, _) => may(name, Kind::Bool),
+            Self::NeededFlag(name) => needs(name, Kind::Bool),
             Self::Map(name) => maps(name),
             Self::Fixed(_) => return None,
         })

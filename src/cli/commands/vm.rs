@@ -206,10 +206,8 @@ fn target_sr(ctx: &Context<'_, '_>) -> Result<Option<Value>, CliError> {
     let found = ctx.call("SR.get_by_name_label", &[name.into()])?;
     match found.as_array().unwrap_or_default() {
         [one] => Ok(Some(one.clone())),
-        [] => Err(CliError::text(format!("No SR with name-label {name} found"))),
-        _ => Err(CliError::text(format!(
-            "More than one SR has the name-label {name}; give sr-uuid="
-        ))),
+        [] => Err(CliError::text(format!("no SR is called {name}"))),
+        _ => Err(CliError::text(format!("several SRs are called {name}; give sr-uuid="))),
     }
 }
 

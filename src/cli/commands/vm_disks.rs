@@ -5,7 +5,7 @@ use super::table::{Command, Kind, Outcome, VMS, command, may, needs};
 use super::vbd::vbd_record;
 use crate::cli::dialect::values;
 use crate::cli::errors::CliError;
-use crate::cli::records::{Class, Row, Rows, vbd, vdi};
+use crate::cli::records::{Class, Row, Rows, vbd, vdi, vif};
 use crate::xenapi::{Failure, Value};
 
 const COLUMNS: &[super::table::Parameter] =
@@ -21,6 +21,10 @@ pub const COMMANDS: &[Command] = &[
         .takes(COLUMNS)
         .on(VMS)
         .standard(),
+    command("cd-list", "Show the CD images that can be inserted.", cd_list)
+        .takes(&[may("params", Kind::Text)])
+        .standard(),
+    command("vm-vif-list", "Show the network interfaces of a VM.", vif_list).on(VMS).standard(),
     command("vm-disk-add", "Give a VM a new disk.", disk_add)
         .takes(&[
             needs("disk-size", Kind::Size),
@@ -81,6 +85,36 @@ fn list(ctx: &mut Context<'_, '_>, kind: &str) -> Outcome {
         }
         Ok(())
     })?;
+    Ok(())
+}
+
+/// The disks on storage for images.
+fn cd_list(ctx: &mut Context<'_, '_>) -> Outcome {
+    let rows = Rows::new(ctx.session, &vdi::VDI);
+    let srs = ctx.session.records_once("SR")?;
+    let is_image = |row: &Row| {
+        let sr = srs.get(row.text("SR"));
+        sr.and_then(|sr| sr.get("content_type")).and_then(Value::as_str) == Some("iso")
+    };
+    let fields = vdi::VDI.shown(Some(ctx.params.get("params").unwrap_or("name-label,uuid")));
+    let records = rows
+        .all()?
+        .iter()
+        .filter(|row| is_image(row))
+        .map(|row| rows.record(row, &fields, false))
+        .collect::<Result<Vec<_>, _>>()?;
+    ctx.console.table(&records);
+    Ok(())
+}
+
+fn vif_list(ctx: &mut Context<'_, '_>) -> Outcome {
+    let records = ctx.on_each(VMS, |ctx, vm| {
+        let rows = Rows::new(ctx.session, &vif::VIF);
+        let fields = vif::VIF.shown(Some("uuid,device,MAC,network-uuid,network-name-label"));
+        let own = rows.all()?.into_iter().filter(|row| row.text("VM") == vm.reference);
+        own.map(|row| rows.record(&row, &fields, false)).collect::<Result<Vec<_>, _>>()
+    })?;
+    ctx.console.table(&records.concat());
     Ok(())
 }
 
@@ -154,8 +188,10 @@ fn cd_eject(ctx: &mut Context<'_, '_>) -> Outcome {
         let full: Vec<&Row> = drives.iter().filter(|drive| !is_empty(drive)).collect();
         match full.as_slice() {
             [drive] => ctx.call("VBD.eject", &[drive.reference.as_str().into()]),
-            [] => Err(CliError::text("No CDs found")),
-            _ => Err(CliError::text("Two or more CDs found. Please use vbd-eject")),
+            [] => Err(CliError::text("the VM has no CD in a drive")),
+            _ => {
+                Err(CliError::text("several drives of the VM hold a CD; choose one with vbd-eject"))
+            }
         }
     })?;
     Ok(())

@@ -87,7 +87,7 @@ fn uninstall(ctx: &mut Context<'_, '_>, vms: &[Row]) -> Outcome {
         format!("{kind}: {} ({})\n", row.text("uuid"), row.text("name_label"))
     };
     let mut doomed = Vec::new();
-    let mut text = "The following items are about to be destroyed\n".to_owned();
+    let mut text = "These objects will be destroyed:\n".to_owned();
     for vm in vms {
         text.push_str(&line("VM ", vm));
         let disks = disks(ctx, vm)?;
@@ -108,6 +108,6 @@ fn uninstall(ctx: &mut Context<'_, '_>, vms: &[Row]) -> Outcome {
         // A suspended VM's image goes with the VM; the others may have gone as well.
         let _ = ctx.session.call("VDI.destroy", &[disk.reference.as_str().into()]);
     }
-    ctx.console.direct("All objects destroyed\n");
+    ctx.console.direct("All of them are destroyed.\n");
     Ok(())
 }

@@ -125,3 +125,29 @@ fn the_trace_parent_of_the_environment_beats_the_extras_only() {
         assert_eq!(switches.traceparent.as_deref(), Some(expected));
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_words_make_the_reader_panic(
+        words in proptest::collection::vec("[-=,a-z\\\\\n:]{0,12}", 0..6),
+        extras in "[-=,a-z\\\\]{0,20}",
+        rc in "[=a-z\n]{0,20}",
+    ) {
+        let environment = Environment {
+            extra_args: Some(extras),
+            rc: Some(rc),
+            ..Environment::default()
+        };
+        if let Opening::Run { words, .. } = read(&words, &environment).opening {
+            let _ = words::parse(&words);
+        }
+    }
+
+    #[test]
+    fn escaped_words_come_through_the_extras(
+        words in proptest::collection::vec("[a-z=,]{1,8}", 1..5),
+    ) {
+        let text: Vec<String> = words.iter().map(|word| word.replace(',', "\\,")).collect();
+        proptest::prop_assert_eq!(layers::extra_args(&text.join(",")), words);
+    }
+}

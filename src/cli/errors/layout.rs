@@ -30,7 +30,10 @@ pub fn parts(failure: &Failure) -> (String, Vec<(String, String)>) {
     let sentence = if code.sentence.is_empty() {
         format!("The server reported {}.", failure.code)
     } else {
-        code.sentence.to_owned()
+        let values = failure.params.iter().enumerate();
+        values.fold(code.sentence.to_owned(), |text, (at, value)| {
+            text.replace(&format!("{{{at}}}"), value)
+        })
     };
     (sentence, named(&failure.code, &code.params, &failure.params))
 }
@@ -73,6 +76,13 @@ mod tests {
         assert!(text.ends_with("\n<extra>: more"), "{text}");
         let text = failure(&Failure::new("VMS_FAILED_TO_COOPERATE", ["a", "b"]));
         assert!(text.ends_with("\nVM: a\nVM: b"), "{text}");
+    }
+
+    #[test]
+    fn a_sentence_may_name_its_object() {
+        let text = failure(&Failure::new("XE_HOST_MEMORY_UNKNOWN", ["u-1", "Phoenix"]));
+        let first = text.lines().next().unwrap();
+        assert!(first.contains("Phoenix") && first.contains("--host-memory u-1=SIZE"), "{text}");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Console<'a> {
     buffer: Vec<String>,
     /// Whether stderr is a terminal (bars are drawn only there).
     pub terminal: bool,
+    /// Whether a person sits at stdin, who may edit an answer.
+    pub keyboard: bool,
 }
 
 impl<'a> Console<'a> {
@@ -26,7 +28,7 @@ impl<'a> Console<'a> {
         input: &'a mut dyn BufRead,
         terminal: bool,
     ) -> Self {
-        Self { out, err, input, minimal: false, buffer: Vec::new(), terminal }
+        Self { out, err, input, minimal: false, buffer: Vec::new(), terminal, keyboard: false }
     }
 
     /// Switches to one line of values, joined by commas.
@@ -89,6 +91,10 @@ impl<'a> Console<'a> {
 
     /// One line of stdin without its end; nothing at the end of the input.
     pub fn line(&mut self) -> Option<String> {
+        if self.keyboard {
+            let prompt = dialoguer::Input::<String>::new().allow_empty(true);
+            return prompt.interact_text().ok();
+        }
         let mut line = String::new();
         match self.input.read_line(&mut line) {
             Ok(0) | Err(_) => None,

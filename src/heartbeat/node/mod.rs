@@ -240,8 +240,11 @@ impl Node {
 
     fn next_wake(&self, now: Nanos) -> Nanos {
         let mut wake = now + SECOND;
+        if self.stage == Stage::Failed {
+            return wake;
+        }
         if let Stage::Fencing { reset_at, .. } = self.stage {
-            return wake.min(reset_at);
+            return if reset_at > now { wake.min(reset_at) } else { wake };
         }
         if !matches!(self.stage, Stage::Reading { .. }) {
             wake = wake.min(self.next_beat);
@@ -249,8 +252,8 @@ impl Node {
         if self.disk.in_flight.is_none() {
             wake = wake.min(self.disk.next_at);
         }
-        if let Some(until) = self.proposing.not_before {
-            wake = wake.min(until.max(now + 1));
+        if let Some(until) = self.proposing.not_before.filter(|until| *until > now) {
+            wake = wake.min(until);
         }
         wake.max(now + 1)
     }

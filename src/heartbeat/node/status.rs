@@ -93,6 +93,15 @@ impl Node {
         }
     }
 
+    /// The lives that this host knows to be dead: slot, boot id, proof.
+    pub fn known_dead(&self) -> Vec<(Slot, uuid::Uuid, Proof)> {
+        let gone = |slot: Slot| self.view.as_ref().and_then(|view| view.gone(slot));
+        let known = self.dead.iter().filter_map(|dead| {
+            gone(dead.slot).map(|gone| (dead.slot, gone.member.boot_id, dead.proof))
+        });
+        known.collect()
+    }
+
     /// Hosts out of the view that nothing proves dead.
     fn unknown(&self) -> Vec<uuid::Uuid> {
         let Some(view) = &self.view else { return Vec::new() };

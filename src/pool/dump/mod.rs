@@ -99,9 +99,9 @@ pub fn write_new(now: &Database, generation: u64) -> String {
 
 /// The dump's name of a field: the interface's `name_label` is `name__label` there.
 fn dump_name(class: &str, field: &str) -> String {
-    let group = GROUPS.iter().find(|group| {
-        field.strip_prefix(**group).is_some_and(|rest| rest.starts_with('_'))
-    });
+    let group = GROUPS
+        .iter()
+        .find(|group| field.strip_prefix(**group).is_some_and(|rest| rest.starts_with('_')));
     match group {
         Some(group) if !matches!(class, "pool" | "role") => {
             format!("{group}_{}", &field[group.len()..])

@@ -1,8 +1,8 @@
 //! From the file to rows.
 
 use super::{Dump, DumpError, RawRow, RawTable, field_of, text};
-use crate::pool::{Change, Database, relations};
 use crate::pool::change::Stored;
+use crate::pool::{Change, Database, relations};
 use crate::xenapi::{Model, Value};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -142,14 +142,12 @@ fn row(
             // Computed by the server: one public dump holds a cut-off list here.
             continue;
         }
-        let value = read.ok_or_else(|| {
-            DumpError::Field {
-                line: parser.line(),
-                class: table.name.clone(),
-                reference: reference.clone(),
-                field: name.clone(),
-                ty: field.ty.name(),
-            }
+        let value = read.ok_or_else(|| DumpError::Field {
+            line: parser.line(),
+            class: table.name.clone(),
+            reference: reference.clone(),
+            field: name.clone(),
+            ty: field.ty.name(),
         })?;
         fields.insert(field.name.clone(), Stored::from(&value));
     }

@@ -159,7 +159,10 @@ mod tests {
         let map = Type::parse("map(string,string)").unwrap();
         assert_eq!(read("()", &set), Some(Value::Array(vec![])));
         assert_eq!(read(r"('a b' 'it\'s')", &set), Some(Value::text_set(["a b", "it's"])));
-        assert_eq!(read("(('k' 'v') ('l' ''))", &map), Some(Value::text_map([("k", "v"), ("l", "")])));
+        assert_eq!(
+            read("(('k' 'v') ('l' ''))", &map),
+            Some(Value::text_map([("k", "v"), ("l", "")]))
+        );
         for wrong in ["", "(", "('a'", "('a' ('b'))", "a", "((('a')))", "() x"] {
             assert_eq!(read(wrong, &set), None, "{wrong}");
             assert_eq!(read(wrong, &map), None, "{wrong}");

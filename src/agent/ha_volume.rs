@@ -1,0 +1,39 @@
+//! The metadata volume in the hands of a master.
+
+use super::Agent;
+use super::ha::Session;
+use super::volume::{self, Volume};
+use crate::host::faults::Faults;
+use crate::pool::journal::{Position, Record};
+use crate::xenapi::Failure;
+use crate::xenapi::failure::Answer;
+use std::sync::Arc;
+
+/// Makes this host the writer of the volume in an epoch: takes what the volume has and this host
+/// lacks, then a segment of its own.
+pub fn take_over(agent: &Arc<Agent>, session: &Session, epoch: u64) -> Answer<()> {
+    let failed = |error: std::io::Error| Failure::new("XE_METADATA_VOLUME", [error.to_string()]);
+    let faults = Faults::from_environment();
+    agent.store.set_volume(None);
+    let newest = volume::read(&session.metadata_path, &faults).map_err(failed)?;
+    let there = newest.replayed.position;
+    let here = agent.store.position();
+    if is_newer(&there, &here) {
+        let record = Record::snapshot(&newest.replayed.database, &there, "");
+        let (bytes, _) =
+            record.encode(&there).map_err(|error| Failure::internal(error.to_string()))?;
+        agent.store.adopt(&bytes)?;
+    }
+    let reader = Arc::clone(agent);
+    let snapshot = Box::new(move || reader.store.snapshot_for_writer());
+    let path = session.metadata_path.clone();
+    let volume = Volume::begin(path, faults, epoch, &newest, snapshot).map_err(failed)?;
+    agent.store.set_volume(Some(Box::new(volume)));
+    Ok(())
+}
+
+/// Whether the volume's state is to be taken instead of this host's. A record reaches the volume
+/// before any host, so a host is never ahead of it within a session; an older session is behind.
+fn is_newer(there: &Position, here: &Position) -> bool {
+    (there.epoch, there.generation) > (here.epoch, here.generation)
+}

@@ -1,0 +1,5 @@
+//! The scenarios, one test each, in the world of [`super::world`].
+
+mod loss;
+mod random;
+mod switch;
