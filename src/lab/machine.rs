@@ -195,10 +195,20 @@ impl Machine {
 
     fn serve(&self, stream: &UnixStream) {
         let mut line = String::new();
-        if BufReader::new(stream).read_line(&mut line).is_err() {
+        let mut reader = BufReader::new(stream);
+        if reader.read_line(&mut line).is_err() {
             return;
         }
         let Ok(ask) = serde_json::from_str::<Ask>(&line) else { return };
+        if ask == Ask::Leash {
+            line.clear();
+            let free = reader.read_line(&mut line).is_ok_and(|length| length > 0);
+            if !free {
+                let _ends_anyway = self.obey(&Ask::End);
+                std::process::exit(0);
+            }
+            return;
+        }
         let reply = match self.obey(&ask) {
             Ok(t_ns) => Reply::Done(self.look(t_ns)),
             Err(error) => Reply::Refused(format!("{}: {error:#}", self.name)),
@@ -214,7 +224,7 @@ impl Machine {
 
     fn obey(&self, ask: &Ask) -> anyhow::Result<u64> {
         match ask {
-            Ask::Look => Ok(boottime_ns()),
+            Ask::Look | Ask::Leash => Ok(boottime_ns()),
             Ask::PowerOn => self.power_on(),
             Ask::PowerOff { fault } => self.power_off(if *fault { "fault" } else { "power" }),
             Ask::Reboot => {

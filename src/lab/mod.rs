@@ -10,11 +10,14 @@
 //! | namespaces for machines | [`netns`] |
 //! | what can be done to a host | [`fault`] |
 //! | what happened | [`canaries`], [`events`], [`timeline`], [`status`] |
+//! | one failure from beginning to end | [`demo`], [`checks`], [`report`] |
 
 pub mod addresses;
 pub mod api;
 pub mod boot;
 pub mod canaries;
+pub mod checks;
+pub mod demo;
 pub mod door;
 pub mod environment;
 pub mod events;
@@ -24,6 +27,7 @@ pub mod found;
 pub mod group;
 pub mod machine;
 pub mod netns;
+pub mod report;
 pub mod setting;
 pub mod status;
 pub mod timeline;
@@ -77,7 +81,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     let dir = words::dir(given);
     match command {
         "up" => {
-            let lab = up::up(&words::wish(given)?, &|step| eprintln!("{step}"))?;
+            let lab = up::up(&words::wish(given)?, &|step| eprintln!("{step}"))?.let_go();
             up::leave_monitor(&lab)?;
             print(&format!("the lab is up in {}", lab.dir.display()));
             print("'xe lab status' shows it, 'eval \"$(xe lab env)\"' lets xe talk to it");
@@ -98,6 +102,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let fault = words::fault(given)?;
             fault::inflict(&lab, host, fault, given.get_flag("also-vm-disks"))?;
         }
+        "demo" => demo::run(&words::trial(given)?, given.get_flag("json"))?,
         "timeline" => show_timeline(&Lab::find_or_last(&dir)?, given),
         _ => {}
     }

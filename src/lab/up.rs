@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::addresses::{self, PORTS};
-use super::door::{self, Ask};
+use super::door::{self, Ask, Leash};
 use super::events::Events;
 use super::setting::{self, Lab, LabHost, Setting};
 use super::{api, found, netns};
@@ -34,8 +34,24 @@ pub struct Wish {
     pub ha: bool,
 }
 
+/// A lab whose machines end with this process, unless they are let go.
+#[derive(Debug)]
+pub struct Held {
+    /// The lab.
+    pub lab: Lab,
+    leashes: Vec<Leash>,
+}
+
+impl Held {
+    /// Lets the machines live on.
+    pub fn let_go(self) -> Lab {
+        self.leashes.into_iter().for_each(Leash::let_go);
+        self.lab
+    }
+}
+
 /// Makes a lab. What was made is taken down again when a step fails.
-pub fn up(wish: &Wish, say: &dyn Fn(&str)) -> anyhow::Result<Lab> {
+pub fn up(wish: &Wish, say: &dyn Fn(&str)) -> anyhow::Result<Held> {
     if wish.hosts == 0 || wish.hosts > 64 {
         bail!("a lab has 1 to 64 hosts");
     }
@@ -69,8 +85,9 @@ pub fn up(wish: &Wish, say: &dyn Fn(&str)) -> anyhow::Result<Lab> {
         },
         dir,
     };
-    let made = make(&mut lab, lock.into(), block.held.into(), say);
-    if let Err(error) = made {
+    let mut leashes = Vec::new();
+    let locks = (lock.into(), block.held.into());
+    if let Err(error) = make(&mut lab, &locks, &mut leashes, say) {
         let words: Vec<_> = lab
             .setting
             .hosts
@@ -84,10 +101,18 @@ pub fn up(wish: &Wish, say: &dyn Fn(&str)) -> anyhow::Result<Lab> {
             false => error.context(format!("the consoles end with:\n{}", words.join("\n"))),
         });
     }
-    Ok(lab)
+    Ok(Held { lab, leashes })
 }
 
-fn make(lab: &mut Lab, lock: OwnedFd, held: OwnedFd, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+/// The lab's lock and its block of addresses.
+type Locks = (OwnedFd, OwnedFd);
+
+fn make(
+    lab: &mut Lab,
+    locks: &Locks,
+    leashes: &mut Vec<Leash>,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<()> {
     found::make_password(lab)?;
     for number in 0..lab.setting.hosts.len() {
         let host = lab.setting.hosts[number].clone();
@@ -99,7 +124,7 @@ fn make(lab: &mut Lab, lock: OwnedFd, held: OwnedFd, say: &dyn Fn(&str)) -> anyh
     netns::prepare(lab)?;
     for host in &lab.setting.hosts {
         say(&format!("{} boots at {}", host.name, host.address));
-        start_machine(lab, host, lock.try_clone()?, held.try_clone()?)?;
+        leashes.push(start_machine(lab, host, locks)?);
     }
     found::join(lab, say)?;
     let sr = found::make_sr(lab)?;
@@ -116,21 +141,23 @@ fn make(lab: &mut Lab, lock: OwnedFd, held: OwnedFd, say: &dyn Fn(&str)) -> anyh
 
 /// Starts the process outside of a machine and presses the power button. It holds the lab's lock
 /// and the block of addresses for as long as it lives.
-fn start_machine(lab: &Lab, host: &LabHost, lock: OwnedFd, held: OwnedFd) -> anyhow::Result<()> {
+fn start_machine(lab: &Lab, host: &LabHost, locks: &Locks) -> anyhow::Result<Leash> {
     let machine_dir = lab.machine_dir(&host.name);
     let log = std::fs::File::create(machine_dir.join("machine.log"))?;
     Command::new(std::env::current_exe()?)
         .args(["lab", "machine"])
         .arg(&lab.dir)
         .arg(&host.name)
-        .stdin(lock)
-        .stdout(held)
+        .stdin(locks.0.try_clone()?)
+        .stdout(locks.1.try_clone()?)
         .stderr(log)
         .spawn()
         .context("a machine")?;
     let on = || door::ask(&machine_dir, &Ask::Look).map(Some);
     api::until(&format!("the machine of {}", host.name), Duration::from_secs(20), on)?;
-    door::ask(&machine_dir, &Ask::PowerOn).map(drop)
+    let leash = Leash::take(&machine_dir)?;
+    door::ask(&machine_dir, &Ask::PowerOn)?;
+    Ok(leash)
 }
 
 /// Guests prove their lives past the page cache; a file system without that is of no use.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::demo::Trial;
 use super::fault::{Fault, WORDS};
 use super::setting;
 use super::up::Wish;
@@ -37,6 +38,23 @@ fn command() -> Command {
             Arg::new("fault").value_name("FAULT").required(true).value_parser(fault_words(false)),
             flag("also-vm-disks", "Disk faults hit the VMs' disks too"),
         ]))
+        .subcommand(
+            make("demo", "Lose a host, watch the recovery, check it").args(pool_words(6)).args([
+                Arg::new("fault")
+                    .long("fault")
+                    .value_name("FAULT")
+                    .default_value("power-off")
+                    .value_parser(fault_words(true)),
+                Arg::new("on")
+                    .long("on")
+                    .value_name("HOST")
+                    .help("Which host suffers")
+                    .default_value("member")
+                    .value_parser(["member", "master"]),
+                flag("json", "One object with everything; the summary goes to standard error"),
+                flag("early-exclusion", "Break the rules: hosts count as dead at once").hide(true),
+            ]),
+        )
         .subcommand(make("timeline", "What happened, a line an event").args([
             flag("json", "An object a line"),
             flag("all", "From the beginning, not from the last fault"),
@@ -102,6 +120,21 @@ pub fn wish(given: &ArgMatches) -> anyhow::Result<Wish> {
         vms: usize::try_from(number(given, "vms"))?,
         netns: said("netns"),
         ha: !said("no-ha"),
+    })
+}
+
+/// The demonstration that is wished for.
+pub fn trial(given: &ArgMatches) -> anyhow::Result<Trial> {
+    let mut wish = wish(given)?;
+    // A demonstration must not end the lab that somebody plays with.
+    if given.get_one::<PathBuf>("dir").is_none() {
+        wish.dir = setting::default_dir().with_extension("demo");
+    }
+    Ok(Trial {
+        wish,
+        fault: fault(given)?,
+        on_master: text(given, "on") == Some("master"),
+        early_exclusion: given.get_flag("early-exclusion"),
     })
 }
 
