@@ -125,7 +125,7 @@ pub fn pool_vms(lab: &Lab) -> anyhow::Result<Vec<VmRow>> {
     let mut refused = anyhow::anyhow!("no host answers");
     for host in &lab.setting.hosts {
         let socket = lab.socket(&host.name);
-        match within(ANSWER, move || at(&socket, |session| rows(session))) {
+        match within(ANSWER, move || at(&socket, rows)) {
             Ok(rows) => return Ok(rows),
             Err(error) => refused = error,
         }
