@@ -1,6 +1,8 @@
 //! Three real daemons on loopback addresses and one shared file: they form a view, one is lost,
 //! the others exclude it in time and know that it is dead.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 use xe::heartbeat::Key;
+use xe::host::faults::{DISK_EIO, DISK_HANG, FaultChannel, NET_CUT};
 use xe::host::watchdog::WatchdogConfig;
-use xe::xhad::control::{Client, HostAddress, Liveset, Phase, PoolState, StartConfig};
+use xe::xhad::control::{Client, HostAddress, Liveset, Phase, PoolState, RefusedKind, StartConfig};
 use xe::xhad::statefile;
 
 struct Machine {
@@ -17,6 +20,7 @@ struct Machine {
     keeper: Child,
     dir: PathBuf,
     client: Client,
+    faults: FaultChannel,
 }
 
 struct Pool {
@@ -49,12 +53,14 @@ fn wait_for(what: &str, limit: Duration, mut done: impl FnMut() -> bool) -> Dura
 
 impl Machine {
     fn start(dir: PathBuf) -> Machine {
+        let faults = FaultChannel::create().unwrap();
         std::fs::create_dir_all(&dir).unwrap();
         let xe = env!("CARGO_BIN_EXE_xe");
         let log = || Stdio::from(std::fs::File::create(dir.join("stderr")).unwrap());
         let daemon = Command::new(xe)
             .args(["xhad", "--state-dir"])
             .arg(&dir)
+            .env("XE_LAB_FAULTS_FD", faults.number().to_string())
             .stderr(log())
             .process_group(0)
             .spawn()
@@ -72,7 +78,7 @@ impl Machine {
         wait_for("the daemon's start", Duration::from_secs(10), || {
             client.liveset().is_ok() && dir.join("dog").exists()
         });
-        Machine { daemon, keeper, dir, client }
+        Machine { daemon, keeper, dir, client, faults }
     }
 
     fn liveset(&self) -> Liveset {
@@ -202,4 +208,80 @@ fn switching_off_disarms_everybody_and_resets_nobody() {
     assert_eq!(state, PoolState::Off);
     let late = pool.machines[2].client.start(pool.config(2, false)).unwrap_err();
     assert!(late.to_string().contains("switched off"), "{late}");
+}
+
+/// A fault of one daemon's surroundings: exactly it is reset, before the others know it dead.
+fn lose_by_fault(net: u8, bits: u64) {
+    let mut pool = Pool::new(net, 3);
+    pool.enable();
+    pool.machines[2].faults.set(bits).unwrap();
+    let lost = pool.hosts[2];
+    wait_for("the exclusion", Duration::from_secs(6), || {
+        pool.machines[..2].iter().all(|machine| {
+            let liveset = machine.liveset();
+            assert_eq!(liveset.phase, Phase::Armed);
+            liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
+        })
+    });
+    let ended = pool.machines[2].daemon.try_wait().unwrap();
+    assert!(ended.is_some(), "the machine was reset before the others counted on it");
+    let history = std::fs::read_to_string(pool.machines[2].dir.join("history-xhad.jsonl"));
+    assert!(history.unwrap().contains("\"armed\""));
+}
+
+#[test]
+fn a_cut_network_resets_its_host_and_nobody_else() {
+    lose_by_fault(74, NET_CUT);
+}
+
+#[test]
+fn a_failing_disk_resets_its_host_and_nobody_else() {
+    lose_by_fault(75, DISK_EIO);
+}
+
+#[test]
+fn a_hanging_disk_resets_its_host_and_nobody_else() {
+    lose_by_fault(76, DISK_HANG);
+}
+
+#[test]
+fn a_statefile_of_another_session_or_no_watchdog_refuses_the_start() {
+    let pool = Pool::new(77, 3);
+    let client = &pool.machines[0].client;
+    let stranger = StartConfig { generation: Uuid::new_v4(), ..pool.config(0, true) };
+    assert_eq!(client.start(stranger).unwrap_err().kind(), Some(RefusedKind::Statefile));
+    let bare = StartConfig { watchdog: WatchdogConfig::None, ..pool.config(0, true) };
+    assert_eq!(client.start(bare).unwrap_err().kind(), Some(RefusedKind::Watchdog));
+    let hasty = StartConfig { timeout_s: 2, ..pool.config(0, true) };
+    assert_eq!(client.start(hasty).unwrap_err().kind(), Some(RefusedKind::Timing));
+    assert_eq!(client.liveset().unwrap().phase, Phase::Off);
+}
+
+#[test]
+fn a_dead_agent_is_started_again_and_fences_nobody() {
+    let pool = Pool::new(78, 3);
+    let mark = pool.dir.path().join("agent-started");
+    let mut agent = Command::new("sleep").arg("1000").spawn().unwrap();
+    let (client, pid) = (&pool.machines[2].client, agent.id());
+    std::thread::scope(|scope| {
+        for (n, machine) in pool.machines.iter().enumerate() {
+            let command = format!("echo up > {} && exec sleep 1000", mark.display());
+            let command = ["sh", "-c", &command].map(str::to_owned).to_vec();
+            let config = StartConfig { agent_command: command, ..pool.config(n, true) };
+            scope.spawn(move || machine.client.start(config).unwrap());
+        }
+    });
+    client.agent_lease(pid).unwrap();
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    wait_for("a new agent", Duration::from_secs(10), || mark.exists());
+    let liveset = client.liveset().unwrap();
+    assert_eq!((liveset.phase, liveset.members.len()), (Phase::Armed, 3));
+    // The agent belongs to the machine's process group; end it with the machine.
+    let group = i32::try_from(pool.machines[2].daemon.id()).unwrap();
+    rustix::process::kill_process_group(
+        rustix::process::Pid::from_raw(group).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
 }

@@ -28,6 +28,8 @@ pub mod view;
 pub mod wire;
 
 #[cfg(test)]
+mod codec_tests;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod world;

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::wire::{Malformed, Reader, Writer};
 
-/// Most hosts that a pool with HA can have: two views must fit into one decision block.
+/// Most hosts that a pool with HA can have: two views must fit into one decision block. A host is
+/// either a member of a view or among those that left, so both lists share this bound.
 pub const MOST_HOSTS: usize = 32;
 
 /// A host's place in the pool's list of hosts, which is sorted by UUID: the lowest slot is the
@@ -206,6 +207,7 @@ impl View {
             && self.gone.len() <= MOST_HOSTS
             && ordered(self.members.iter().map(|m| m.slot).collect())
             && ordered(self.gone.iter().map(|g| g.member.slot).collect())
+            && self.gone.iter().all(|gone| self.member(gone.member.slot).is_none())
             && self.master.is_none_or(|slot| self.member(slot).is_some());
         if sane { Ok(self) } else { Err(Malformed) }
     }

@@ -22,6 +22,9 @@ pub const DISK_EIO: u64 = 1 << 1;
 pub const DISK_HANG: u64 = 1 << 2;
 /// The two disk faults hit the VMs' disks too.
 pub const VM_DISKS_TOO: u64 = 1 << 3;
+/// Not a fault but a broken rule: this host takes every host that is not in its view for dead at
+/// once. With it the lab shows that its checks find what the rules prevent.
+pub const EARLY_EXCLUSION: u64 = 1 << 4;
 
 const MAGIC: &[u8; 16] = b"xe lab faults 1\n";
 const LENGTH: u64 = 24;

@@ -49,6 +49,8 @@ pub enum Ask {
         /// What a person calls it.
         name: String,
     },
+    /// From now on the machine ends when this connection breaks, unless it is let go first.
+    Leash,
     /// The machine and its keeper end for good.
     End,
 }
@@ -89,6 +91,26 @@ pub enum Reply {
     Done(Look),
     /// It cannot.
     Refused(String),
+}
+
+/// Holds a machine: it ends when the holder dies, however that comes.
+#[derive(Debug)]
+pub struct Leash {
+    stream: UnixStream,
+}
+
+impl Leash {
+    /// Takes the machine of this directory.
+    pub fn take(machine_dir: &Path) -> anyhow::Result<Self> {
+        let stream = UnixStream::connect(machine_dir.join(SOCKET))?;
+        (&stream).write_all(format!("{}\n", serde_json::to_string(&Ask::Leash)?).as_bytes())?;
+        Ok(Self { stream })
+    }
+
+    /// Lets it live on.
+    pub fn let_go(self) {
+        let _ended_anyway = (&self.stream).write_all(b"free\n");
+    }
 }
 
 /// Asks the machine of this directory.

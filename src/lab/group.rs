@@ -66,6 +66,11 @@ pub fn look_again(members: &[Member], group: i32) -> Vec<Member> {
     members.iter().map(|member| Member { life: now(member.pid), ..*member }).collect()
 }
 
+/// Whether a process has ended and nobody has taken note yet.
+pub fn is_zombie(pid: i32) -> bool {
+    stat(pid).is_some_and(|(life, _)| life == Life::Zombie)
+}
+
 /// State and process group of a process.
 fn stat(pid: i32) -> Option<(Life, i32)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -87,7 +92,7 @@ fn role(pid: i32) -> Role {
 
 fn role_by_words(words: &[&str]) -> Role {
     // The multicall binary, also as `/proc/self/exe`.
-    let ours = |word: &&str| matches!(*word.rsplit('/').next().unwrap_or(""), "xe" | "exe");
+    let ours = |word: &&str| matches!(word.rsplit('/').next(), Some("xe" | "exe"));
     let words = if words.first().is_some_and(ours) { &words[1..] } else { words };
     let first = words.first().and_then(|word| Path::new(word).file_name()?.to_str());
     match (first.unwrap_or(""), words.get(1)) {

@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group,
+};
 
 use super::boot;
 use super::door::{Ask, Look, Reply, SOCKET};
@@ -116,12 +118,13 @@ impl Machine {
                 Ok(Some(_)) => {}
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
-            let first = self.lock().running.as_ref().map(|running| running.group);
-            let ended = first.filter(|first| group::is_zombie(*first));
-            if let Some(first) = ended {
-                self.ended(first);
+            let group = self.lock().running.as_ref().map(|running| running.group);
+            if let Some(group) = group.filter(|group| group::is_zombie(*group)) {
+                kill_group(group);
             }
-            while let Ok(Some(_)) = rustix::process::waitpid(None, WaitOptions::NOHANG) {}
+            while let Ok(Some((ended, _))) = rustix::process::wait(WaitOptions::NOHANG) {
+                self.ended(ended.as_raw_nonzero().get());
+            }
         }
     }
 
@@ -192,10 +195,20 @@ impl Machine {
 
     fn serve(&self, stream: &UnixStream) {
         let mut line = String::new();
-        if BufReader::new(stream).read_line(&mut line).is_err() {
+        let mut reader = BufReader::new(stream);
+        if reader.read_line(&mut line).is_err() {
             return;
         }
         let Ok(ask) = serde_json::from_str::<Ask>(&line) else { return };
+        if ask == Ask::Leash {
+            line.clear();
+            let free = reader.read_line(&mut line).is_ok_and(|length| length > 0);
+            if !free {
+                let _ends_anyway = self.obey(&Ask::End);
+                std::process::exit(0);
+            }
+            return;
+        }
         let reply = match self.obey(&ask) {
             Ok(t_ns) => Reply::Done(self.look(t_ns)),
             Err(error) => Reply::Refused(format!("{}: {error:#}", self.name)),
@@ -211,7 +224,7 @@ impl Machine {
 
     fn obey(&self, ask: &Ask) -> anyhow::Result<u64> {
         match ask {
-            Ask::Look => Ok(boottime_ns()),
+            Ask::Look | Ask::Leash => Ok(boottime_ns()),
             Ask::PowerOn => self.power_on(),
             Ask::PowerOff { fault } => self.power_off(if *fault { "fault" } else { "power" }),
             Ask::Reboot => {
@@ -269,6 +282,9 @@ impl Machine {
         self.recount(&mut state);
         let t_ns = boottime_ns();
         kill_group(state.group);
+        if let Some(keeper) = state.running.as_ref().and_then(|running| pid(running.keeper)) {
+            let _already_gone = kill_process(keeper, Signal::KILL);
+        }
         drop(state);
         self.note(t_ns, event, "power-off", serde_json::json!({}));
         self.wait_for_death()?;
@@ -277,11 +293,14 @@ impl Machine {
 
     fn wait_for_death(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        while self.lock().running.is_some() || self.look(0).count(Life::Alive) > 0 {
+        loop {
+            let look = self.look(0);
+            if !look.power && look.count(Life::Alive) == 0 {
+                return Ok(());
+            }
             anyhow::ensure!(began.elapsed() < Duration::from_secs(20), "it does not die");
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(())
     }
 }
 

@@ -79,6 +79,15 @@ impl Lab {
         Ok(Self { dir: dir.canonicalize()?, setting: read(&file)? })
     }
 
+    /// The lab that is up in a directory, or the last one that was.
+    pub fn find_or_last(dir: &Path) -> anyhow::Result<Self> {
+        let last = dir.join("lab-was.json");
+        match Self::find(dir) {
+            Err(_) if last.exists() => Ok(Self { dir: dir.canonicalize()?, setting: read(&last)? }),
+            other => other,
+        }
+    }
+
     /// Writes `lab.json`.
     pub fn save(&self) -> anyhow::Result<()> {
         write(&self.dir.join("lab.json"), &self.setting)
@@ -163,7 +172,7 @@ pub fn sweep(dir: &Path) -> anyhow::Result<()> {
             _ => {}
         }
     }
-    for name in ["lab.json", "password", "history-lab.jsonl"] {
+    for name in ["lab.json", "lab-was.json", "password", "history-lab.jsonl"] {
         match std::fs::remove_file(dir.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}

@@ -21,7 +21,7 @@ use crate::heartbeat::packet::LONGEST;
 use crate::heartbeat::timing::Timing;
 use crate::heartbeat::view::{MOST_HOSTS, Slot};
 use crate::host::clock::boottime_ns;
-use crate::host::faults::Faults;
+use crate::host::faults::{EARLY_EXCLUSION, Faults};
 use crate::host::udp::Link;
 use crate::host::watchdog::{self, Watchdog};
 
@@ -207,6 +207,18 @@ impl Session {
     /// Time has passed.
     pub fn tick(&mut self) {
         self.feed(Input::Timer);
+        if self.around.faults.bits() & EARLY_EXCLUSION != 0 {
+            self.exclude_early();
+        }
+    }
+
+    /// Breaks the rules on purpose (see [`EARLY_EXCLUSION`]).
+    fn exclude_early(&mut self) {
+        for host in self.liveset().unknown {
+            if let Some(slot) = self.slot(host) {
+                self.feed(Input::Control(0, Control::DeclareDead(slot)));
+            }
+        }
     }
 
     /// Takes every packet that is there.

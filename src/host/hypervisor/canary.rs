@@ -10,6 +10,7 @@
 //! | 24..32 | run number, little endian |
 //! | 32..40 | counter, little endian |
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -61,11 +62,20 @@ impl Canary {
     }
 }
 
+/// Opens a raw image for [`read_open`].
+pub fn open(image: &Path) -> io::Result<File> {
+    open_direct(image, false)
+}
+
 /// Reads the canary of a raw image past the page cache.
 pub fn read(image: &Path) -> io::Result<Option<Canary>> {
-    let file = open_direct(image, false)?;
+    read_open(&open(image)?)
+}
+
+/// Reads it from a file that was opened by [`open`], for those who look often.
+pub fn read_open(image: &File) -> io::Result<Option<Canary>> {
     let mut sector = Sector::zeroed();
-    read_first(&file, &mut sector)?;
+    read_first(image, &mut sector)?;
     Ok(Canary::parse(&sector.0))
 }
 

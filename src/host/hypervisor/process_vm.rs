@@ -19,6 +19,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::host::faults::Faults;
+
 use super::canary::{Canary, PERIOD};
 use super::control::{self, Reply, Request};
 use super::machine_dir::MachineDir;
@@ -86,7 +88,8 @@ fn run(path: &Path, mode: &[&str]) -> io::Result<()> {
     // First of all, so that a VM that hangs in the opening of its disk can be killed.
     dir.set_process(&SystemProcess::current()?)?;
     let machine = dir.machine()?.ok_or_else(|| io::Error::other("no machine.json"))?;
-    let guest = Arc::new(Guest::new(dir, machine.spec, || Ok(()))?);
+    let faults = Faults::from_environment();
+    let guest = Arc::new(Guest::new(dir, machine.spec, move || faults.check_vm_disk())?);
     match mode {
         ["running"] => guest.lock().turn(RunState::Running),
         ["paused"] => guest.lock().turn(RunState::Paused),

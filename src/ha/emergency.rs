@@ -1,0 +1,101 @@
+//! Disarming one host without any decision (R9.3): what it costs, and in which order.
+
+/// What is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether this host is armed.
+    pub armed: bool,
+    /// How many other members the view has.
+    pub others: usize,
+    /// Whether every member has lost the disk, so that each lease needs every member.
+    pub storage_lost_by_all: bool,
+    /// Whether every other member can be heard now.
+    pub all_heard: bool,
+    /// How many VMs run here.
+    pub running_vms: usize,
+    /// Whether the operator typed that these VMs may run twice.
+    pub may_run_twice: bool,
+}
+
+/// What the agent must do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Stop the VMs of this host: the others may restart them.
+    StopVms,
+    /// Disarm once every other member has echoed the mark.
+    Disarm,
+    /// Disarm at once.
+    DisarmByForce,
+    /// Note in the local configuration that this host runs without HA.
+    ClearLocalFlag,
+}
+
+/// The steps and what they mean for the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What to do.
+    pub steps: Vec<Step>,
+    /// How many other hosts will be reset once this host no longer answers them.
+    pub others_reset: usize,
+}
+
+impl Plan {
+    /// The warning for the operator.
+    pub fn warning(&self) -> String {
+        match self.others_reset {
+            0 => "no other host will be reset; the pool goes on without this host".to_owned(),
+            n => format!("{n} other hosts will be reset when this host stops answering them"),
+        }
+    }
+}
+
+/// Plans an emergency disable of this host.
+pub fn plan(facts: Facts) -> Plan {
+    if !facts.armed {
+        return Plan { steps: vec![Step::ClearLocalFlag], others_reset: 0 };
+    }
+    let steps = if facts.all_heard {
+        vec![Step::Disarm, Step::ClearLocalFlag]
+    } else if facts.running_vms == 0 || facts.may_run_twice {
+        vec![Step::DisarmByForce, Step::ClearLocalFlag]
+    } else {
+        vec![Step::StopVms, Step::DisarmByForce, Step::ClearLocalFlag]
+    };
+    let others_reset = if facts.storage_lost_by_all { facts.others } else { 0 };
+    Plan { steps, others_reset }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARMED: Facts = Facts {
+        armed: true,
+        others: 2,
+        storage_lost_by_all: false,
+        all_heard: true,
+        running_vms: 3,
+        may_run_twice: false,
+    };
+
+    #[test]
+    fn s96_one_host_alone_waits_for_the_others_echo() {
+        let plan = plan(ARMED);
+        assert_eq!(plan.steps, [Step::Disarm, Step::ClearLocalFlag]);
+        assert_eq!(plan.others_reset, 0);
+    }
+
+    #[test]
+    fn cut_off_it_stops_its_vms_first_or_the_operator_takes_the_risk() {
+        let cut = Facts { all_heard: false, ..ARMED };
+        assert_eq!(plan(cut).steps[0], Step::StopVms);
+        let risk = Facts { may_run_twice: true, ..cut };
+        assert_eq!(plan(risk).steps[0], Step::DisarmByForce);
+    }
+
+    #[test]
+    fn without_storage_it_says_how_many_others_go() {
+        let lost = Facts { storage_lost_by_all: true, ..ARMED };
+        assert!(plan(lost).warning().starts_with("2 other hosts"));
+    }
+}

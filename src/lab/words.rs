@@ -1,0 +1,176 @@
+//! The words of `xe lab …`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::demo::Trial;
+use super::fault::{Fault, WORDS};
+use super::setting;
+use super::up::Wish;
+use crate::host::hypervisor::Kind;
+
+/// Understands the words after the program's name.
+pub fn parse(words: &[String]) -> Result<ArgMatches, clap::Error> {
+    let name = std::iter::once("xe lab".to_owned());
+    command().try_get_matches_from(name.chain(words.iter().cloned()))
+}
+
+fn command() -> Command {
+    Command::new("xe lab")
+        .bin_name("xe lab")
+        .about("A pool on this machine, to play with and to test on")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(make("up", "Make a pool of hosts with VMs").args(pool_words(6)).args([
+            flag("netns", "A network and PID namespace for each machine (root only)"),
+            flag("no-ha", "Leave HA off"),
+        ]))
+        .subcommand(make("down", "End every machine; the histories stay"))
+        .subcommand(make("status", "Show hosts and VMs"))
+        .subcommand(make("env", "How xe reaches a host").args([
+            Arg::new("host").value_name("HOST").help("A host's name or uuid; default h1"),
+            flag("json", "An object with url, socket, username, password, host_uuid"),
+        ]))
+        .subcommand(make("fault", "Do something to a host").args([
+            Arg::new("host").value_name("HOST").required(true),
+            Arg::new("fault").value_name("FAULT").required(true).value_parser(fault_words(false)),
+            flag("also-vm-disks", "Disk faults hit the VMs' disks too"),
+        ]))
+        .subcommand(
+            make("demo", "Lose a host, watch the recovery, check it").args(pool_words(6)).args([
+                Arg::new("fault")
+                    .long("fault")
+                    .value_name("FAULT")
+                    .default_value("power-off")
+                    .value_parser(fault_words(true)),
+                Arg::new("on")
+                    .long("on")
+                    .value_name("HOST")
+                    .help("Which host suffers")
+                    .default_value("member")
+                    .value_parser(["member", "master"]),
+                flag("json", "One object with everything; the summary goes to standard error"),
+                flag("early-exclusion", "Break the rules: hosts count as dead at once").hide(true),
+            ]),
+        )
+        .subcommand(make("timeline", "What happened, a line an event").args([
+            flag("json", "An object a line"),
+            flag("all", "From the beginning, not from the last fault"),
+        ]))
+}
+
+fn make(name: &'static str, about: &'static str) -> Command {
+    let dir = Arg::new("dir").long("dir").value_name("DIR").value_parser(value_parser!(PathBuf));
+    let help = "The lab's directory; one lab at a time lives in one";
+    Command::new(name).about(about).arg(dir.help(help))
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+}
+
+fn pool_words(vms: usize) -> [Arg; 4] {
+    let number = |name: &'static str, default: String, help: &'static str| {
+        let arg = Arg::new(name).long(name).value_name("N").help(help);
+        arg.default_value(default).value_parser(value_parser!(u32))
+    };
+    [
+        number("hosts", "3".to_owned(), "How many hosts"),
+        number("timeout", "10".to_owned(), "T in seconds"),
+        number("vms", vms.to_string(), "How many VMs"),
+        Arg::new("hypervisor")
+            .long("hypervisor")
+            .value_name("DRIVER")
+            .help("What runs the VMs")
+            .default_value("process")
+            .value_parser(["process", "qemu", "sim"]),
+    ]
+}
+
+fn fault_words(harm: bool) -> Vec<&'static str> {
+    let wanted = WORDS.iter().filter(|(_, fault)| !harm || fault.is_harm());
+    wanted.map(|(word, _)| *word).collect()
+}
+
+/// A text that was given.
+pub fn text<'a>(given: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    given.get_one::<String>(name).map(String::as_str)
+}
+
+/// The lab's directory.
+pub fn dir(given: &ArgMatches) -> PathBuf {
+    given.get_one::<PathBuf>("dir").cloned().unwrap_or_else(setting::default_dir)
+}
+
+fn number(given: &ArgMatches, name: &str) -> u32 {
+    given.get_one::<u32>(name).copied().unwrap_or(0)
+}
+
+/// The lab that is wished for.
+pub fn wish(given: &ArgMatches) -> anyhow::Result<Wish> {
+    let word = text(given, "hypervisor").unwrap_or("process");
+    let said = |name: &str| given.try_get_one::<bool>(name).ok().flatten() == Some(&true);
+    Ok(Wish {
+        dir: dir(given),
+        hosts: usize::try_from(number(given, "hosts"))?,
+        timeout: number(given, "timeout"),
+        hypervisor: word.parse::<Kind>().map_err(anyhow::Error::msg)?,
+        vms: usize::try_from(number(given, "vms"))?,
+        netns: said("netns"),
+        ha: !said("no-ha"),
+    })
+}
+
+/// The demonstration that is wished for.
+pub fn trial(given: &ArgMatches) -> anyhow::Result<Trial> {
+    let mut wish = wish(given)?;
+    // A demonstration must not end the lab that somebody plays with.
+    if given.get_one::<PathBuf>("dir").is_none() {
+        wish.dir = setting::default_dir().with_extension("demo");
+    }
+    Ok(Trial {
+        wish,
+        fault: fault(given)?,
+        on_master: text(given, "on") == Some("master"),
+        early_exclusion: given.get_flag("early-exclusion"),
+    })
+}
+
+/// The fault that is wanted.
+pub fn fault(given: &ArgMatches) -> anyhow::Result<Fault> {
+    text(given, "fault").and_then(Fault::by_word).context("no such fault")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<ArgMatches, clap::Error> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_wish_has_the_usual_values_and_takes_others() {
+        let matches = words("up").unwrap();
+        let usual = wish(matches.subcommand().unwrap().1).unwrap();
+        assert_eq!((usual.hosts, usual.timeout, usual.vms, usual.ha), (3, 10, 6, true));
+        let matches = words("up --hosts 5 --hypervisor qemu --no-ha --dir /d").unwrap();
+        let other = wish(matches.subcommand().unwrap().1).unwrap();
+        assert_eq!((other.hosts, other.hypervisor, other.ha), (5, Kind::Qemu, false));
+        assert_eq!(other.dir, PathBuf::from("/d"));
+    }
+
+    #[test]
+    fn unknown_words_are_refused() {
+        for line in ["", "upp", "up --hots 3", "fault h1 pwer-off", "up --hypervisor xen"] {
+            assert!(words(line).is_err(), "{line}");
+        }
+    }
+}
