@@ -15,6 +15,7 @@ pub fn become_master(agent: &Agent) -> Answer<()> {
 /// The same, in an epoch above one that others may have seen.
 pub fn become_master_after(agent: &Agent, seen: u64) -> Answer<()> {
     let state_dir = agent.state_dir.as_deref().ok_or_else(|| Failure::bare("HOST_IS_LIVE"))?;
+    assert_whole(agent)?;
     let path = state_dir.join("epoch.json");
     let last: u64 = config::read(&path).unwrap_or(0);
     let epoch = last.max(seen).max(agent.store.position().epoch) + 1;
@@ -51,8 +52,18 @@ pub fn successor(agent: &Agent) -> Option<String> {
     found
 }
 
+/// Refuses to be master from a journal that is damaged before whole records: it lacks what others
+/// were told is there.
+fn assert_whole(agent: &Agent) -> Answer<()> {
+    match agent.store.damage() {
+        None => Ok(()),
+        Some(damage) => Err(Failure::new("XE_JOURNAL_DAMAGED", [damage.to_string()])),
+    }
+}
+
 /// Acts as master from now on, in this epoch, as long as `lease` says so.
 pub fn assume(agent: &Agent, epoch: u64, lease: super::store::Lease) -> Answer<()> {
+    assert_whole(agent)?;
     agent.store.set_lease(Some(lease));
     agent.set_standing(Standing::Master { epoch });
     agent.history.note(

@@ -95,18 +95,18 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
     let identity = Identity::load(state_dir)?;
     let boot = crate::host::boot_id::current(&faults)?;
     let opened = LocalJournal::open(&state_dir.join("db.journal"))?;
-    if let Some(damage) = &opened.damage {
-        tracing::error!("this host will not be master from its own journal: {damage}");
-    }
     let store =
         Store::new(opened.replayed.database, opened.replayed.position, Some(opened.journal), &boot);
+    let starting = match store.damage() {
+        None => Failure::bare("HOST_STILL_BOOTING"),
+        Some(damage) => {
+            tracing::error!("this host will not be master from its own journal: {damage}");
+            Failure::new("XE_JOURNAL_DAMAGED", [damage.to_string()])
+        }
+    };
     let mut settings = Settings::new(state_dir.join("vms"), &boot);
     settings.migration_address = config.address;
     settings.accelerator.clone_from(&config.accelerator);
-    let starting = match &opened.damage {
-        None => Failure::bare("HOST_STILL_BOOTING"),
-        Some(damage) => Failure::new("XE_JOURNAL_DAMAGED", [damage.to_string()]),
-    };
     Ok(Arc::new(Agent {
         state_dir: Some(state_dir.to_owned()),
         driver: hypervisor::open(config.hypervisor, settings)?,

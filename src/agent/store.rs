@@ -6,7 +6,7 @@
 
 use super::event_log::EventLog;
 use super::replica::{LocalJournal, Replica};
-use crate::pool::journal::{Position, Record};
+use crate::pool::journal::{JournalError, Position, Record};
 use crate::pool::{Change, Database, Transaction};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
@@ -60,13 +60,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Store {
-    /// A store over a database that stands at a position. Without a journal nothing is durable.
+    /// A store over a database that stands at a position. Without a journal nothing is durable; what
+    /// a damaged one held is shown, but stands nowhere, so that every other replica is ahead of it.
     pub fn new(
         database: Database,
         position: Position,
         journal: Option<LocalJournal>,
         boot: &str,
     ) -> Self {
+        let damaged = journal.as_ref().is_some_and(|journal| journal.damage().is_some());
+        let position = if damaged { Position::default() } else { position };
         Self {
             current: RwLock::new(Arc::new(database)),
             writer: Mutex::new(Writer {
@@ -91,6 +94,11 @@ impl Store {
     /// Where the database stands.
     pub fn position(&self) -> Position {
         lock(&self.stream).position
+    }
+
+    /// Why this host must not be master from its own journal.
+    pub fn damage(&self) -> Option<JournalError> {
+        lock(&self.writer).journal.as_ref()?.damage().cloned()
     }
 
     /// Makes this host the writer: `lease` is asked before every record. None = a member.
@@ -123,7 +131,16 @@ impl Store {
             writer.write(epoch, durable).map(|(position, bytes)| self.publish(position, bytes))?;
         }
         self.show(&changes);
+        self.shorten(&mut writer);
         Ok(answer)
+    }
+
+    /// Keeps the local journal from growing for ever. Only when all that was written is shown.
+    fn shorten(&self, writer: &mut Writer) {
+        let position = writer.position;
+        if let Some(journal) = writer.journal.as_mut().filter(|journal| journal.is_long()) {
+            journal.shorten(&self.read(), &position);
+        }
     }
 
     /// Changes fields that are not journalled. Everything else in the transaction is dropped.
@@ -238,6 +255,7 @@ impl Store {
             } else {
                 self.publish(next.position, bytes[at..next.end].to_vec());
                 self.show(&next.record.changes);
+                self.shorten(&mut writer);
             }
             at = next.end;
         }
@@ -258,6 +276,9 @@ impl Store {
 impl Writer {
     /// Writes one record to every replica; gives its position and bytes.
     fn write(&mut self, epoch: u64, changes: Vec<Change>) -> Answer<(Position, Vec<u8>)> {
+        if let Some(damage) = self.journal.as_ref().and_then(LocalJournal::damage) {
+            return Err(Failure::new("XE_JOURNAL_DAMAGED", [damage.to_string()]));
+        }
         if let Some(error) = &self.broken {
             let why = format!("the local journal failed earlier ({error}); restart the agent");
             return Err(Failure::internal(why));
@@ -279,12 +300,12 @@ impl Writer {
         if let Some(volume) = &mut self.volume {
             volume.append(&bytes).map_err(|e| failed("the metadata volume", e.to_string()))?;
         }
-        if let Some(journal) = &mut self.journal {
-            if let Err(error) = journal.append(&bytes) {
-                // The volume may hold the record: only a restart, which reads it, may go on.
-                self.broken = Some(error.to_string());
-                return Err(failed("the local journal", error.to_string()));
-            }
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.append(&bytes)
+        {
+            // The volume may hold the record: only a restart, which reads it, may go on.
+            self.broken = Some(error.to_string());
+            return Err(failed("the local journal", error.to_string()));
         }
         self.position = position;
         Ok((position, bytes))
