@@ -22,7 +22,7 @@ pub fn command(state_dir: &Path, words: &[String]) -> anyhow::Result<()> {
         address: IpAddr::from([127, 0, 0, 1]),
         https_port: 443,
         http_port: None,
-        socket: super::config::SOCKET.into(),
+        socket: default_socket(state_dir),
         udp_port: 694,
         hypervisor: Kind::Process,
         accelerator: "tcg".to_owned(),
@@ -58,6 +58,15 @@ pub fn command(state_dir: &Path, words: &[String]) -> anyhow::Result<()> {
     create(state_dir, &config, &password)?;
     println!("{}", config.host);
     Ok(())
+}
+
+/// Where `xe` looks for the agent: in the state directory that `--state-dir` names, and at the usual
+/// place without that switch.
+fn default_socket(state_dir: &Path) -> std::path::PathBuf {
+    match state_dir == Path::new(super::config::STATE_DIR) {
+        true => super::config::SOCKET.into(),
+        false => state_dir.join("xapi.sock"),
+    }
 }
 
 fn dialoguer_password() -> anyhow::Result<String> {

@@ -59,7 +59,9 @@ xe-agent [--state-dir DIR] init    sets this host up as a pool of its own
     --password-file F    a file whose first line is root's password
     --memory BYTES       memory for VMs (default: what the kernel reports)
     --hypervisor WORD    process, qemu or sim
-    --https-port N, --http-port N, --udp-port N, --socket PATH";
+    --https-port N, --http-port N, --udp-port N
+    --socket PATH        the API's socket (default: DIR/xapi.sock; /var/lib/xcp/xapi without
+                         --state-dir)";
 
 fn serve(state_dir: &Path) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
