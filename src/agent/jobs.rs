@@ -501,7 +501,7 @@ pub fn sr_failure(error: SrError) -> Failure {
             Failure::new("SR_FULL", [needed.to_string(), free.to_string()])
         }
         SrError::NoVdi { vdi, .. } => Failure::new("VDI_NOT_AVAILABLE", [vdi.to_string()]),
-        SrError::NotPlugged { sr } => Failure::new("SR_NO_PBDS", [sr.to_string()]),
+        SrError::NotPlugged { sr } => Failure::new("SR_HAS_NO_PBDS", [sr.to_string()]),
         _ => Failure::new("SR_BACKEND_FAILURE_40", ["", &error.to_string(), ""]),
     }
 }

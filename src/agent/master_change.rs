@@ -54,7 +54,7 @@ pub fn successor(agent: &Agent) -> Option<String> {
 
 /// Refuses to be master from a journal that is damaged before whole records: it lacks what others
 /// were told is there.
-fn assert_whole(agent: &Agent) -> Answer<()> {
+pub fn assert_whole(agent: &Agent) -> Answer<()> {
     match agent.store.damage() {
         None => Ok(()),
         Some(damage) => Err(Failure::new("XE_JOURNAL_DAMAGED", [damage.to_string()])),

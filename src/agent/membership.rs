@@ -44,9 +44,6 @@ pub fn join(agent: &Arc<Agent>, master: &str, user: &str, password: &str) -> Ans
         .map_err(|error| offline(master, error))?;
     let call = |method: &str, params: &[Value]| {
         remote.call(method, params).map_err(|error| match error {
-            CallError::Api(failure) if failure.code == "SESSION_AUTHENTICATION_FAILED" => {
-                Failure::new("POOL_JOINING_HOST_AUTHENTICATION_FAILED", [master.to_owned()])
-            }
             CallError::Api(failure) => failure,
             other => offline(master, other),
         })
@@ -71,7 +68,7 @@ pub fn join(agent: &Arc<Agent>, master: &str, user: &str, password: &str) -> Ans
 
 fn offline(master: &str, error: impl std::fmt::Display) -> Failure {
     tracing::warn!(%master, "the master cannot be reached: {error}");
-    Failure::new("HOST_OFFLINE", [master])
+    Failure::new("JOINING_HOST_CONNECTION_FAILED", [master])
 }
 
 /// The master's side of a join: the new host's rows; gives what a member must hold.
@@ -181,6 +178,7 @@ pub fn remove_host(agent: &Agent, host: &str) -> Answer<()> {
 /// Makes this host the master because the operator says that the old one is gone.
 pub fn emergency_transition(agent: &Arc<Agent>) -> Answer<()> {
     own_dir(agent)?;
+    master_change::assert_whole(agent)?;
     if super::ha::is_armed(agent) {
         return Err(Failure::bare("HA_IS_ENABLED"));
     }

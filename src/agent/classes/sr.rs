@@ -185,7 +185,7 @@ fn destroy(call: &Call<'_>) -> Answer {
         return Err(Failure::new("SR_HAS_PBD", [sr]));
     }
     let Some(pbd) = row.PBDs().first().map(|pbd| (*pbd).to_owned()) else {
-        return Err(Failure::new("SR_NO_PBDS", [sr]));
+        return Err(Failure::new("SR_HAS_NO_PBDS", [sr]));
     };
     host_facts::plug(call.agent, &pbd, false)?;
     for vdi in row.VDIs() {

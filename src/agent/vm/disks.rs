@@ -22,7 +22,7 @@ pub fn host_of_sr(agent: &Agent, db: &Database, sr: &str) -> Answer<String> {
     Host::all(db)
         .find(|host| is_live(db, host) && sees_sr(db, host.reference, sr))
         .map(|host| host.reference.to_owned())
-        .ok_or_else(|| Failure::new("SR_NO_PBDS", [sr]))
+        .ok_or_else(|| Failure::new("SR_HAS_NO_PBDS", [sr]))
 }
 
 /// Makes a disk; gives its row. Sizes are bytes and are rounded up to whole MiB.
