@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 /// A VM that must run again.
 #[derive(Debug, Clone)]
 pub struct Vm {
-    pub reference: String,
     pub label: String,
     pub size: i64,
     pub host: Option<usize>,
@@ -18,8 +17,6 @@ pub struct Vm {
 /// The pool as far as memory goes.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    pub uuids: Vec<String>,
-    pub labels: Vec<String>,
     pub enabled: Vec<bool>,
     pub free: Vec<i64>,
     pub vms: Vec<Vm>,
@@ -125,7 +122,6 @@ impl Pool {
             metrics.is_none_or(|row| is(row, "live"))
         };
         let hosts: Vec<&Element> = dump.table("host").iter().filter(live).collect();
-        let uuids: Vec<String> = hosts.iter().map(|host| text(host, "uuid")).collect();
         let mut free = Vec::new();
         for host in &hosts {
             let there = |vm: &&Element| {
@@ -142,7 +138,6 @@ impl Pool {
             .filter(|vm| is_machine(vm) && protected(vm, says_restart(vm)))
             .filter(|vm| text(vm, "power_state") != "Suspended")
             .map(|vm| Vm {
-                reference: text(vm, "ref"),
                 label: text(vm, "name__label"),
                 size: size(vm),
                 host: match text(vm, "power_state").as_str() {
@@ -154,10 +149,8 @@ impl Pool {
                 allowed: allowed(dump, vm, &hosts),
             })
             .collect();
-        let labels = hosts.iter().map(|host| text(host, "name__label")).collect();
-        // A host of an old dump without the field is taken as enabled by nobody: all have it.
         let enabled = hosts.iter().map(|host| is(host, "enabled")).collect();
-        Ok(Self { uuids, labels, enabled, free, vms })
+        Ok(Self { enabled, free, vms })
     }
 
     /// The largest number of hosts whose loss every set of that size survives.
