@@ -65,6 +65,7 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             super::master_change::follow(agent, text(0));
             Ok(Value::void())
         }
+        "ha_session" => super::ha::boot::hand_out(agent),
         "ejected" => {
             super::membership::ejected(agent)?;
             Ok(Value::void())

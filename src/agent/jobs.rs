@@ -382,7 +382,17 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
             return Ok(Done::Found(found.into_iter().map(FoundVm::from).collect()));
         }
         Job::Ha(step) => return super::ha::host_step(agent, step).map(Done::Ha),
-        Job::Power { reboot } => super::power::switch_off(agent, *reboot),
+        Job::Power { reboot } => {
+            agent.history.note(
+                "host-power",
+                "asked for by the master",
+                serde_json::json!({
+                    "reboot": reboot,
+                }),
+            );
+            super::ha::leave::begin(agent, *reboot)
+                .map_err(|error| Failure::internal(error.to_string()))?;
+        }
         storage => return storage_job(agent, storage),
     }
     Ok(Done::Ok)

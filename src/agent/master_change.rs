@@ -9,16 +9,46 @@ use crate::xenapi::{Failure, Value};
 
 /// Makes this host the master in a new epoch; its database is the pool's from now on.
 pub fn become_master(agent: &Agent) -> Answer<()> {
+    become_master_after(agent, 0)
+}
+
+/// The same, in an epoch above one that others may have seen.
+pub fn become_master_after(agent: &Agent, seen: u64) -> Answer<()> {
     let state_dir = agent.state_dir.as_deref().ok_or_else(|| Failure::bare("HOST_IS_LIVE"))?;
     let path = state_dir.join("epoch.json");
     let last: u64 = config::read(&path).unwrap_or(0);
-    let epoch = last.max(agent.store.position().epoch) + 1;
+    let epoch = last.max(seen).max(agent.store.position().epoch) + 1;
     let write = || -> anyhow::Result<()> {
         config::write(&path, &epoch)?;
         PoolRole::Master.save(state_dir)
     };
     write().map_err(|error| Failure::internal(format!("{error:#}")))?;
     assume(agent, epoch, Box::new(move || Ok(epoch)))
+}
+
+/// The address of a host of this pool that became master while this one was away (S41).
+pub fn successor(agent: &Agent) -> Option<String> {
+    let db = agent.store.read();
+    let own = agent.config.address.to_string();
+    let others: Vec<String> = crate::pool::rows::Host::all(&db)
+        .map(|host| host.address().to_owned())
+        .filter(|address| *address != own)
+        .collect();
+    let is_master = |address: &String| {
+        let answer = agent.peers.brief(address, "is_master");
+        answer.ok().and_then(|answer| answer.as_bool()).unwrap_or(false)
+    };
+    let found = std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            others.iter().map(|address| (address, scope.spawn(|| is_master(address)))).collect();
+        let answers = asked.into_iter().map(|(address, thread)| (address, thread.join()));
+        answers.filter(|(_, yes)| matches!(yes, Ok(true))).map(|(a, _)| a.clone()).next()
+    });
+    if let Some(master) = &found {
+        let why = "another host of the pool is master already; this one follows it";
+        agent.history.note("stale-master", why, serde_json::json!({ "master": master }));
+    }
+    found
 }
 
 /// Acts as master from now on, in this epoch, as long as `lease` says so.

@@ -18,8 +18,6 @@ pub mod forward;
 pub mod generic;
 pub mod guard;
 pub mod ha;
-pub mod ha_pool;
-pub mod ha_volume;
 pub mod history;
 pub mod host_facts;
 pub mod identity;

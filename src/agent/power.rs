@@ -1,22 +1,13 @@
 //! Switching the machine off.
 
-use super::Agent;
 use std::process::Command;
 
-/// Switches this machine off, or reboots it. In the lab the lab's machine does it.
-pub fn switch_off(agent: &Agent, reboot: bool) {
-    agent.history.note(
-        if reboot { "host-reboot" } else { "host-shutdown" },
-        "asked for by the master",
-        serde_json::json!({}),
-    );
-    let custom = std::env::var("XE_POWER_COMMAND").ok();
-    let word = if reboot { "reboot" } else { "poweroff" };
-    let outcome = match custom {
-        Some(program) => Command::new(program).arg(word).spawn(),
-        None => Command::new("systemctl").arg(word).spawn(),
+/// Has the machine switched off (`poweroff`) or rebooted (`reboot`). A lab names its own command.
+pub fn switch_off(how: &str) -> std::io::Result<()> {
+    let mut command = match std::env::var("XE_POWER_COMMAND") {
+        Ok(program) => Command::new(program),
+        Err(_) => Command::new("systemctl"),
     };
-    if let Err(error) = outcome {
-        agent.history.note("host-power-failed", &error.to_string(), serde_json::json!({}));
-    }
+    let status = command.arg(how).status()?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other(status.to_string())) }
 }

@@ -4,7 +4,7 @@
 //! policy names; starts run on threads of their own and report back.
 
 use super::vm::{self, start};
-use super::{Agent, capacity, ha_pool, pool_ref};
+use super::{Agent, capacity, ha, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
@@ -124,7 +124,7 @@ pub fn run(agent: &Arc<Agent>) {
                 std::thread::sleep(Duration::from_millis(200));
             }
         }
-        if let Err(failure) = ha_pool::update_plan(agent) {
+        if let Err(failure) = ha::plan::update(agent) {
             tracing::debug!("the plan was not computed: {failure}");
         }
     }

@@ -32,6 +32,10 @@ pub fn run(words: &[String]) -> anyhow::Result<()> {
             "--state-dir" => {
                 state_dir = rest.next().context("--state-dir needs a directory")?.into();
             }
+            "leave" => {
+                let how = rest.next().context("leave needs 'poweroff' or 'reboot'")?;
+                return super::ha::leave::run(&state_dir, how);
+            }
             "init" => init = Some(rest.clone().cloned().collect::<Vec<_>>()),
             "--help" | "help" => {
                 println!("{USAGE}");
@@ -137,7 +141,10 @@ fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
         PoolRole::Master if super::ha::is_armed(agent) => {}
         PoolRole::Master => match agent.standing() {
             Standing::Emergency(why) if why.code == "XE_JOURNAL_DAMAGED" => {}
-            _ => master_change::become_master(agent)?,
+            _ => match master_change::successor(agent) {
+                Some(master) => master_change::follow(agent, &master),
+                None => master_change::become_master(agent)?,
+            },
         },
         PoolRole::Member { master } => {
             agent.set_standing(Standing::Member { master });
@@ -151,7 +158,7 @@ fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
     spawn("report", follow::report_host)?;
     spawn("reconcile", reconcile)?;
     spawn("recover", super::recover::run)?;
-    spawn("ha", super::ha::watch)?;
+    spawn("ha", super::ha::follow::watch)?;
     Ok(())
 }
 

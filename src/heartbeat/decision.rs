@@ -123,3 +123,62 @@ pub fn judge(own: &Decision, others: &[(Slot, Decision)], unclear: &[Slot]) -> V
     let accepted = all.filter(|d| d.accepted.number > 0).max_by_key(|d| d.accepted);
     Verdict::Free(accepted.and_then(|d| d.value.clone()).map(Box::new))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heartbeat::view::{Member, Mode};
+    use uuid::Uuid;
+
+    fn view(epoch: u64, proposer: u8) -> View {
+        let life = Life { boot: 1, session: 1 };
+        let slot = Slot(proposer);
+        let member = Member { slot, life, boot_id: Uuid::nil(), armed: true, weight: 0 };
+        View {
+            epoch,
+            mode: Mode::Disk,
+            members: vec![member],
+            master: None,
+            gone: Vec::new(),
+            acceptors: 1,
+            in_sync: 0,
+            segment: 0,
+            void: Vec::new(),
+            proposer: slot,
+        }
+    }
+
+    fn bid(number: u64, slot: u8) -> Decision {
+        Decision { instance: 5, started: Ballot { number, slot }, ..Decision::default() }
+    }
+
+    #[test]
+    fn a_higher_ballot_of_the_same_link_outbids() {
+        let own = bid(1, 0);
+        let higher = (Slot(1), bid(1, 1));
+        let outbid = Verdict::Outbid(Slot(1), Ballot { number: 1, slot: 1 });
+        assert_eq!(judge(&own, std::slice::from_ref(&higher), &[]), outbid);
+        let other_link = (Slot(1), Decision { instance: 4, ..bid(9, 1) });
+        assert_eq!(judge(&own, &[other_link], &[]), Verdict::Free(None));
+    }
+
+    #[test]
+    fn the_value_of_the_highest_accepted_ballot_is_taken_over() {
+        let accepted = |number, slot| Decision {
+            accepted: Ballot { number, slot },
+            value: Some(view(5, slot)),
+            ..bid(number, slot)
+        };
+        let others = [(Slot(1), accepted(1, 1)), (Slot(2), accepted(2, 2))];
+        let verdict = judge(&bid(3, 0), &others, &[]);
+        assert_eq!(verdict, Verdict::Free(Some(Box::new(view(5, 2)))));
+    }
+
+    #[test]
+    fn a_decided_view_ends_the_attempt_and_a_broken_block_stops_it() {
+        let ahead = Decision { decided: Some(view(5, 1)), ..Decision::default() };
+        let verdict = judge(&bid(1, 0), &[(Slot(1), ahead)], &[Slot(2)]);
+        assert_eq!(verdict, Verdict::Decided(Box::new(view(5, 1))));
+        assert_eq!(judge(&bid(1, 0), &[], &[Slot(2)]), Verdict::Unclear(Slot(2)));
+    }
+}

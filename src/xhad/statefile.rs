@@ -103,9 +103,26 @@ fn size(path: &Path) -> std::io::Result<u64> {
     std::fs::File::open(path)?.seek(SeekFrom::End(0))
 }
 
+/// What the newest decided view on a statefile says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastView {
+    /// The state of the pool's HA.
+    pub state: PoolState,
+    /// The view's epoch; zero when none was decided.
+    pub epoch: u64,
+    /// The master that it names.
+    pub master: Option<Uuid>,
+}
+
 /// The state of the pool's HA that the statefile shows, and its epoch. A statefile of another
 /// pool or session, or one under another key, is an error that says so.
 pub fn read_pool_state(path: &Path, key: &Key) -> Result<(PoolState, u64), StatefileError> {
+    let last = read_last_view(path, key)?;
+    Ok((last.state, last.epoch))
+}
+
+/// The newest decided view on the statefile.
+pub fn read_last_view(path: &Path, key: &Key) -> Result<LastView, StatefileError> {
     let file = Statefile::open(path)?;
     let head = file.read(0, BLOCK)?;
     let generation = claimed_generation(&head).map_err(|error| file.content(error))?;
@@ -119,14 +136,16 @@ pub fn read_pool_state(path: &Path, key: &Key) -> Result<(PoolState, u64), State
             _ => None,
         })
         .max_by_key(|view| view.epoch);
-    Ok(newest.map_or((PoolState::Init, 0), |view| {
-        let state = match view.mode {
-            Mode::Disk | Mode::Network => PoolState::Active,
-            Mode::OffPending => PoolState::OffPending,
-            Mode::Off => PoolState::Off,
-        };
-        (state, view.epoch)
-    }))
+    let Some(view) = newest else {
+        return Ok(LastView { state: PoolState::Init, epoch: 0, master: None });
+    };
+    let state = match view.mode {
+        Mode::Disk | Mode::Network => PoolState::Active,
+        Mode::OffPending => PoolState::OffPending,
+        Mode::Off => PoolState::Off,
+    };
+    let master = view.master.and_then(|slot| hosts.get(usize::from(slot.0)).copied());
+    Ok(LastView { state, epoch: view.epoch, master })
 }
 
 /// The generation that a statefile belongs to, as far as it can be told without its key.

@@ -5,7 +5,7 @@ use crate::agent::dispatch::Call;
 use crate::agent::jobs::{self, Job};
 use crate::agent::standing::Standing;
 use crate::agent::vm::{master_epoch, set_halted};
-use crate::agent::{capacity, evacuate, guard, ha, ha_pool, host_facts, membership};
+use crate::agent::{capacity, evacuate, guard, ha, host_facts, membership};
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -22,7 +22,7 @@ pub(super) const METHODS: Methods = &[
     ("destroy", destroy),
     ("declare_dead", declare_dead),
     ("emergency_ha_disable", |call| {
-        ha::emergency_disable(call.agent, call.flag(0)).map(|()| Value::void())
+        ha::emergency::disable(call.agent, call.flag(0)).map(|()| Value::void())
     }),
     ("is_in_emergency_mode", |call| {
         Ok(Value::Bool(matches!(call.agent.standing(), Standing::Emergency(_))))
@@ -106,7 +106,7 @@ fn power(call: &Call<'_>, reboot: bool) -> Answer {
         return Err(Failure::bare("HOST_NOT_DISABLED"));
     }
     if Pool::all(&db).any(|pool| pool.ha_enabled()) {
-        ha_pool::assert_statefile(agent, &host)?;
+        ha::volumes::assert_reached(agent, &host)?;
     }
     for vm in row.resident_VMs().into_iter().filter_map(|vm| Vm::get(&db, vm).ok()) {
         if vm.is_control_domain() {
@@ -119,7 +119,6 @@ fn power(call: &Call<'_>, reboot: bool) -> Answer {
             Ok(())
         })?;
     }
-    ha_pool::leave_cleanly(agent, &host)?;
     jobs::on_host(agent, &host, epoch, &Job::Power { reboot })?;
     Ok(Value::void())
 }

@@ -2,7 +2,7 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
-use crate::agent::{guard, ha_pool, master_change, membership, pool_ref};
+use crate::agent::{guard, ha, master_change, membership, pool_ref};
 use crate::plan;
 use crate::pool::rows::Pool;
 use crate::xenapi::failure::Answer;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 pub(super) const METHODS: Methods = &[
     ("enable_ha", enable_ha),
-    ("disable_ha", |call| ha_pool::disable(call.agent).map(|()| Value::void())),
+    ("disable_ha", |call| ha::disable::disable(call.agent).map(|()| Value::void())),
     ("ha_prevent_restarts_for", prevent_restarts),
     ("ha_failover_plan_exists", plan_exists),
     ("ha_compute_max_host_failures_to_tolerate", compute_max),
@@ -38,7 +38,7 @@ pub(super) const METHODS: Methods = &[
 ];
 
 fn enable_ha(call: &Call<'_>) -> Answer {
-    ha_pool::enable(call.agent, &call.refs(0), &call.map(1)).map(|()| Value::void())
+    ha::enable::enable(call.agent, &call.refs(0), &call.map(1)).map(|()| Value::void())
 }
 
 fn join(call: &Call<'_>) -> Answer {
@@ -66,7 +66,7 @@ fn compute_max(call: &Call<'_>) -> Answer {
     let db = call.agent.store.read();
     let verdict = guard::max_failures(call.agent, &db)?;
     if Pool::all(&db).any(|pool| pool.ha_enabled()) {
-        ha_pool::update_plan(call.agent)?;
+        ha::plan::update(call.agent)?;
     }
     Ok(Value::Int(number(verdict.max)))
 }
@@ -126,7 +126,7 @@ fn set_failures(call: &Call<'_>) -> Answer {
         Ok(())
     })?;
     if pool.ha_enabled() {
-        ha_pool::update_plan(call.agent)?;
+        ha::plan::update(call.agent)?;
     }
     Ok(Value::void())
 }

@@ -22,7 +22,7 @@ pub(super) const METHODS: Methods = &[
     ("probe", probe),
     ("get_supported_types", |_| Ok(Value::text_set(["file"]))),
     ("assert_can_host_ha_statefile", |call| {
-        crate::agent::ha_pool::assert_can_host(call.agent, call.text(0)).map(|()| Value::void())
+        crate::agent::ha::volumes::assert_can_host(call.agent, call.text(0)).map(|()| Value::void())
     }),
 ];
 

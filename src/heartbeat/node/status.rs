@@ -93,6 +93,11 @@ impl Node {
         }
     }
 
+    /// The newest decided view that this host has adopted.
+    pub fn decided(&self) -> Option<&crate::heartbeat::View> {
+        self.view.as_ref()
+    }
+
     /// The lives that this host knows to be dead: slot, boot id, proof.
     pub fn known_dead(&self) -> Vec<(Slot, uuid::Uuid, Proof)> {
         let gone = |slot: Slot| self.view.as_ref().and_then(|view| view.gone(slot));

@@ -410,3 +410,22 @@ fn one_of_two_forms_alone_after_the_other_stood_still() {
     assert_eq!(world.liveset(1).phase, Phase::Waiting);
     assert!(world.run_until(10, |world| world.acting() == [1]), "{}", world.story());
 }
+
+#[test]
+fn a_queue_drained_after_a_pause_extends_no_lease() {
+    for seed in 1..4 {
+        let mut world = World::formed(3, T, seed);
+        world.run(12);
+        world.pause(2);
+        world.run(5);
+        world.set_net(2, true);
+        world.run(2);
+        world.resume(2);
+        world.run_for(SECOND / 2);
+        world.set_path(2, Path::Fails);
+        // The world checks that nobody calls host 2 dead before it is.
+        world.run(5);
+        assert_eq!(world.resets(), [2]);
+        assert!(world.knows_dead(0, 2));
+    }
+}

@@ -1,6 +1,8 @@
 //! A small deterministic world for tests: nodes, links, one disk, watchdogs and clocks that
-//! differ. After every event it checks what must always hold: at most one host may act as
-//! master, and no life is called dead while it still runs.
+//! differ. After every event it checks what must always hold: decided views never differ,
+//! at most one host may act as master, and no life is called dead while it still runs.
+
+mod happen;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -8,11 +10,11 @@ use std::collections::{BTreeMap, BinaryHeap};
 use uuid::Uuid;
 
 use super::auth::Key;
-use super::block::{BLOCK, format_statefile};
+use super::block::format_statefile;
 use super::liveset::{Liveset, Phase};
-use super::node::{Answer, Config, Control, CycleDone, CycleRead, Effect, Input, Node, Refusal};
+use super::node::{Answer, Config, Control, Input, Node, Refusal};
 use super::timing::{MILLISECOND, Nanos, SECOND, Timing};
-use super::view::{Proof, Slot};
+use super::view::{Proof, Slot, View};
 
 /// How a host's path to the disk behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct World {
     /// Packets lost anywhere, in percent.
     pub loss: u64,
     pub boot_reset_hosts: bool,
+    /// Every decided view that was seen: two hosts may never know different ones of an epoch.
+    chain: BTreeMap<u64, View>,
     queue: BinaryHeap<Reverse<(Nanos, u64, usize, u32, What)>>,
     order: u64,
     random: u64,
@@ -103,6 +107,7 @@ impl World {
             cut: vec![vec![false; hosts]; hosts],
             loss: 0,
             boot_reset_hosts: false,
+            chain: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
@@ -388,174 +393,26 @@ impl World {
         self.check();
     }
 
-    fn happen(&mut self, host: usize, what: What) {
-        let machine = &mut self.machines[host];
-        if !machine.alive {
-            if self.boot_reset_hosts && what == What::Wake {
-                self.boot(host);
-            }
-            return;
-        }
-        if let What::Watchdog(deadline) = what {
-            if machine.watchdog == Some(deadline) {
-                self.reset(host);
-            }
-            return;
-        }
-        if machine.paused && !matches!(what, What::Write(_)) {
-            machine.backlog.push(what);
-            return;
-        }
-        match what {
-            What::Wake => {
-                let now = self.clock(host, self.now);
-                if self.machines[host].node.is_some() && now >= self.machines[host].wake {
-                    self.step(host, Input::Timer);
-                }
-            }
-            What::Deliver(bytes) => self.step(host, Input::Packet(&bytes)),
-            What::Write(job) => self.disk_write(host, job),
-            What::Read(job) => self.disk_read(host, job),
-            What::AgentTick => {
-                if let (Some(pid), false) = (machine.agent, machine.agent_hangs) {
-                    self.step(host, Input::AgentLease(pid));
-                }
-                self.push(self.now + SECOND, host, What::AgentTick);
-            }
-            What::AgentGone => self.step(host, Input::AgentGone),
-            What::Watchdog(_) => {}
-        }
-    }
-
-    fn disk_write(&mut self, host: usize, mut job: Job) {
-        match self.machines[host].path {
-            Path::Hangs => self.machines[host].parked.push(What::Write(job)),
-            Path::Fails => self.disk_failed(host, &job),
-            Path::Fine => {
-                job.own_before = self.image[job.own..job.own + BLOCK].to_vec();
-                for (offset, bytes) in &job.writes {
-                    let at = *offset as usize;
-                    self.image[at..at + bytes.len()].copy_from_slice(bytes);
-                }
-                job.read_begun = self.clock(host, self.now);
-                let after = self.now + self.latency();
-                self.push(after, host, What::Read(job));
-            }
-        }
-    }
-
-    fn disk_read(&mut self, host: usize, job: Job) {
-        match self.machines[host].path {
-            Path::Hangs => self.machines[host].parked.push(What::Read(job)),
-            Path::Fails => self.disk_failed(host, &job),
-            Path::Fine => {
-                let ended = self.clock(host, self.now);
-                let read = CycleRead { own_before: job.own_before, image: self.image.clone() };
-                let (id, begun, read_begun) = (job.id, job.begun, job.read_begun);
-                let done = CycleDone { id, begun, read_begun, ended, outcome: Ok(read) };
-                self.step(host, Input::Cycle(done));
-            }
-        }
-    }
-
-    fn disk_failed(&mut self, host: usize, job: &Job) {
-        let ended = self.clock(host, self.now);
-        let outcome = Err("the path failed".to_owned());
-        let done =
-            CycleDone { id: job.id, begun: job.begun, read_begun: job.begun, ended, outcome };
-        self.step(host, Input::Cycle(done));
-    }
-
-    fn latency(&mut self) -> Nanos {
-        (1 + self.chance(20)) * MILLISECOND
-    }
-
-    fn step(&mut self, host: usize, input: Input<'_>) {
-        let now = self.clock(host, self.now);
-        let Some(node) = &mut self.machines[host].node else { return };
-        let effects = node.step(now, input);
-        self.set_wake(host, effects.wake);
-        let mut list: std::collections::VecDeque<Effect> = effects.list.into();
-        while let Some(effect) = list.pop_front() {
-            let reading = self.apply(host, effect);
-            let now = self.clock(host, self.now);
-            if let (Some(left), Some(node)) = (reading, &mut self.machines[host].node) {
-                let effects = node.step(now, Input::Watchdog(left));
-                self.set_wake(host, effects.wake);
-                list.extend(effects.list);
-            }
-        }
-    }
-
-    fn set_wake(&mut self, host: usize, wake: Nanos) {
-        self.machines[host].wake = wake;
-        let at = self.world_time(host, wake);
-        self.push(at, host, What::Wake);
-    }
-
-    fn set_watchdog(&mut self, host: usize, end: Nanos) -> Option<Nanos> {
-        self.machines[host].watchdog = Some(end);
-        self.machines[host].disarmed = false;
-        let at = self.world_time(host, end);
-        self.push(at, host, What::Watchdog(end));
-        Some(end.saturating_sub(self.clock(host, self.now)))
-    }
-
-    /// Carries an effect out; a watchdog that was set gives its reading.
-    fn apply(&mut self, host: usize, effect: Effect) -> Option<Nanos> {
-        match effect {
-            Effect::Send(bytes) => self.send(host, &bytes),
-            Effect::Cycle { id, own, writes } => {
-                let begun = self.clock(host, self.now);
-                let own = own as usize;
-                let job = Job { id, own, begun, read_begun: begun, writes, own_before: Vec::new() };
-                let at = self.now + self.latency();
-                self.push(at, host, What::Write(job));
-            }
-            Effect::Arm(end) | Effect::Program(end) => return self.set_watchdog(host, end),
-            Effect::CutWatchdog => {
-                let end = self.clock(host, self.now) + 200 * MILLISECOND;
-                return self.set_watchdog(host, end);
-            }
-            Effect::Disarm => {
-                self.machines[host].watchdog = None;
-                self.machines[host].disarmed = true;
-            }
-            Effect::Reset if self.machines[host].alive => self.reset(host),
-            Effect::KillAgent => self.kill_agent(host),
-            Effect::StartAgent => {
-                self.machines[host].agent = Some(self.ticket as u32 + 1000);
-                self.machines[host].agent_hangs = false;
-            }
-            Effect::Note(event) => {
-                let line = format!("{} {}: {}", event.t_ns, event.event, event.why);
-                self.machines[host].notes.push(line);
-            }
-            Effect::Answer(ticket, outcome) => {
-                self.machines[host].answers.insert(ticket, outcome);
-            }
-            Effect::Reset | Effect::Changed => {}
-        }
-        None
-    }
-
-    fn send(&mut self, from: usize, bytes: &[u8]) {
-        for to in 0..self.uuids.len() {
-            let lost = self.chance(100) < self.loss;
-            if to != from && !self.cut[from][to] && !lost {
-                let at = self.now + self.latency() / 10;
-                self.push(at, to, What::Deliver(bytes.to_vec()));
-            }
-        }
-    }
-
     /// What must hold after every event.
-    fn check(&self) {
+    fn check(&mut self) {
+        self.check_chain();
         let acting = self.acting();
         assert!(acting.len() <= 1, "two masters: {acting:?} at {}\n{}", self.now, self.story());
         for (host, machine) in self.machines.iter().enumerate() {
             if machine.alive && machine.node.is_some() {
                 self.check_dead(host);
+            }
+        }
+    }
+
+    fn check_chain(&mut self) {
+        for machine in &self.machines {
+            let Some(view) = machine.node.as_ref().and_then(Node::decided) else { continue };
+            match self.chain.get(&view.epoch) {
+                Some(known) => assert_eq!(known, view, "two views of one epoch"),
+                None => {
+                    self.chain.insert(view.epoch, view.clone());
+                }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The metadata volume in the hands of a master.
 
-use super::Agent;
-use super::ha::Session;
-use super::volume::{self, Volume};
+use super::Session;
+use crate::agent::Agent;
+use crate::agent::volume::{self, Volume};
 use crate::host::faults::Faults;
 use crate::pool::journal::{Position, Record};
 use crate::xenapi::Failure;

@@ -1,0 +1,252 @@
+//! HA in the agent: the session that this host keeps, and the steps that a master asks of it.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | the daemon as a process | [`daemon`] |
+//! | from the daemon's word to master, member or neither | [`follow`] |
+//! | what a host does about HA when it starts | [`boot`] |
+//! | one host alone, without any decision | [`emergency`] |
+//! | switching on, switching off (master) | [`enable`], [`disable`] |
+//! | the failover plan, what a view means for rows (master) | [`plan`], [`view`] |
+//! | the SR that carries HA and its two volumes | [`volumes`] |
+//! | the metadata volume in a master's hands | [`takeover`] |
+//! | a host that is switched off cleanly | [`leave`] |
+
+pub mod boot;
+pub mod daemon;
+pub mod disable;
+pub mod emergency;
+pub mod enable;
+pub mod follow;
+pub mod leave;
+pub mod plan;
+pub mod takeover;
+pub mod view;
+pub mod volumes;
+
+use super::{Agent, config};
+use crate::heartbeat::liveset::Phase;
+use crate::heartbeat::{Liveset, PROTOCOL};
+use crate::xenapi::Failure;
+use crate::xenapi::failure::Answer;
+use crate::xhad::control::{Client, ControlError, RefusedKind};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A session of HA as this host keeps it in `<state-dir>/ha.json`; it outlives reboots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The session's name, new at each enable.
+    pub generation: Uuid,
+    /// The key of its packets and blocks.
+    pub key_hex: String,
+    /// T in seconds.
+    pub timeout_s: u32,
+    /// All hosts with their addresses.
+    pub hosts: Vec<(Uuid, String)>,
+    /// The SR that holds both volumes.
+    pub sr: Uuid,
+    /// The heartbeat volume.
+    pub statefile: Uuid,
+    /// The metadata volume.
+    pub metadata: Uuid,
+    /// What is added to a view's epoch, so that epochs grow over sessions.
+    pub epoch_base: u64,
+    /// The master of the first view.
+    pub first_master: Uuid,
+    /// Where this host sees the heartbeat volume.
+    #[serde(default)]
+    pub statefile_path: PathBuf,
+    /// Where this host sees the metadata volume.
+    #[serde(default)]
+    pub metadata_path: PathBuf,
+    /// Whether this host takes part whenever it starts.
+    #[serde(default)]
+    pub armed: bool,
+}
+
+/// What this host knows of HA.
+#[derive(Debug, Default)]
+pub struct LocalHa {
+    liveset: Mutex<Option<Liveset>>,
+}
+
+impl LocalHa {
+    /// The newest living set, if the daemon runs.
+    pub fn liveset(&self) -> Option<Liveset> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Liveset>> {
+        self.liveset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A step of switching HA on or off, done on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "step")]
+pub enum HostStep {
+    /// Say whether HA could run here: watchdog, statefile, disk latency.
+    Preflight {
+        /// The session that is to come.
+        session: Box<Session>,
+    },
+    /// Keep the session and start the daemon; nothing is armed.
+    Prepare {
+        /// The session.
+        session: Box<Session>,
+    },
+    /// Form the first view with all the others; armed when this is done.
+    Join,
+    /// Stop the daemon; it must not be armed (any more).
+    StopDaemon,
+    /// Forget the session.
+    Forget,
+    /// Disarm once the others have seen the mark, without a decided view.
+    Disarm,
+}
+
+/// What a host answers before HA is switched on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preflight {
+    /// Whether the host sees the statefile that the master prepared.
+    pub same_statefile: bool,
+    /// The watchdog's step in nanoseconds, or why there is none.
+    pub watchdog: Result<u64, String>,
+    /// The longest disk cycle of a few, in nanoseconds.
+    pub disk_cycle: u64,
+    /// The protocol of its daemon.
+    pub protocol: u16,
+    /// Whether a session runs already.
+    pub armed: bool,
+}
+
+fn file(agent: &Agent) -> Option<PathBuf> {
+    agent.state_dir.as_ref().map(|dir| dir.join("ha.json"))
+}
+
+/// The session that this host keeps, if any.
+pub fn session(agent: &Agent) -> Option<Session> {
+    config::read(&file(agent)?).ok()
+}
+
+fn keep(agent: &Agent, session: &Session) -> Answer<()> {
+    let path = file(agent).ok_or_else(|| Failure::internal("this agent serves a dump"))?;
+    config::write(&path, session).map_err(|error| Failure::internal(format!("{error:#}")))
+}
+
+fn forget(agent: &Agent) {
+    if let Some(path) = file(agent) {
+        let _ = std::fs::remove_file(path);
+    }
+    *agent.ha.locked() = None;
+}
+
+/// Whether this host is to take part in HA whenever it starts.
+pub fn is_armed(agent: &Agent) -> bool {
+    session(agent).is_some_and(|session| session.armed)
+}
+
+/// The client of this host's daemon.
+pub fn client(agent: &Agent) -> Answer<Client> {
+    let dir = agent.state_dir.as_deref();
+    dir.map(Client::of_state_dir).ok_or_else(|| Failure::internal("this agent serves a dump"))
+}
+
+/// The daemon's refusal as the interface words it.
+pub fn refusal(error: ControlError) -> Failure {
+    let code = match error.kind() {
+        Some(RefusedKind::Statefile | RefusedKind::PoolIsOff) => "HA_HOST_CANNOT_ACCESS_STATEFILE",
+        Some(RefusedKind::TimedOut | RefusedKind::StartFailed) => "HA_FAILED_TO_FORM_LIVESET",
+        _ => "HA_HEARTBEAT_DAEMON_STARTUP_FAILED",
+    };
+    Failure::new(code, [error.to_string()])
+}
+
+/// The address of a host of the session.
+pub fn address_of(session: &Session, host: Uuid) -> Option<String> {
+    session.hosts.iter().find(|(uuid, _)| *uuid == host).map(|(_, address)| address.clone())
+}
+
+/// Does a step on this host.
+pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
+    match step {
+        HostStep::Preflight { session } => return preflight(agent, session),
+        HostStep::Prepare { session } => prepare(agent, session)?,
+        HostStep::Join => {
+            let mut kept = session(agent)
+                .ok_or_else(|| Failure::internal("this host was not prepared for HA"))?;
+            let config = daemon::start_config(agent, &kept, true);
+            client(agent)?.start(config).map_err(refusal)?;
+            kept.armed = true;
+            keep(agent, &kept)?;
+        }
+        HostStep::StopDaemon => {
+            let client = client(agent)?.with_timeout(Duration::from_secs(30));
+            if client.stop().is_err() {
+                client.disarm_fencing(true).map_err(refusal)?;
+                client.stop().map_err(refusal)?;
+            }
+        }
+        HostStep::Forget => forget(agent),
+        HostStep::Disarm => client(agent)?.disarm_fencing(false).map_err(refusal)?,
+    }
+    Ok(serde_json::Value::Null)
+}
+
+/// Keeps a session, unarmed, with the paths at which this host sees its volumes; starts the daemon.
+pub(super) fn prepare(agent: &Agent, session: &Session) -> Answer<()> {
+    let mut session = session.clone();
+    (session.statefile_path, session.metadata_path) = paths(agent, &session)?;
+    session.armed = false;
+    keep(agent, &session)?;
+    daemon::ensure(agent)
+}
+
+/// Where this host sees the heartbeat volume and the metadata volume.
+fn paths(agent: &Agent, session: &Session) -> Answer<(PathBuf, PathBuf)> {
+    let sr = agent.plugs.get(session.sr).map_err(super::jobs::sr_failure)?;
+    let path = |vdi| sr.find(vdi).map(|vdi| vdi.path).map_err(super::jobs::sr_failure);
+    Ok((path(session.statefile)?, path(session.metadata)?))
+}
+
+fn preflight(agent: &Agent, session: &Session) -> Answer<serde_json::Value> {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let watchdog = crate::host::watchdog::open(&daemon::watchdog(agent));
+    let (path, _) = paths(agent, session)?;
+    let seen = crate::xhad::statefile::generation(&path);
+    let measured = crate::xhad::statefile::measure(&path, session.hosts.len(), 5)
+        .map_err(|error| Failure::new("HA_HOST_CANNOT_ACCESS_STATEFILE", [error.to_string()]))?;
+    let answer = Preflight {
+        same_statefile: seen.is_ok_and(|generation| generation == session.generation),
+        watchdog: watchdog.map(|dog| nanos(dog.step())).map_err(|error| error.to_string()),
+        disk_cycle: nanos(measured),
+        protocol: PROTOCOL,
+        armed: is_armed(agent),
+    };
+    serde_json::to_value(answer).map_err(|error| Failure::internal(error.to_string()))
+}
+
+/// Refuses to run VMs on a host that is not armed while its pool has HA on (R5).
+pub fn assert_may_run(agent: &Agent) -> Answer<()> {
+    let db = agent.store.read();
+    let pool = super::pool_ref(&db).unwrap_or("");
+    if agent.is_simulated() || !db.flag("pool", pool, "ha_enabled") {
+        return Ok(());
+    }
+    match agent.ha.liveset() {
+        Some(liveset) if liveset.phase == Phase::Armed => Ok(()),
+        _ => Err(Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED")),
+    }
+}
+
+/// Ends this host's part in a session that is over.
+pub fn end_session(agent: &Agent) {
+    if let Ok(client) = client(agent) {
+        let _ = client.stop();
+    }
+    forget(agent);
+}

@@ -1,0 +1,50 @@
+//! What a new living set means for rows and recovery. Runs on the master.
+
+use crate::agent::standing::Standing;
+use crate::agent::{Agent, host_facts, recover};
+use crate::heartbeat::Liveset;
+use crate::heartbeat::liveset::Liveness;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Shows who lives, tells recovery who failed, and notes whose VMs may be restarted.
+pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
+    let members: BTreeSet<Uuid> = now.members.iter().copied().collect();
+    let old: BTreeSet<Uuid> =
+        before.map(|before| before.members.iter().copied().collect()).unwrap_or_default();
+    for status in &now.hosts {
+        if members.contains(&status.uuid) != old.contains(&status.uuid) || before.is_none() {
+            host_facts::set_live(agent, &status.uuid.to_string(), members.contains(&status.uuid));
+        }
+    }
+    let left_cleanly = |host: &Uuid| {
+        let status = now.hosts.iter().find(|status| status.uuid == *host);
+        status.is_some_and(|status| status.liveness == Liveness::Excluded)
+    };
+    let failed: Vec<Uuid> =
+        old.difference(&members).copied().filter(|host| !left_cleanly(host)).collect();
+    if !failed.is_empty() {
+        agent.history.note(
+            "hosts-failed",
+            "a decided view lacks them",
+            serde_json::json!({
+                "hosts": failed, "epoch": now.epoch,
+            }),
+        );
+        recover::push(agent, crate::recovery::Event::View { failed });
+    }
+    let dead_before = before.map_or(&[][..], |before| &before.dead);
+    for dead in now.dead.iter().filter(|dead| !dead_before.contains(dead)) {
+        agent.history.note(
+            "host-excluded",
+            &format!("{:?}", dead.reason),
+            serde_json::json!({
+                "host": dead.host, "boot": dead.boot_id, "since_ns": dead.since_ns,
+            }),
+        );
+    }
+    if matches!(agent.standing(), Standing::Master { .. }) {
+        recover::wake(agent);
+    }
+}

@@ -1,0 +1,117 @@
+//! The SR that carries HA: what is asked of it, and its two volumes.
+
+use crate::agent::jobs::{self, Done, Job};
+use crate::agent::vm::{master_epoch, uuid_of};
+use crate::agent::{Agent, agility};
+use crate::pool::Database;
+use crate::pool::rows::{Host, Sr};
+use crate::xenapi::failure::Answer;
+use crate::xenapi::{Failure, Value};
+use std::path::Path;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Bytes of both volumes.
+const VOLUMES: u64 = (4 + 256) << 20;
+/// How long a statefile must stand still before it is taken over: many beats of any pool.
+const STILL: Duration = Duration::from_secs(3);
+
+/// Refuses SRs that cannot hold a statefile: local, not attached everywhere, too small.
+pub fn assert_can_host(agent: &Agent, sr: &str) -> Answer<()> {
+    let epoch = master_epoch(agent)?;
+    let db = agent.store.read();
+    let row = Sr::get(&db, sr)?;
+    if db.text("SR", sr, "type") != "file" || !row.shared() {
+        return Err(Failure::new("SR_OPERATION_NOT_SUPPORTED", [sr]));
+    }
+    for host in Host::all(&db) {
+        if !agility::sees_sr(&db, host.reference, sr) {
+            return Err(Failure::new("SR_HAS_NO_PBDS", [sr, host.reference]));
+        }
+    }
+    let has = |kind: &str| row.VDIs().iter().any(|vdi| db.text("VDI", vdi, "type") == kind);
+    if has("ha_statefile") && has("redo_log") {
+        return Ok(());
+    }
+    let host = agent.host_ref(&db).unwrap_or_default();
+    match jobs::on_host(agent, &host, epoch, &Job::ScanSr { sr: uuid_of(&db, "SR", sr)? })? {
+        Done::Sr { free, .. } if free < VOLUMES => {
+            let words = [sr.to_owned(), VOLUMES.to_string(), free.to_string()];
+            Err(Failure::new("SR_SOURCE_SPACE_INSUFFICIENT", words))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first SR named that can hold a statefile; without names, the first that can.
+pub fn choose_sr(agent: &Agent, db: &Database, srs: &[String]) -> Answer<String> {
+    for sr in srs {
+        assert_can_host(agent, sr)?;
+    }
+    if let Some(first) = srs.first() {
+        return Ok(first.clone());
+    }
+    Sr::all(db)
+        .find(|sr| assert_can_host(agent, sr.reference).is_ok())
+        .map(|sr| sr.reference.to_owned())
+        .ok_or_else(|| Failure::bare("CANNOT_CREATE_STATE_FILE"))
+}
+
+/// Finds or makes a volume of HA and its row.
+pub fn ensure(agent: &Agent, db: &Database, sr: &str, epoch: u64, metadata: bool) -> Answer<Uuid> {
+    let host = agent.host_ref(db).unwrap_or_default();
+    let job = Job::EnsureVolume { sr: uuid_of(db, "SR", sr)?, metadata };
+    let Done::Vdi { uuid, size, used } = jobs::on_host(agent, &host, epoch, &job)? else {
+        return Err(Failure::bare("CANNOT_CREATE_STATE_FILE"));
+    };
+    let (kind, name) = if metadata {
+        ("redo_log", "Metadata for HA")
+    } else {
+        ("ha_statefile", "Statefile for HA")
+    };
+    let number = |bytes: u64| Value::Int(i64::try_from(bytes).unwrap_or(i64::MAX));
+    agent.store.commit(|tx| {
+        if tx.db().by_uuid("VDI", &uuid.to_string()).is_none() {
+            tx.create(
+                "VDI",
+                &crate::agent::new_reference(),
+                [
+                    ("uuid", Value::from(uuid.to_string())),
+                    ("name_label", Value::from(name)),
+                    ("SR", Value::from(sr)),
+                    ("type", Value::from(kind)),
+                    ("virtual_size", number(size)),
+                    ("physical_utilisation", number(used)),
+                    ("sharable", Value::Bool(true)),
+                    ("managed", Value::Bool(true)),
+                    ("location", Value::from(uuid.to_string())),
+                ],
+            );
+        }
+        Ok(uuid)
+    })
+}
+
+/// Refuses a statefile in which somebody writes: another pool lives by it.
+pub fn assert_still(path: &Path) -> Result<(), String> {
+    let read = || std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let before = read()?;
+    std::thread::sleep(STILL);
+    if before == read()? {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(format!(
+        "{path} is the statefile of another pool, whose heartbeat is alive; use another SR"
+    ))
+}
+
+/// Refuses when a host has lost the statefile.
+pub fn assert_reached(agent: &Agent, host: &str) -> Answer<()> {
+    let db = agent.store.read();
+    let own = agent.host_ref(&db).as_deref() == Some(host);
+    match agent.ha.liveset() {
+        Some(liveset) if own && !liveset.statefile_ok => Err(Failure::bare("HA_LOST_STATEFILE")),
+        _ => Ok(()),
+    }
+}
