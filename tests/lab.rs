@@ -170,7 +170,7 @@ fn the_loss_of_a_member_is_survived_in_order_and_once() {
 fn early_exclusion(driver: &str) {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
-    let words = ["demo", "--fault", "net-cut", "--early-exclusion", "--hypervisor", driver];
+    let words = ["demo", "--fault", "stop-xhad", "--early-exclusion", "--hypervisor", driver];
     let out = lab(dir.path(), &words);
     let text = String::from_utf8_lossy(&out.stdout);
     let last = text.lines().last().unwrap_or("");
