@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use uuid::Uuid;
 
 use super::api::until;
-use super::canaries::{Span, Watch};
-use super::checks::{Case, WRITES};
+use super::canaries::Watch;
+use super::checks::{Case, Span, WRITES};
 use super::door::{self, Ask};
 use super::events::Events;
 use super::fault::{self, Fault};
