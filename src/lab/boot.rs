@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::machine::{Running, pid};
+use super::netns;
 use super::setting::Lab;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::{self, FaultChannel};
@@ -34,9 +35,16 @@ pub(super) fn power_on(
         .append(true)
         .open(machine_dir.join("console.log"))
         .context("console.log")?;
-    let mut first = Command::new(std::env::current_exe()?)
-        .args(["lab", "machine-init"])
-        .arg(lab.state_dir(name))
+    let program = std::env::current_exe()?;
+    let mut first = match lab.setting.netns {
+        true => netns::command(&program),
+        false => Command::new(program),
+    };
+    first.args(["lab", "machine-init"]).arg(lab.state_dir(name));
+    if lab.setting.netns {
+        first.arg(lab.host(name)?.address.to_string());
+    }
+    let mut first = first
         .env(faults::VARIABLE, channel.number().to_string())
         .env("XE_LAB_BOOT_ID", boot)
         .env("XE_POWER_COMMAND", machine_dir.join(POWER))
@@ -49,7 +57,8 @@ pub(super) fn power_on(
         .context("the machine's first process")?;
     let group = i32::try_from(first.id())?;
     let mut power = first.stdin.take().context("no power line")?;
-    let keeper = match start_keeper(&machine_dir, group, log) {
+    let cable = if lab.setting.netns { netns::connect(lab, name, first.id()) } else { Ok(()) };
+    let keeper = match cable.and_then(|()| start_keeper(&machine_dir, group, log)) {
         Ok(keeper) => keeper,
         Err(error) => {
             // Without power the first process ends by itself.
@@ -105,12 +114,15 @@ pub fn write_power_script(machine_dir: &Path) -> anyhow::Result<()> {
 }
 
 /// The first process of a machine: starts the agent once the power is on, and ends everything
-/// when the power goes. It restarts nothing.
-pub fn init(state_dir: &Path) -> ExitCode {
+/// when the power goes. It restarts nothing. In namespaces of its own it has an address to set up.
+pub fn init(state_dir: &Path, address: Option<&str>) -> ExitCode {
     let mut power = std::io::stdin().lock();
     let mut line = String::new();
     if power.read_line(&mut line).is_err() || line.is_empty() {
         return ExitCode::FAILURE;
+    }
+    if let Some(Err(error)) = address.map(netns::set_up_inside) {
+        eprintln!("{} init: no network: {error:#}", boottime_ns());
     }
     let agent = Command::new("/proc/self/exe")
         .arg0("xe-agent")

@@ -47,7 +47,10 @@ pub fn main(words: Vec<String>) -> ExitCode {
     let inner: Vec<&str> = words.iter().map(String::as_str).collect();
     match inner.as_slice() {
         ["machine", dir, name] => return machine::main(Path::new(dir), name),
-        ["machine-init", state_dir] => return boot::init(Path::new(state_dir)),
+        ["machine-init", state_dir] => return boot::init(Path::new(state_dir), None),
+        ["machine-init", state_dir, address] => {
+            return boot::init(Path::new(state_dir), Some(address));
+        }
         ["machine-power", dir, word] => return ended(machine::power_command(dir.into(), word)),
         ["monitor", dir] => return ended(canaries::main(Path::new(dir))),
         _ => {}

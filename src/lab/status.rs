@@ -8,6 +8,7 @@ use super::api::{at, within};
 use super::door::{self, Ask, Look};
 use super::group::{Life, Role};
 use super::setting::{Lab, LabHost};
+use crate::agent::config::PoolRole;
 use crate::host::hypervisor::canary;
 use crate::xenapi::Value;
 use crate::xhad::control::{Client, Liveset, Phase};
@@ -55,7 +56,7 @@ fn host_row(lab: &Lab, host: &LabHost) -> Vec<String> {
         process(Role::Agent),
         process(Role::Xhad),
         liveset.as_ref().map_or("-".to_owned(), |set| phase(set.phase).to_owned()),
-        liveset.as_ref().map_or("-".to_owned(), |set| master(lab, set)),
+        liveset.as_ref().map_or_else(|| told_master(lab, host, &look), |set| master(lab, set)),
         liveset.as_ref().map_or("-".to_owned(), |set| view(lab, set)),
         faults(&look),
         look.count(Life::Alive).to_string(),
@@ -82,6 +83,19 @@ fn name_of(lab: &Lab, uuid: &uuid::Uuid) -> String {
 
 fn master(lab: &Lab, set: &Liveset) -> String {
     set.master.as_ref().map_or("-".to_owned(), |master| name_of(lab, master))
+}
+
+/// The master by the pool configuration, which counts while HA is off.
+fn told_master(lab: &Lab, host: &LabHost, look: &Look) -> String {
+    let role = look.process(Role::Agent).map(|_| PoolRole::load(&lab.state_dir(&host.name)));
+    match role {
+        Some(Ok(PoolRole::Master)) => host.name.clone(),
+        Some(Ok(PoolRole::Member { master })) => {
+            let same = |host: &&LabHost| host.address.to_string() == master;
+            lab.setting.hosts.iter().find(same).map_or(master.clone(), |host| host.name.clone())
+        }
+        _ => "-".to_owned(),
+    }
 }
 
 fn view(lab: &Lab, set: &Liveset) -> String {
