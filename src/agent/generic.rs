@@ -61,8 +61,9 @@ fn parameter(name: &str, ty: Type) -> Parameter {
 /// Finds the derived method of a name.
 pub fn find(class: &'static Class, method: &str) -> Option<Derived> {
     let itself = || parameter("self", Type::Ref(class.name.clone()));
-    let read =
-        |what, params| Derived { what, params, role: class.read, lifecycle: class.lifecycle };
+    // A reference of a session is all that one needs to act in it.
+    let reader = if class.name == "session" { Role::PoolAdmin } else { class.read };
+    let read = |what, params| Derived { what, params, role: reader, lifecycle: class.lifecycle };
     Some(match method {
         "get_all" => read(Generic::All, vec![]),
         "get_all_records" => read(Generic::AllRecords, vec![]),
