@@ -1,8 +1,8 @@
 //! Joining and leaving a pool, and what an operator does when the master is lost.
 
 use super::config::PoolRole;
-use super::host_facts::{NewHost, create_host};
 use super::identity::Identity;
+use super::new_host::{NewHost, create_host};
 use super::standing::Standing;
 use super::{Agent, init, master_change, new_reference, new_uuid};
 use crate::client::http::HttpTransport;
@@ -120,7 +120,7 @@ pub fn eject(agent: &Agent, host: &str) -> Answer<()> {
         return Err(Failure::new("HOST_CANNOT_DESTROY_SELF", [host]));
     }
     let busy = |vm: &&str| Vm::get(&db, vm).is_ok_and(|vm| !vm.is_control_domain());
-    if let Some(vm) = row.resident_VMs().into_iter().find(|vm| busy(&vm)) {
+    if let Some(vm) = row.resident_VMs().into_iter().find(|vm| busy(vm)) {
         let why = format!("VM {} runs there", db.text("VM", vm, "uuid"));
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
     }
