@@ -80,9 +80,13 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
         .to_owned();
     seen(agent, &host_uuid);
     set_live(agent, &host_uuid, true);
-    let rebooted = db.text("host", &host, "xe_boot") != facts.boot;
+    let known = db.text("host", &host, "xe_boot").to_owned();
+    let rebooted = known != facts.boot;
+    if rebooted && !is_present_boot(agent, facts, db.text("host", &host, "address")) {
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the report is of an earlier boot"]));
+    }
     if rebooted || facts.first {
-        came_up(agent, &host, facts, rebooted)?;
+        came_up(agent, &host, facts, &known)?;
     }
     if rebooted || facts.first {
         plug_srs(agent, &host);
@@ -92,8 +96,19 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
     Ok(())
 }
 
+/// Whether the boot of a report is the one that answers now. A report of an earlier boot that was
+/// held up on its way must not end what runs in the present one.
+fn is_present_boot(agent: &Agent, facts: &Facts, address: &str) -> bool {
+    if facts.host == agent.config.host {
+        return facts.boot == agent.boot;
+    }
+    let answer = agent.peers.brief(address, "boot");
+    answer.is_ok_and(|boot| boot.as_str() == Some(facts.boot.as_str()))
+}
+
 /// A new boot: what the old one ran is gone with it (R5.3b; the report came over the pool's TLS).
-fn came_up(agent: &Agent, host: &str, facts: &Facts, rebooted: bool) -> Answer<()> {
+fn came_up(agent: &Agent, host: &str, facts: &Facts, known: &str) -> Answer<()> {
+    let rebooted = known != facts.boot;
     agent.history.note(
         "host-up",
         if rebooted { "a new boot" } else { "a new agent" },
@@ -105,6 +120,10 @@ fn came_up(agent: &Agent, host: &str, facts: &Facts, rebooted: bool) -> Answer<(
     }
     agent.store.commit(|tx| {
         let db = tx.db().clone();
+        if db.text("host", host, "xe_boot") != known {
+            // Another report of this host was taken meanwhile: it is the newer one.
+            return Ok(());
+        }
         if rebooted {
             forget_boot(tx, host);
             for pbd in db.set_of("host", host, "PBDs") {

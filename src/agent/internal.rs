@@ -60,6 +60,7 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             vm::exits::handle(agent, text(0), exits)?;
             Ok(Value::void())
         }
+        "boot" => Ok(Value::from(agent.boot.as_str())),
         "is_master" => Ok(Value::Bool(agent.standing().is_master())),
         "new_master" => {
             super::master_change::follow(agent, text(0));

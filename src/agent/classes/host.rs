@@ -147,8 +147,17 @@ fn declare_dead(call: &Call<'_>) -> Answer {
     let host = call.text(0);
     let db = agent.store.read();
     let uuid = db.require("host", host).map(|_| db.text("host", host, "uuid").to_owned())?;
-    if agent.host_ref(&db).as_deref() == Some(host) {
+    let member = uuid.parse().is_ok_and(|uuid| {
+        agent.ha.liveset().is_some_and(|liveset| liveset.members.contains(&uuid))
+    });
+    if member || agent.host_ref(&db).as_deref() == Some(host) {
         return Err(Failure::new("HOST_IS_LIVE", [host]));
+    }
+    // The view must know it too, so that a new master does not have to ask again.
+    if let (Ok(client), Ok(dead)) = (ha::client(agent), uuid.parse())
+        && ha::is_armed(agent)
+    {
+        client.declare_dead(dead).map_err(ha::refusal)?;
     }
     agent.history.note(
         "host-declared-dead",

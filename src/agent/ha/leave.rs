@@ -6,8 +6,10 @@
 use super::Session;
 use crate::agent::{Agent, config, power};
 use crate::heartbeat::liveset::Phase;
+use crate::host::faults::Faults;
+use crate::host::hypervisor::{self, Settings};
 use crate::xhad::control::Client;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -25,12 +27,46 @@ pub fn begin(agent: &Agent, reboot: bool) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The mark of a boot that is leaving: no VM may start in it any more.
+fn mark(state_dir: &Path) -> std::path::PathBuf {
+    state_dir.join("leaving.json")
+}
+
+/// Whether this host is being switched off in this boot.
+pub fn is_leaving(agent: &Agent) -> bool {
+    let read = |dir: &std::path::PathBuf| config::read::<String>(&mark(dir)).ok();
+    agent.state_dir.as_ref().and_then(read).as_ref() == Some(&agent.boot)
+}
+
+/// Makes sure that no VM is here and none will be (R5.3c): the mark first, then the count.
+fn assert_empty(state_dir: &Path) -> anyhow::Result<()> {
+    let boot = crate::host::boot_id::current(&Faults::from_environment())?;
+    config::write(&mark(state_dir), &boot)?;
+    let host = config::Config::load(state_dir)?;
+    let settings = Settings::new(state_dir.join("vms"), boot);
+    let left = hypervisor::open(host.hypervisor, settings)?.scan()?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    bail!("{} VMs are still here; evacuate the host first", left.len())
+}
+
 /// Runs as that process.
 pub fn run(state_dir: &Path, how: &str) -> anyhow::Result<()> {
     // The call that asked for this is still being answered.
     std::thread::sleep(Duration::from_millis(500));
+    let left = leave_view(state_dir);
+    if left.is_err() {
+        let _ = std::fs::remove_file(mark(state_dir));
+    }
+    left?;
+    power::switch_off(how).with_context(|| format!("the machine did not {how}"))
+}
+
+fn leave_view(state_dir: &Path) -> anyhow::Result<()> {
     let session = config::read::<Session>(&state_dir.join("ha.json")).ok();
     if session.is_some_and(|session| session.armed) {
+        assert_empty(state_dir)?;
         let client = Client::of_state_dir(state_dir).with_timeout(Duration::from_secs(120));
         if client.liveset().is_ok_and(|liveset| liveset.is_master) {
             client.give_up_mastership(None).context("another host must be master first")?;
@@ -44,5 +80,5 @@ pub fn run(state_dir: &Path, how: &str) -> anyhow::Result<()> {
         }
         client.stop().context("the heartbeat daemon is still armed")?;
     }
-    power::switch_off(how).with_context(|| format!("the machine did not {how}"))
+    Ok(())
 }

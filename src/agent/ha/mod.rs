@@ -233,6 +233,9 @@ fn preflight(agent: &Agent, session: &Session) -> Answer<serde_json::Value> {
 
 /// Refuses to run VMs on a host that is not armed while its pool has HA on (R5).
 pub fn assert_may_run(agent: &Agent) -> Answer<()> {
+    if leave::is_leaving(agent) {
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the host is being switched off"]));
+    }
     let db = agent.store.read();
     let pool = super::pool_ref(&db).unwrap_or("");
     if agent.is_simulated() || !db.flag("pool", pool, "ha_enabled") {
