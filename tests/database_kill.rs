@@ -182,6 +182,31 @@ fn damage(journal: &Path) -> usize {
     at
 }
 
+#[test]
+fn a_store_over_a_damaged_journal_waits_for_another_replica() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, good) = (dir.path().join("db.journal"), dir.path().join("good.journal"));
+    let whole = open(&path);
+    (1..=8).for_each(|number| commit(&whole, number));
+    std::fs::copy(&path, &good).unwrap();
+    drop(whole);
+    damage(&path);
+    let opened = LocalJournal::open(&path).unwrap();
+    let (database, position) = (opened.replayed.database, opened.replayed.position);
+    assert!(position.generation > 0, "there were whole records before the damage");
+    let store = Store::new(database, position, Some(opened.journal), "boot");
+    store.set_lease(Some(Box::new(|| Ok(1))));
+    let refused = store.commit(|tx| Ok(tx.set("VM", "counter", "order", 99))).unwrap_err();
+    assert_eq!(refused.code, "XE_JOURNAL_DAMAGED");
+    assert_eq!(store.position(), Default::default(), "every other replica is ahead of it");
+    let other = open(&good);
+    store.adopt(&other.snapshot().unwrap()).unwrap();
+    assert_eq!((store.damage(), store.read()), (None, other.read()));
+    commit(&store, 9);
+    let again = open(&path);
+    assert_eq!((counter(&again.read()), again.position().generation), (9, 9));
+}
+
 fn renamed(machine: &Machine, rounds: usize) {
     let host = machine.done(&["host-list", &format!("address={}", machine.address), "--minimal"]);
     for round in 0..rounds {
