@@ -100,6 +100,10 @@ fn came_up(agent: &Agent, host: &str, facts: &Facts, rebooted: bool) -> Answer<(
         if rebooted { "a new boot" } else { "a new agent" },
         serde_json::json!({ "host": facts.host, "boot": facts.boot }),
     );
+    if rebooted && was_fenced(agent, facts.host) {
+        let body = "the host was reset by its watchdog or lost its power";
+        vm::message(agent, "HA_HOST_WAS_FENCED", 4, "Host", &facts.host.to_string(), body);
+    }
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         if rebooted {
@@ -121,6 +125,13 @@ fn came_up(agent: &Agent, host: &str, facts: &Facts, rebooted: bool) -> Answer<(
         }
         Ok(())
     })
+}
+
+/// Whether the last life of a host ended without its leave, as far as the living set tells.
+fn was_fenced(agent: &Agent, host: Uuid) -> bool {
+    let Some(liveset) = agent.ha.liveset() else { return false };
+    let ended = liveset.dead.iter().find(|dead| dead.host == host);
+    ended.is_some_and(|dead| dead.reason != crate::heartbeat::view::Proof::LeftEmpty)
 }
 
 fn epoch_seconds() -> String {

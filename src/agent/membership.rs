@@ -207,6 +207,7 @@ pub fn emergency_reset(agent: &Arc<Agent>, master: &str) -> Answer<()> {
     }
     let master = master.to_owned();
     after_fuse(agent, "emergency reset of the master's address", move |agent| {
+        super::ha::emergency::clear_mark(agent);
         master_change::follow(agent, &master);
     });
     Ok(())

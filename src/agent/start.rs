@@ -148,6 +148,11 @@ fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
                 None => master_change::become_master(agent)?,
             },
         },
+        PoolRole::Member { .. } if super::ha::emergency::is_marked(agent) => {
+            let waiting = Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED");
+            agent.set_standing(Standing::Emergency(waiting));
+        }
+        PoolRole::Member { .. } if super::ha::is_armed(agent) => {}
         PoolRole::Member { master } => {
             agent.set_standing(Standing::Member { master });
         }

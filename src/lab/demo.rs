@@ -26,6 +26,8 @@ use crate::xhad::control::Client;
 pub struct Trial {
     /// The lab for it.
     pub wish: Wish,
+    /// Whether its directory is only for this trial, and goes with it when all is well.
+    pub own_dir: bool,
     /// What happens to the host.
     pub fault: Fault,
     /// Whether the master suffers it, else a member.
@@ -70,6 +72,12 @@ pub fn run(trial: &Trial, json: bool) -> anyhow::Result<()> {
         print(&report.summary());
     }
     down?;
+    let well = report.violations.is_empty() && report.missing.is_none();
+    match trial.own_dir {
+        true if well => std::fs::remove_dir_all(&held.lab.dir)?,
+        true => eprintln!("the histories are in {}", held.lab.dir.display()),
+        false => {}
+    }
     match (report.violations.len(), &report.missing) {
         (0, None) => Ok(()),
         (0, Some(missing)) => bail!("the recovery is not complete: {missing}"),

@@ -1,7 +1,5 @@
 //! The processes of a machine: the members of its process group, as the kernel shows them.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 /// What a process of a machine is.
@@ -90,19 +88,18 @@ fn role(pid: i32) -> Role {
     role_by_words(&words)
 }
 
+/// The program is known by argv[0], or by the first word behind whatever our binary is called.
 fn role_by_words(words: &[&str]) -> Role {
-    // The multicall binary, also as `/proc/self/exe`.
-    let ours = |word: &&str| matches!(word.rsplit('/').next(), Some("xe" | "exe"));
-    let words = if words.first().is_some_and(ours) { &words[1..] } else { words };
-    let first = words.first().and_then(|word| Path::new(word).file_name()?.to_str());
-    match (first.unwrap_or(""), words.get(1)) {
-        ("xe-agent", _) => Role::Agent,
-        ("xhad", _) => Role::Xhad,
-        ("xe-process-vm", _) => Role::Vm,
-        (program, _) if program.starts_with("qemu-system") => Role::Vm,
-        ("lab" | "xe-lab", Some(&"machine-init")) => Role::Init,
-        _ => Role::Other,
-    }
+    let name = |at: usize| words.get(at).and_then(|word| word.rsplit('/').next()).unwrap_or("");
+    let role = |at: usize| match name(at) {
+        "xe-agent" => Some(Role::Agent),
+        "xhad" => Some(Role::Xhad),
+        "xe-process-vm" => Some(Role::Vm),
+        program if program.starts_with("qemu-system") => Some(Role::Vm),
+        "lab" | "xe-lab" if name(at + 1) == "machine-init" => Some(Role::Init),
+        _ => None,
+    };
+    role(0).or_else(|| role(1)).unwrap_or(Role::Other)
 }
 
 #[cfg(test)]
@@ -132,7 +129,7 @@ mod tests {
             (&["xe-agent", "--state-dir", "/d"], Role::Agent),
             (&["/x/xe", "xe-agent", "--state-dir", "/d"], Role::Agent),
             (&["/proc/self/exe", "xe-process-vm", "run"], Role::Vm),
-            (&["xhad", "--state-dir", "/d"], Role::Xhad),
+            (&["/x/another-name", "xhad", "--state-dir", "/d"], Role::Xhad),
             (&["qemu-system-x86_64", "-name", "x"], Role::Vm),
             (&["/x/xe", "lab", "machine-init", "/d"], Role::Init),
         ];

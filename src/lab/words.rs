@@ -126,12 +126,14 @@ pub fn wish(given: &ArgMatches) -> anyhow::Result<Wish> {
 /// The demonstration that is wished for.
 pub fn trial(given: &ArgMatches) -> anyhow::Result<Trial> {
     let mut wish = wish(given)?;
-    // A demonstration must not end the lab that somebody plays with.
-    if given.get_one::<PathBuf>("dir").is_none() {
-        wish.dir = setting::default_dir().with_extension("demo");
+    let own_dir = given.get_one::<PathBuf>("dir").is_none();
+    if own_dir {
+        // Beside a lab that somebody plays with, and beside other demonstrations.
+        wish.dir = setting::default_dir().with_extension(std::process::id().to_string());
     }
     Ok(Trial {
         wish,
+        own_dir,
         fault: fault(given)?,
         on_master: text(given, "on") == Some("master"),
         early_exclusion: given.get_flag("early-exclusion"),

@@ -1,7 +1,8 @@
 //! Emergency disable: one host alone, without any decision (R9.3), as [`crate::ha::emergency`] plans.
 
 use super::{client, forget, keep, refusal, session};
-use crate::agent::{Agent, master_change, pool_ref, vm};
+use crate::agent::standing::Standing;
+use crate::agent::{Agent, config, master_change, pool_ref, vm};
 use crate::ha::emergency::{Facts, Step, plan};
 use crate::heartbeat::liveset::Liveness;
 use crate::xenapi::Failure;
@@ -35,7 +36,37 @@ pub fn disable(agent: &Arc<Agent>, soft: bool) -> Answer<()> {
         }
     }
     let _ = client.stop();
-    if was_master { goes_on_as_master(agent) } else { Ok(()) }
+    set_mark(agent)?;
+    if was_master {
+        return goes_on_as_master(agent);
+    }
+    // The pool goes on with HA; this host serves nothing until the operator points it to a master
+    // (pool-emergency-reset-master) or it boots anew.
+    let waiting = Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED");
+    master_change::step_down(agent, Standing::Emergency(waiting));
+    Ok(())
+}
+
+/// The boot in which the operator switched HA off on this host: it does not come back by itself.
+fn mark(agent: &Agent) -> Option<std::path::PathBuf> {
+    agent.state_dir.as_ref().map(|dir| dir.join("ha-emergency.json"))
+}
+
+fn set_mark(agent: &Agent) -> Answer<()> {
+    let Some(path) = mark(agent) else { return Ok(()) };
+    config::write(&path, &agent.boot).map_err(|error| Failure::internal(format!("{error:#}")))
+}
+
+/// Lets this host take part in HA again.
+pub fn clear_mark(agent: &Agent) {
+    if let Some(path) = mark(agent) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// Whether the operator switched HA off on this host in this boot.
+pub fn is_marked(agent: &Agent) -> bool {
+    mark(agent).and_then(|path| config::read::<String>(&path).ok()).as_ref() == Some(&agent.boot)
 }
 
 fn facts(agent: &Agent) -> Answer<Facts> {

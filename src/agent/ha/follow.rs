@@ -1,7 +1,7 @@
 //! From the daemon's word to this agent's standing: master, member, or neither.
 
-use super::{Session, address_of, boot, client, daemon, disable, is_armed, refusal, session};
-use super::{takeover, view};
+use super::{Session, address_of, boot, client, daemon, disable, emergency, is_armed, refusal};
+use super::{session, takeover, view};
 use crate::agent::master_change::{self, step_down};
 use crate::agent::standing::Standing;
 use crate::agent::{Agent, host_facts, pool_ref, recover, vm};
@@ -19,9 +19,10 @@ pub fn watch(agent: &Arc<Agent>) {
     let mut asked = 0_u32;
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        let Some(kept) = session(agent).filter(|session| session.armed) else {
+        let stays_off = emergency::is_marked(agent);
+        let Some(kept) = session(agent).filter(|session| session.armed && !stays_off) else {
             asked += 1;
-            if asked % 50 == 1 {
+            if asked % 50 == 1 && !stays_off {
                 look_for_session(agent);
             }
             continue;

@@ -202,6 +202,7 @@ pub(super) fn prepare(agent: &Agent, session: &Session) -> Answer<()> {
     let mut session = session.clone();
     (session.statefile_path, session.metadata_path) = paths(agent, &session)?;
     session.armed = false;
+    emergency::clear_mark(agent);
     keep(agent, &session)?;
     daemon::ensure(agent)
 }

@@ -1,7 +1,7 @@
 //! What a new living set means for rows and recovery. Runs on the master.
 
 use crate::agent::standing::Standing;
-use crate::agent::{Agent, host_facts, recover};
+use crate::agent::{Agent, host_facts, recover, vm};
 use crate::heartbeat::Liveset;
 use crate::heartbeat::liveset::Liveness;
 use std::collections::BTreeSet;
@@ -34,6 +34,7 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
         );
         recover::push(agent, crate::recovery::Event::View { failed });
     }
+    tell_storage(agent, before, now);
     let dead_before = before.map_or(&[][..], |before| &before.dead);
     for dead in now.dead.iter().filter(|dead| !dead_before.contains(dead)) {
         agent.history.note(
@@ -47,4 +48,27 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     if matches!(agent.standing(), Standing::Master { .. }) {
         recover::wake(agent);
     }
+}
+
+/// Tells that all hosts lost the statefile. While they have, the database cannot be written either:
+/// the message is then posted when the storage is back.
+fn tell_storage(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
+    let lost = before.is_some_and(|before| before.storage_lost_by_all);
+    if lost == now.storage_lost_by_all {
+        return;
+    }
+    let why = if lost {
+        "every host reaches the statefile again; while it was lost, one more failure would have \
+         reset all hosts"
+    } else {
+        "every host has lost the statefile; nobody is reset while all hosts see each other"
+    };
+    agent.history.note("statefile-lost-by-all", why, serde_json::json!({
+        "lost": now.storage_lost_by_all, "epoch": now.epoch,
+    }));
+    let (agent, why) = (Arc::clone(agent), why.to_owned());
+    std::thread::spawn(move || {
+        let host = agent.config.host.to_string();
+        vm::message(&agent, "HA_STATEFILE_LOST", 2, "Host", &host, &why);
+    });
 }
