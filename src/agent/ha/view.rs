@@ -63,9 +63,13 @@ fn tell_storage(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     } else {
         "every host has lost the statefile; nobody is reset while all hosts see each other"
     };
-    agent.history.note("statefile-lost-by-all", why, serde_json::json!({
-        "lost": now.storage_lost_by_all, "epoch": now.epoch,
-    }));
+    agent.history.note(
+        "statefile-lost-by-all",
+        why,
+        serde_json::json!({
+            "lost": now.storage_lost_by_all, "epoch": now.epoch,
+        }),
+    );
     let (agent, why) = (Arc::clone(agent), why.to_owned());
     std::thread::spawn(move || {
         let host = agent.config.host.to_string();
