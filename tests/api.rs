@@ -386,6 +386,20 @@ fn a_lower_role_may_read_but_not_write() {
     for method in ["session.get_all", "session.get_all_records", "xe_intent.get_all"] {
         assert_eq!(code(ask(&reader, method, &[])), "RBAC_PERMISSION_DENIED", "{method}");
     }
+    let seen = |session: &str| {
+        let params = [Value::text_set(["*"]), "".into(), Value::Float(0.0)];
+        let answer = ask(session, "event.from", &params).unwrap();
+        let events = answer.get("events").unwrap().as_array().unwrap().to_vec();
+        events.iter().any(|event| event.get("class") == Some(&"secret".into()))
+    };
+    ask(&admin, "secret.create", &[Value::text_map([("value", "hush")])]).unwrap();
+    assert!(seen(&admin) && !seen(&reader), "events hold records");
+    let guess = |value: &str| {
+        let filter = format!(r#"field "wlb_password" = "{value}""#);
+        let found = ask(&reader, "pool.get_all_records_where", &[filter.into()]).unwrap();
+        found.as_struct().unwrap().len()
+    };
+    assert_eq!((guess(""), guess("x")), (0, 0), "what is not shown cannot be compared");
     let operator = agent.sessions.open(&agent, Role::PoolOperator, false, "operator");
     assert!(ask(&operator, "pool.set_name_label", &label).is_ok());
     agent.sessions.close(&agent, &reader);
