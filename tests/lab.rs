@@ -99,6 +99,28 @@ fn disk_faults_reach_vms_only_when_told_to() {
 }
 
 #[test]
+fn machines_can_be_namespaces() {
+    let words = ["--pid", "--net", "--mount-proc", "--fork", "true"];
+    let made = Command::new("unshare").args(words).output();
+    let able = made.is_ok_and(|out| out.status.success());
+    if !able || Command::new("ip").arg("-V").output().is_err() {
+        eprintln!("skipped: this user cannot make namespaces, or unshare or ip is missing");
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let _down = Down(dir.path());
+    lab_ok(dir.path(), &["up", "--no-ha", "--netns", "--hosts", "2", "--vms", "2"]);
+    let status = lab_ok(dir.path(), &["status"]);
+    assert!(row(&status, "h2")[2].starts_with("10."), "{status}");
+    assert!(row(&status, "app-1")[7].ends_with("moving"), "{status}");
+    lab_ok(dir.path(), &["fault", "h2", "power-off"]);
+    let status = lab_ok(dir.path(), &["status"]);
+    assert_eq!((row(&status, "h2")[3], row(&status, "h2")[10]), ("off", "0"), "{status}");
+    assert!(row(&status, "app-1")[7].ends_with("still"), "{status}");
+}
+
+#[test]
 fn bad_words_are_refused_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let none = lab(dir.path(), &["status"]);

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::checks::{Disk, Span, Write};
 use super::events::Events;
 use crate::host::clock::boottime_ns;
 use crate::host::hypervisor::canary::{self, Canary};
@@ -19,29 +19,6 @@ const PERIOD: Duration = Duration::from_millis(20);
 
 /// How often the directory is searched for new disks.
 const SEARCH: Duration = Duration::from_secs(1);
-
-/// One write that was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Write {
-    /// When it was seen, CLOCK_BOOTTIME in nanoseconds.
-    pub t_ns: u64,
-    /// The guest's counter.
-    pub counter: u64,
-}
-
-/// Writes to one disk by one run of one VM, without another run's in between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Span {
-    /// The VM.
-    pub vm: Uuid,
-    /// The run.
-    pub run: u64,
-    /// What it wrote; only the first and last write when nobody wants them all.
-    pub writes: Vec<Write>,
-}
-
-/// Everything that was seen on one disk, oldest first.
-pub type Disk = Vec<Span>;
 
 #[derive(Debug, Default)]
 struct Seen {

@@ -4,15 +4,36 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-use super::canaries::{Disk, Span};
 
 /// How long a running VM's canary may stand still.
 pub const STILL_NS: u64 = 3_000_000_000;
 /// How many writes of a VM must be seen before and after the fault.
 pub const WRITES: usize = 5;
+
+/// One write that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// When it was seen, CLOCK_BOOTTIME in nanoseconds.
+    pub t_ns: u64,
+    /// The guest's counter.
+    pub counter: u64,
+}
+
+/// Writes to one disk by one run of one VM, without another run's in between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The VM.
+    pub vm: Uuid,
+    /// The run.
+    pub run: u64,
+    /// What it wrote; only the first and last write when nobody wants them all.
+    pub writes: Vec<Write>,
+}
+
+/// Everything that was seen on one disk, oldest first.
+pub type Disk = Vec<Span>;
 
 /// A VM of the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +96,15 @@ fn violation(rule: &'static str, what: String) -> Violation {
     Violation { rule, what }
 }
 
+fn name(evidence: &Evidence, vm: Uuid) -> String {
+    let case = evidence.cases.iter().find(|case| case.vm == vm);
+    case.map_or_else(|| format!("VM {vm}"), |case| case.name.clone())
+}
+
 /// Applies every rule.
 pub fn violations(evidence: &Evidence) -> Vec<Violation> {
-    let mut found: Vec<Violation> =
-        evidence.disks.iter().filter_map(|disk| interleaved(disk)).collect();
+    let turns = evidence.disks.iter().filter_map(|disk| interleaved(evidence, disk));
+    let mut found: Vec<Violation> = turns.collect();
     found.extend(early_starts(evidence));
     found.extend(out_of_order(evidence));
     for case in &evidence.cases {
@@ -90,7 +116,7 @@ pub fn violations(evidence: &Evidence) -> Vec<Violation> {
 }
 
 /// Two runs that took turns on one disk, or one run whose count went back: a VM ran twice.
-fn interleaved(disk: &[Span]) -> Option<Violation> {
+fn interleaved(evidence: &Evidence, disk: &[Span]) -> Option<Violation> {
     let first = disk.first()?;
     let mut over: Vec<(Uuid, u64)> = Vec::new();
     let (mut again, mut back) = (0, 0);
@@ -102,9 +128,9 @@ fn interleaved(disk: &[Span]) -> Option<Violation> {
         back += steps.filter(|pair| pair[1].counter < pair[0].counter).count();
     }
     let what = format!(
-        "on the disk of VM {} a run wrote again after another {again} times, and a count went back \
+        "on the disk of {} a run wrote again after another {again} times, and a count went back \
          {back} times",
-        first.vm
+        name(evidence, first.vm)
     );
     (again + back > 0).then(|| violation("interleaved", what))
 }
@@ -116,8 +142,8 @@ fn early_starts(evidence: &Evidence) -> Vec<Violation> {
     let told = evidence.starts.iter().filter(lost).filter(early);
     told.map(|start| {
         let what = format!(
-            "VM {} run {} was started {} after the fault, before the old machine's end",
-            start.vm,
+            "{} run {} was started {} after the fault, before the old machine's end",
+            name(evidence, start.vm),
             start.run,
             seconds(start.t_ns.saturating_sub(evidence.fault_ns)),
         );

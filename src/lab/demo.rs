@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use uuid::Uuid;
 
 use super::api::until;
-use super::canaries::{Span, Watch};
-use super::checks::{Case, WRITES};
+use super::canaries::Watch;
+use super::checks::{Case, Span, WRITES};
 use super::door::{self, Ask};
 use super::events::Events;
 use super::fault::{self, Fault};
@@ -19,6 +19,7 @@ use super::up::{self, Wish};
 use super::{print, status, timeline};
 use crate::host::clock::boottime_ns;
 use crate::host::faults::EARLY_EXCLUSION;
+use crate::host::hypervisor::Kind;
 use crate::xhad::control::Client;
 
 /// What is to be tried.
@@ -43,6 +44,9 @@ const AFTERWARDS: Duration = Duration::from_secs(3);
 pub fn run(trial: &Trial, json: bool) -> anyhow::Result<()> {
     if !trial.wish.ha {
         bail!("a demonstration needs HA");
+    }
+    if trial.wish.hypervisor == Kind::Sim {
+        bail!("nothing stands behind the VMs of sim; use --hypervisor process or qemu");
     }
     let held = up::up(&trial.wish, &|step| eprintln!("{step}"))?;
     let outcome = watch(trial, &held.lab);

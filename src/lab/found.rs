@@ -139,7 +139,8 @@ fn only(session: &Session<'_>, class: &str) -> anyhow::Result<String> {
 
 /// Makes the default template.
 fn make_template(session: &Session<'_>) -> anyhow::Result<String> {
-    let disks = r#"<provision><disk device="0" size="1048576" sr="" bootable="true" type="system"/></provision>"#;
+    let disk = r#"<disk device="0" size="1048576" sr="" bootable="true" type="system"/>"#;
+    let disks = format!("<provision>{disk}</provision>");
     let text = |text: &str| Value::from(text);
     let record = [
         ("name_label", text("Lab guest")),

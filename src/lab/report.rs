@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::canaries::Disk;
-use super::checks::{self, Case, Evidence, Start, Violation};
+use super::checks::{self, Case, Disk, Evidence, Span, Start, Violation};
 use super::setting::{Lab, LabHost};
 use super::timeline::{self, Entry};
 
@@ -145,7 +144,7 @@ fn fatal(seen: &Seen) -> bool {
 /// The first canary of a VM's first run that began after the fault.
 fn first_write(seen: &Seen, case: &Case) -> Option<u64> {
     let spans = || seen.disks.iter().flatten().filter(|span| span.vm == case.vm);
-    let first = |span: &super::canaries::Span| span.writes.first().map(|write| write.t_ns);
+    let first = |span: &Span| span.writes.first().map(|write| write.t_ns);
     let before = |t_ns: Option<u64>| t_ns.is_some_and(|t_ns| t_ns < seen.fault_ns);
     let old = spans().filter(|span| before(first(span))).map(|span| span.run).max();
     spans().filter(|span| Some(span.run) > old).filter_map(first).min()
@@ -177,5 +176,67 @@ impl Report {
             "restarted": self.restarted, "lost": self.lost, "violations": self.violations,
             "missing": self.missing, "summary": self.summary(), "timeline": timeline,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn host(number: u128) -> LabHost {
+        let address = [127, 0, 0, 1].into();
+        LabHost { name: format!("h{number}"), address, uuid: Uuid::from_u128(number) }
+    }
+
+    fn entry(t_ns: u64, host: &str, source: &'static str, event: &str, line: Value) -> Entry {
+        let (host, event) = (host.to_owned(), event.to_owned());
+        Entry { t_ns, host, source, event, why: String::new(), line }
+    }
+
+    #[test]
+    fn the_old_machine_ends_by_death_or_by_its_last_deadline() {
+        let set = |t_ns, deadline: u64| {
+            entry(t_ns, "h1", "watchdog", "set", json!({ "deadline_ns": deadline }))
+        };
+        let off = |t_ns| entry(t_ns, "h1", "lab", "machine-off", json!({}));
+        let alive = [set(90, 110), set(101, 120)];
+        assert_eq!(old_end(&alive, &host(1), 100), None);
+        let [first, second] = alive;
+        assert_eq!(old_end(&[first.clone(), off(103)], &host(1), 100), Some(103));
+        let kept_late = [first, second, off(125)];
+        assert_eq!(old_end(&kept_late, &host(1), 100), Some(120));
+        assert_eq!(old_end(&kept_late, &host(2), 100), None);
+    }
+
+    #[test]
+    fn only_the_first_word_about_this_host_after_the_fault_counts_as_exclusion() {
+        let dead = |t_ns, of: u128| {
+            let of = json!({ "host": Uuid::from_u128(of) });
+            entry(t_ns, "h2", "xhad", "dead", of)
+        };
+        let entries = [dead(50, 1), dead(120, 3), dead(130, 1), dead(140, 1)];
+        assert_eq!(excluded_by(&entries, &host(2), &host(1), 100), Some(130));
+        assert_eq!(excluded_by(&entries, &host(3), &host(1), 100), None);
+    }
+
+    #[test]
+    fn the_closing_line_has_its_figures_in_their_order() {
+        let report = Report {
+            fault: "net-cut",
+            on: "master",
+            fenced: Some(8.264),
+            excluded: Some(8.6),
+            last_restart: None,
+            restarted: 1,
+            lost: 2,
+            violations: Vec::new(),
+            missing: None,
+        };
+        assert_eq!(
+            report.summary(),
+            "summary: fault=net-cut on=master fenced=8.26s excluded=8.60s last-restart=- \
+             restarted=1/2 violations=0"
+        );
     }
 }

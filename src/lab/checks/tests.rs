@@ -1,5 +1,4 @@
 use super::*;
-use crate::lab::canaries::Write;
 
 const SECOND: u64 = 1_000_000_000;
 const FAULT: u64 = 100 * SECOND;
