@@ -37,8 +37,8 @@ fn database(machine: &Machine) -> Element {
     without_reports(xml::parse(&std::fs::read_to_string(&file).unwrap()))
 }
 
-/// Runs a command that must be refused: exit code 1, nothing on stdout, each of `told` on stderr, and
-/// the same database as before.
+/// Runs a command that must be refused: exit code 1, nothing on stdout, each of `told` on stderr,
+/// and the same database as before.
 #[track_caller]
 fn refused(machine: &Machine, words: &[&str], told: &[&str]) -> String {
     let before = database(machine);

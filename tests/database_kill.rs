@@ -161,11 +161,21 @@ fn a_journal_does_not_grow_for_ever_while_it_is_written() {
     let length = || std::fs::metadata(&path).unwrap().len();
     let text = "a row may be long ".repeat(40_000);
     let (mut written, mut longest) = (0_u64, 0);
-    store.commit(|tx| Ok(tx.create("VM", "v", [("order", Value::Int(0))]))).unwrap();
+    store
+        .commit(|tx| {
+            tx.create("VM", "v", [("order", Value::Int(0))]);
+            Ok(())
+        })
+        .unwrap();
     for number in 0..30 {
         let name = format!("{number} {text}");
         written += name.len() as u64;
-        store.commit(|tx| Ok(tx.set("VM", "v", "name_label", name))).unwrap();
+        store
+            .commit(|tx| {
+                tx.set("VM", "v", "name_label", name);
+                Ok(())
+            })
+            .unwrap();
         longest = longest.max(length());
     }
     assert!(written > 20 << 20 && longest > 15 << 20 && longest < 18 << 20, "{longest}");
@@ -201,7 +211,12 @@ fn a_store_over_a_damaged_journal_waits_for_another_replica() {
     assert!(position.generation > 0, "there were whole records before the damage");
     let store = Store::new(database, position, Some(opened.journal), "boot");
     store.set_lease(Some(Box::new(|| Ok(1))));
-    let refused = store.commit(|tx| Ok(tx.set("VM", "counter", "order", 99))).unwrap_err();
+    let refused = store
+        .commit(|tx| {
+            tx.set("VM", "counter", "order", 99);
+            Ok(())
+        })
+        .unwrap_err();
     assert_eq!(refused.code, "XE_JOURNAL_DAMAGED");
     assert_eq!(store.position(), Default::default(), "every other replica is ahead of it");
     let other = open(&good);

@@ -124,7 +124,7 @@ pub fn designate(agent: &Agent, host: &str) -> Answer<()> {
         become_master(agent)?;
         return Err(Failure::new("HA_ABORT_NEW_MASTER", [failure.to_string()]));
     }
-    for (other, _) in db.table("host") {
+    for other in db.table("host").keys() {
         let to = db.text("host", other, "address");
         if to != own && to != address {
             let told = agent.peers.call(to, "new_master", &[Value::from(address.as_str())]);

@@ -120,7 +120,7 @@ pub fn eject(agent: &Agent, host: &str) -> Answer<()> {
         return Err(Failure::new("HOST_CANNOT_DESTROY_SELF", [host]));
     }
     let busy = |vm: &&str| Vm::get(&db, vm).is_ok_and(|vm| !vm.is_control_domain());
-    if let Some(vm) = row.resident_VMs().into_iter().find(|vm| busy(&vm)) {
+    if let Some(vm) = row.resident_VMs().into_iter().find(|vm| busy(vm)) {
         let why = format!("VM {} runs there", db.text("VM", vm, "uuid"));
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
     }

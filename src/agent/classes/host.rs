@@ -135,7 +135,7 @@ fn destroy(call: &Call<'_>) -> Answer {
         return Err(Failure::bare("HA_IS_ENABLED"));
     }
     let real = |vm: &&str| Vm::get(&db, vm).is_ok_and(|vm| !vm.is_control_domain());
-    if host.resident_VMs().iter().any(|vm| real(&vm)) {
+    if host.resident_VMs().iter().any(real) {
         return Err(Failure::new("HOST_HAS_RESIDENT_VMS", [host.reference]));
     }
     membership::remove_host(call.agent, host.reference).map(|()| Value::void())

@@ -65,7 +65,7 @@ fn unplug(call: &Call<'_>) -> Answer {
     }
     if let Some(pool) = Pool::all(&db).find(Pool::ha_enabled) {
         let holds = |vdi: &&str| db.target("VDI", vdi, "SR") == Some(sr);
-        if pool.ha_statefiles().iter().any(|vdi| holds(&vdi)) {
+        if pool.ha_statefiles().iter().any(holds) {
             return Err(Failure::bare("HA_IS_ENABLED"));
         }
         let needed = Vm::all(&db).any(|vm| capacity::is_protected(&vm) && uses(&vm));

@@ -158,7 +158,7 @@ fn forget(call: &Call<'_>) -> Answer {
         let db = tx.db().clone();
         let row = Sr::get(&db, sr)?;
         let plugged = |pbd: &&str| Pbd::get(&db, pbd).is_ok_and(|pbd| pbd.currently_attached());
-        if row.PBDs().iter().any(|pbd| plugged(&pbd)) {
+        if row.PBDs().iter().any(plugged) {
             return Err(Failure::new("SR_HAS_PBD", [sr]));
         }
         for vdi in row.VDIs() {
@@ -181,7 +181,7 @@ fn destroy(call: &Call<'_>) -> Answer {
     let db = call.agent.store.read();
     let row = Sr::get(&db, sr)?;
     let plugged = |pbd: &&str| Pbd::get(&db, pbd).is_ok_and(|pbd| pbd.currently_attached());
-    if row.PBDs().iter().any(|pbd| plugged(&pbd)) {
+    if row.PBDs().iter().any(plugged) {
         return Err(Failure::new("SR_HAS_PBD", [sr]));
     }
     let Some(pbd) = row.PBDs().first().map(|pbd| (*pbd).to_owned()) else {

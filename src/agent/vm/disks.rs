@@ -125,7 +125,7 @@ fn assert_unused(db: &Database, vdi: &Vdi<'_>) -> Answer<()> {
         return Err(Failure::bare("HA_IS_ENABLED"));
     }
     let attached = |vbd: &&str| db.flag("VBD", vbd, "currently_attached");
-    if vdi.VBDs().iter().any(|vbd| attached(vbd)) {
+    if vdi.VBDs().iter().any(attached) {
         return Err(Failure::new("VDI_IN_USE", [vdi.reference, "destroy"]));
     }
     Ok(())
