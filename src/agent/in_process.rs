@@ -8,7 +8,7 @@ use super::dispatch::dispatch;
 use super::session::{Caller, Sessions};
 use super::standing::Standing;
 use super::store::Store;
-use super::{Agent, history, jobs, peers, pool_ref, recover, tasks};
+use super::{Agent, gate, history, peers, pool_ref, recover, tasks};
 use crate::client::{CallError, DatabaseRequest, Transport};
 use crate::host::hypervisor::{self, Kind, Settings};
 use crate::host::sr::Plugs;
@@ -89,7 +89,7 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         tasks: tasks::Tasks::default(),
         host_memory,
         wake: recover::Wake::default(),
-        gate: jobs::Gate::default(),
+        gate: gate::Gate::default(),
         ha: super::ha::LocalHa::default(),
         standing: RwLock::new(Standing::Master { epoch: 1 }),
     }))

@@ -1,8 +1,8 @@
 //! `xe-agent init`: a host becomes a pool of its own.
 
 use super::config::Config;
-use super::host_facts::{NewHost, create_host};
 use super::identity::Identity;
+use super::new_host::{NewHost, create_host};
 use super::replica::{LocalJournal, Replica};
 use super::{new_reference, new_uuid};
 use crate::host::hypervisor::Kind;

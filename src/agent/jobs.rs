@@ -5,20 +5,12 @@
 
 use super::Agent;
 use crate::host::hypervisor::{DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
-use crate::host::sr::file::FileSr;
-use crate::host::sr::{SrError, Volume};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
 use uuid::Uuid;
-
-/// How long a scan waits for jobs that an older master began.
-const OLDER_JOBS: Duration = Duration::from_secs(30);
 
 /// A disk as the master names it; each host knows where its SRs are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,68 +247,6 @@ pub enum Done {
     Ha(serde_json::Value),
 }
 
-/// Lets jobs of the newest epoch in, and knows which older ones have not ended.
-#[derive(Debug, Default)]
-pub struct Gate {
-    running: Mutex<Epochs>,
-    ended: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Epochs {
-    newest: u64,
-    running: BTreeMap<u64, usize>,
-}
-
-/// A job that runs; dropped when it has ended.
-pub struct Pass<'a> {
-    gate: &'a Gate,
-    epoch: u64,
-}
-
-impl Gate {
-    /// Lets a job in unless its epoch is over.
-    pub fn enter(&self, epoch: u64) -> Answer<Pass<'_>> {
-        let mut epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if epoch < epochs.newest {
-            let why = format!("a job of epoch {epoch} came after epoch {}", epochs.newest);
-            return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
-        }
-        epochs.newest = epoch;
-        *epochs.running.entry(epoch).or_default() += 1;
-        Ok(Pass { gate: self, epoch })
-    }
-
-    /// Waits until every job of an older epoch has ended (R6.3).
-    fn wait_for_older(&self, epoch: u64) -> Answer<()> {
-        let older = |epochs: &mut Epochs| epochs.running.range(..epoch).next().is_some();
-        let epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let (epochs, timeout) = self
-            .ended
-            .wait_timeout_while(epochs, OLDER_JOBS, older)
-            .unwrap_or_else(PoisonError::into_inner);
-        drop(epochs);
-        if timeout.timed_out() {
-            return Err(Failure::new("XE_JOB_UNDECIDED", ["a job of an older epoch still runs"]));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        let mut epochs = self.gate.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = epochs.running.get_mut(&self.epoch) {
-            *count -= 1;
-            if *count == 0 {
-                epochs.running.remove(&self.epoch);
-            }
-        }
-        drop(epochs);
-        self.gate.ended.notify_all();
-    }
-}
-
 /// Sends a job to a host (this one too) and waits for it.
 pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done> {
     let db = agent.store.read();
@@ -393,58 +323,14 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
             super::ha::leave::begin(agent, *reboot)
                 .map_err(|error| Failure::internal(error.to_string()))?;
         }
-        storage => return storage_job(agent, storage),
+        storage => return super::storage_jobs::run(agent, storage),
     }
     Ok(Done::Ok)
 }
 
-fn storage_job(agent: &Agent, job: &Job) -> Answer<Done> {
-    let disk = |vdi: crate::host::sr::Vdi| Done::Vdi {
-        uuid: vdi.uuid,
-        size: vdi.virtual_size,
-        used: vdi.utilisation,
-    };
-    let sr = |sr: &Uuid| agent.plugs.get(*sr);
-    let done = match job {
-        Job::PlugSr { sr, location, shared, create } => {
-            let driver = FileSr::new(*sr, location, *shared);
-            let made = if *create { driver.create() } else { Ok(()) };
-            made.and_then(|()| agent.plugs.plug(driver)).map(|()| Done::Ok)
-        }
-        Job::UnplugSr { sr } => {
-            agent.plugs.unplug(*sr);
-            Ok(Done::Ok)
-        }
-        Job::ScanSr { sr: uuid } => sr(uuid).and_then(|sr| {
-            let space = sr.space()?;
-            let disks = sr.list()?;
-            let disks = disks.into_iter().map(|v| (v.uuid, v.virtual_size, v.utilisation));
-            Ok(Done::Sr { total: space.total, free: space.free, disks: disks.collect() })
-        }),
-        Job::CreateVdi { sr: uuid, vdi, format, size } => {
-            sr(uuid).and_then(|sr| sr.create_vdi(*vdi, *format, *size)).map(disk)
-        }
-        Job::CopyVdi { sr: uuid, from, to } => {
-            sr(uuid).and_then(|sr| sr.copy_vdi(*from, *to)).map(disk)
-        }
-        Job::ResizeVdi { sr: uuid, vdi, size } => {
-            sr(uuid).and_then(|sr| sr.resize_vdi(*vdi, *size)).map(disk)
-        }
-        Job::DestroyVdi { sr: uuid, vdi } => {
-            sr(uuid).and_then(|sr| sr.destroy_vdi(*vdi)).map(|()| Done::Ok)
-        }
-        Job::EnsureVolume { sr: uuid, metadata } => {
-            let volume = if *metadata { Volume::Metadata } else { Volume::Heartbeat };
-            sr(uuid).and_then(|sr| sr.ensure_volume(volume)).map(disk)
-        }
-        _ => Ok(Done::Ok),
-    };
-    done.map_err(sr_failure)
-}
-
 /// The image that holds a suspended VM: beside its SR's disks.
 fn suspend_image(agent: &Agent, sr: Uuid, image: Uuid) -> Answer<PathBuf> {
-    let sr = agent.plugs.get(sr).map_err(sr_failure)?;
+    let sr = agent.plugs.get(sr).map_err(super::storage_jobs::sr_failure)?;
     Ok(sr.directory().join(format!("{image}.suspend")))
 }
 
@@ -454,8 +340,8 @@ fn spec(agent: &Agent, vm: &JobVm) -> Answer<MachineSpec> {
         if agent.state_dir.is_none() {
             break;
         }
-        let sr = agent.plugs.get(disk.sr).map_err(sr_failure)?;
-        let found = sr.find(disk.vdi).map_err(sr_failure)?;
+        let sr = agent.plugs.get(disk.sr).map_err(super::storage_jobs::sr_failure)?;
+        let found = sr.find(disk.vdi).map_err(super::storage_jobs::sr_failure)?;
         let format = match found.kind {
             crate::host::sr::VdiKind::Disk(format) => format,
             crate::host::sr::VdiKind::Volume(_) => Format::Raw,
@@ -491,18 +377,6 @@ fn driver_failure(error: DriverError) -> Failure {
         // The command may still take effect: the caller must look, not assume.
         DriverError::TimedOut { .. } => Failure::new("XE_JOB_UNDECIDED", [error.to_string()]),
         _ => Failure::internal(error.to_string()),
-    }
-}
-
-/// An SR's refusal as the interface words it.
-pub fn sr_failure(error: SrError) -> Failure {
-    match &error {
-        SrError::TooSmall { needed, free, .. } => {
-            Failure::new("SR_FULL", [needed.to_string(), free.to_string()])
-        }
-        SrError::NoVdi { vdi, .. } => Failure::new("VDI_NOT_AVAILABLE", [vdi.to_string()]),
-        SrError::NotPlugged { sr } => Failure::new("SR_HAS_NO_PBDS", [sr.to_string()]),
-        _ => Failure::new("SR_BACKEND_FAILURE_40", ["", &error.to_string(), ""]),
     }
 }
 

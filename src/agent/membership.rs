@@ -1,8 +1,8 @@
 //! Joining and leaving a pool, and what an operator does when the master is lost.
 
 use super::config::PoolRole;
-use super::host_facts::{NewHost, create_host};
 use super::identity::Identity;
+use super::new_host::{NewHost, create_host};
 use super::standing::Standing;
 use super::{Agent, init, master_change, new_reference, new_uuid};
 use crate::client::http::HttpTransport;

@@ -15,6 +15,7 @@ pub mod files;
 pub mod filter;
 pub mod follow;
 pub mod forward;
+pub mod gate;
 pub mod generic;
 pub mod guard;
 pub mod ha;
@@ -27,14 +28,17 @@ pub mod internal;
 pub mod jobs;
 pub mod master_change;
 pub mod membership;
+pub mod new_host;
 pub mod peers;
 pub mod power;
+pub mod reconcile;
 pub mod recover;
 pub mod replica;
 pub mod server;
 pub mod session;
 pub mod standing;
 pub mod start;
+pub mod storage_jobs;
 pub mod store;
 pub mod tasks;
 pub mod vm;
@@ -85,7 +89,7 @@ pub struct Agent {
     /// Wakes the recovery.
     pub wake: recover::Wake,
     /// Which jobs of masters may run here.
-    pub gate: jobs::Gate,
+    pub gate: gate::Gate,
     /// What this host knows of HA.
     pub ha: ha::LocalHa,
     standing: RwLock<Standing>,

@@ -123,7 +123,7 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         tasks: super::tasks::Tasks::default(),
         host_memory: BTreeMap::new(),
         wake: super::recover::Wake::default(),
-        gate: super::jobs::Gate::default(),
+        gate: super::gate::Gate::default(),
         ha: super::ha::LocalHa::default(),
         standing: RwLock::new(Standing::Emergency(starting)),
     }))
@@ -183,7 +183,7 @@ fn reconcile(agent: &Arc<Agent>) {
         }
         for host in crate::pool::rows::Host::all(&db) {
             if super::capacity::is_live(&db, &host)
-                && let Err(failure) = host_facts::reconcile(agent, host.reference)
+                && let Err(failure) = super::reconcile::reconcile(agent, host.reference)
             {
                 tracing::debug!(host = host.name_label(), "not compared: {failure}");
             }

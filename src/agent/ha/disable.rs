@@ -96,7 +96,7 @@ fn record(agent: &Agent) -> Answer<()> {
         tx.set("pool", pool, "ha_statefiles", Value::Array(Vec::new()));
         tx.set("pool", pool, "ha_plan_exists_for", 0);
         tx.set("pool", pool, "ha_overcommitted", false);
-        for (host, _) in db.table("host") {
+        for host in db.table("host").keys() {
             tx.set("host", host, "ha_statefiles", Value::Array(Vec::new()));
             tx.set("host", host, "ha_network_peers", Value::Array(Vec::new()));
         }

@@ -220,8 +220,8 @@ fn new_session(
 /// Writes the initial state to the heartbeat volume, unless somebody else's heart beats there.
 fn write_statefile(agent: &Agent, session: &Session) -> Answer<()> {
     let refused = |why: String| Failure::new("CANNOT_CREATE_STATE_FILE", [why]);
-    let sr = agent.plugs.get(session.sr).map_err(jobs::sr_failure)?;
-    let path = sr.find(session.statefile).map_err(jobs::sr_failure)?.path;
+    let sr = agent.plugs.get(session.sr).map_err(crate::agent::storage_jobs::sr_failure)?;
+    let path = sr.find(session.statefile).map_err(crate::agent::storage_jobs::sr_failure)?.path;
     let before = crate::xhad::statefile::generation(&path);
     if before.is_ok_and(|generation| generation != session.generation) {
         volumes::assert_still(&path).map_err(refused)?;
@@ -265,7 +265,7 @@ fn record(
         tx.set("pool", pool, "ha_configuration", Value::text_map(shown.clone()));
         tx.set("pool", pool, "ha_statefiles", Value::text_set([statefile]));
         tx.set("pool", pool, "ha_cluster_stack", "xhad");
-        for (host, _) in db.table("host") {
+        for host in db.table("host").keys() {
             let others = db.table("host").keys().map(|host| db.text("host", host, "uuid"));
             tx.set("host", host, "ha_statefiles", Value::text_set([statefile]));
             tx.set("host", host, "ha_network_peers", Value::text_set(others));

@@ -4,7 +4,7 @@ use super::{Session, address_of, boot, client, daemon, disable, emergency, is_ar
 use super::{session, takeover, view};
 use crate::agent::master_change::{self, step_down};
 use crate::agent::standing::Standing;
-use crate::agent::{Agent, host_facts, pool_ref, recover, vm};
+use crate::agent::{Agent, pool_ref, reconcile, recover, vm};
 use crate::heartbeat::Liveset;
 use crate::heartbeat::liveset::Phase;
 use crate::xenapi::Failure;
@@ -152,7 +152,7 @@ fn scan_members(agent: &Arc<Agent>) {
         };
         let agent = Arc::clone(agent);
         std::thread::spawn(move || {
-            if let Err(failure) = host_facts::reconcile(&agent, &host) {
+            if let Err(failure) = reconcile::reconcile(&agent, &host) {
                 agent.history.note(
                     "not-scanned",
                     &failure.to_string(),

@@ -209,8 +209,8 @@ pub(super) fn prepare(agent: &Agent, session: &Session) -> Answer<()> {
 
 /// Where this host sees the heartbeat volume and the metadata volume.
 fn paths(agent: &Agent, session: &Session) -> Answer<(PathBuf, PathBuf)> {
-    let sr = agent.plugs.get(session.sr).map_err(super::jobs::sr_failure)?;
-    let path = |vdi| sr.find(vdi).map(|vdi| vdi.path).map_err(super::jobs::sr_failure);
+    let sr = agent.plugs.get(session.sr).map_err(super::storage_jobs::sr_failure)?;
+    let path = |vdi| sr.find(vdi).map(|vdi| vdi.path).map_err(super::storage_jobs::sr_failure);
     Ok((path(session.statefile)?, path(session.metadata)?))
 }
 

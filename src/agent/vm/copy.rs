@@ -136,6 +136,7 @@ pub fn provision(agent: &Agent, vm: &str) -> Answer<()> {
     }
     agent.store.commit(|tx| {
         tx.remove_key("VM", vm, "other_config", "disks");
+        tx.set("VM", vm, "is_a_template", false);
         Ok(())
     })
 }

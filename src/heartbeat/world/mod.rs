@@ -71,6 +71,9 @@ pub struct Machine {
     wake: Nanos,
 }
 
+/// When, in which order, at which host, in which of its boots, what.
+type Due = (Nanos, u64, usize, u32, What);
+
 /// The world.
 pub struct World {
     pub now: Nanos,
@@ -85,7 +88,7 @@ pub struct World {
     pub boot_reset_hosts: bool,
     /// Every decided view that was seen: two hosts may never know different ones of an epoch.
     chain: BTreeMap<u64, View>,
-    queue: BinaryHeap<Reverse<(Nanos, u64, usize, u32, What)>>,
+    queue: BinaryHeap<Reverse<Due>>,
     order: u64,
     random: u64,
     ticket: u64,
