@@ -9,6 +9,7 @@ mod machine;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::slice::from_ref;
 
 use machine::{HTTP, HTTPS, Machine, PASSWORD, call, err, out, plain};
 use xe::agent::config::Config;
@@ -145,8 +146,7 @@ fn set_everything(api: &Api, class: &Class, reference: &str) {
             api.fails(&method, &params, "FIELD_TYPE_ERROR", &["value"]);
         }
         if classes::find(&class.name, &setter).is_none() {
-            let value =
-                api.ok(&format!("{}.get_{}", class.name, field.name), std::slice::from_ref(&row));
+            let value = api.ok(&format!("{}.get_{}", class.name, field.name), from_ref(&row));
             if Model::get().accept(&field.ty, &value).is_some() {
                 assert_eq!(api.ok(&method, &[row.clone(), value]), Value::void());
             }
@@ -159,8 +159,8 @@ fn class_of(class: &Class) -> Option<&'static Class> {
     Model::get().class(&class.name)
 }
 
-/// Every method of the model with too many parameters, and those without behaviour as they should be
-/// called.
+/// Every method of the model with too many parameters, and those without behaviour as they should
+/// be called.
 fn call_everything(api: &Api, class: &Class) -> usize {
     let mut missing = 0;
     for method in class.methods.values().filter(|method| method.session) {
@@ -217,27 +217,27 @@ fn every_class_is_read_set_and_called_as_the_model_says() {
 fn fields_are_set(api: &Api) {
     let pool = api.ok("pool.get_all", &[]).as_array().unwrap()[0].clone();
     api.ok("pool.set_name_label", &[pool.clone(), "a  pool & <more>\n".into()]);
-    assert_eq!(api.text("pool.get_name_label", std::slice::from_ref(&pool)), "a  pool & <more>\n");
+    assert_eq!(api.text("pool.get_name_label", from_ref(&pool)), "a  pool & <more>\n");
     let named = api.ok("pool.get_by_name_label", &["a  pool & <more>\n".into()]);
     // Only classes that have such a method in the model answer it.
     assert_eq!(named, Value::Array(vec![pool.clone()]));
     let add = [pool.clone(), "k".into(), "v".into()];
     api.ok("pool.add_to_other_config", &add);
-    let uuid = api.text("pool.get_uuid", std::slice::from_ref(&pool));
+    let uuid = api.text("pool.get_uuid", from_ref(&pool));
     let words = ["pool", "other_config", &uuid, "k"];
     api.fails("pool.add_to_other_config", &add, "MAP_DUPLICATE_KEY", &words);
-    let map = api.ok("pool.get_other_config", std::slice::from_ref(&pool));
+    let map = api.ok("pool.get_other_config", from_ref(&pool));
     assert_eq!(map.get("k"), Some(&"v".into()));
     api.ok("pool.remove_from_other_config", &[pool.clone(), "k".into()]);
     // A key that is not there is as good as removed.
     api.ok("pool.remove_from_other_config", &[pool.clone(), "k".into()]);
-    assert_eq!(api.ok("pool.get_other_config", std::slice::from_ref(&pool)).get("k"), None);
+    assert_eq!(api.ok("pool.get_other_config", from_ref(&pool)).get("k"), None);
     for _ in 0..2 {
         api.ok("pool.add_tags", &[pool.clone(), "t".into()]);
     }
-    assert_eq!(api.ok("pool.get_tags", std::slice::from_ref(&pool)), Value::text_set(["t"]));
+    assert_eq!(api.ok("pool.get_tags", from_ref(&pool)), Value::text_set(["t"]));
     api.ok("pool.remove_tags", &[pool.clone(), "t".into()]);
-    assert_eq!(api.ok("pool.get_tags", std::slice::from_ref(&pool)), Value::text_set([""; 0]));
+    assert_eq!(api.ok("pool.get_tags", from_ref(&pool)), Value::text_set([""; 0]));
     let sr = [pool.clone(), NOBODY.into()];
     api.fails("pool.set_default_SR", &sr, "HANDLE_INVALID", &["SR", NOBODY]);
     let named = api.ok("pool.get_all_records_where", &[r#"field "name__label" = "no""#.into()]);
@@ -374,7 +374,7 @@ fn a_lower_role_may_read_but_not_write() {
     let admin = agent.sessions.open(&agent, Role::PoolAdmin, false, "root");
     let pool = ask(&admin, "pool.get_all", &[]).unwrap().as_array().unwrap()[0].clone();
     let reader = agent.sessions.open(&agent, Role::ReadOnly, false, "reader");
-    assert!(ask(&reader, "pool.get_record", std::slice::from_ref(&pool)).is_ok());
+    assert!(ask(&reader, "pool.get_record", from_ref(&pool)).is_ok());
     let label = [pool.clone(), "mine".into()];
     for method in ["pool.set_name_label", "Async.VM.start", "VM.create", "pool.enable_ha"] {
         let refused = ask(&reader, method, &label).unwrap_err();
@@ -387,6 +387,20 @@ fn a_lower_role_may_read_but_not_write() {
     for method in ["session.get_all", "session.get_all_records", "xe_intent.get_all"] {
         assert_eq!(code(ask(&reader, method, &[])), "RBAC_PERMISSION_DENIED", "{method}");
     }
+    let seen = |session: &str| {
+        let params = [Value::text_set(["*"]), "".into(), Value::Float(0.0)];
+        let answer = ask(session, "event.from", &params).unwrap();
+        let events = answer.get("events").unwrap().as_array().unwrap().to_vec();
+        events.iter().any(|event| event.get("class") == Some(&"secret".into()))
+    };
+    ask(&admin, "secret.create", &[Value::text_map([("value", "hush")])]).unwrap();
+    assert!(seen(&admin) && !seen(&reader), "events hold records");
+    let guess = |value: &str| {
+        let filter = format!(r#"field "wlb_password" = "{value}""#);
+        let found = ask(&reader, "pool.get_all_records_where", &[filter.into()]).unwrap();
+        found.as_struct().unwrap().len()
+    };
+    assert_eq!((guess(""), guess("x")), (0, 0), "what is not shown cannot be compared");
     let operator = agent.sessions.open(&agent, Role::PoolOperator, false, "operator");
     assert!(ask(&operator, "pool.set_name_label", &label).is_ok());
     agent.sessions.close(&agent, &reader);

@@ -1,7 +1,7 @@
 //! The expressions of `get_all_records_where`: `field "name__label" = "web" and not (true)`.
 
 use crate::pool::Row;
-use crate::xenapi::model::Class;
+use crate::xenapi::model::{Class, Qualifier};
 use crate::xenapi::{Failure, Value, failure::Answer};
 
 /// An expression over the fields of a row.
@@ -58,6 +58,10 @@ impl Term {
             // The database's spelling has two underscores where the interface has one.
             Self::Field(name) => {
                 let index = class.index(name).or_else(|| class.index(&name.replace("__", "_")))?;
+                // What is never shown must not be guessed by comparing either.
+                if class.fields[index].qualifier == Qualifier::Internal {
+                    return None;
+                }
                 Some(match row.at(index) {
                     Value::String(text) | Value::DateTime(text) => text.clone(),
                     Value::Int(number) => number.to_string(),

@@ -60,8 +60,8 @@ pub fn command(state_dir: &Path, words: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where `xe` looks for the agent: in the state directory that `--state-dir` names, and at the usual
-/// place without that switch.
+/// Where `xe` looks for the agent: in the state directory that `--state-dir` names, and at the
+/// usual place without that switch.
 fn default_socket(state_dir: &Path) -> std::path::PathBuf {
     match state_dir == Path::new(super::config::STATE_DIR) {
         true => super::config::SOCKET.into(),

@@ -60,8 +60,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Store {
-    /// A store over a database that stands at a position. Without a journal nothing is durable; what
-    /// a damaged one held is shown, but stands nowhere, so that every other replica is ahead of it.
+    /// A store over a database that stands at a position. Without a journal nothing is durable;
+    /// what a damaged one held is shown, but stands nowhere: every other replica is ahead of it.
     pub fn new(
         database: Database,
         position: Position,

@@ -20,6 +20,10 @@ pub type Connect<'a> = &'a dyn Fn(&Switches) -> Result<Box<dyn Transport>, CliEr
 /// What the peer's client says for `-version`.
 const VERSION: &str = "ThinCLI protocol: 0.2";
 
+/// What a person at a terminal is told when nothing listens.
+const NOBODY_THERE: &str =
+    "Start it with 'systemctl start xe-agent', or name another server with -s.";
+
 /// Runs what was read from argv and gives the exit code.
 pub fn run(reading: Reading, connect: Connect<'_>, console: &mut Console<'_>) -> u8 {
     if reading.rc_broken {
@@ -71,6 +75,10 @@ fn ended(outcome: Result<(), CliError>, console: &mut Console<'_>) -> u8 {
             let text = error.to_string();
             if !text.is_empty() {
                 console.note(&text);
+            }
+            // Scripts know the line above and no other; a person is told what to do.
+            if console.terminal && text.ends_with("(calling connect )") {
+                console.note(NOBODY_THERE);
             }
             if error == CliError::Exit(0) {
                 console.flush_minimal();

@@ -115,13 +115,24 @@ impl HttpTransport {
                 continue;
             }
             if !response.status().is_success() {
-                let reason = format!("Operation failed. Error: {}", response.status());
-                return Err(self.broken(&reason));
+                let status = response.status();
+                let said = response.text().unwrap_or_default();
+                let why = said.lines().next().filter(|line| is_readable(line));
+                let why = why.map_or_else(|| status.to_string(), str::to_owned);
+                return Err(self.broken(&format!("Operation failed. Error: {why}")));
             }
             return Ok(response.bytes().map_err(|error| self.failed(&error))?.to_vec());
         }
         Err(self.broken("Operation failed. Error: too many redirections"))
     }
+}
+
+/// Whether a person should see what a server says beside a status: one line of text, no page.
+fn is_readable(line: &str) -> bool {
+    !line.is_empty()
+        && line.len() < 1000
+        && !line.starts_with('<')
+        && !line.contains(char::is_control)
 }
 
 /// Nothing listens: the reason in the system's words, without Rust's number behind it.

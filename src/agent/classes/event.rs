@@ -52,7 +52,12 @@ impl Subscription {
 fn from(call: &Call<'_>) -> Answer {
     let wanted: Vec<Subscription> =
         call.refs(0).iter().map(|text| Subscription::parse(text)).collect::<Answer<_>>()?;
-    let covers = |class: &str, row: &str| wanted.iter().any(|w| w.covers(class, row));
+    // Events hold whole records: only of classes that this session may read.
+    let role = call.session.as_ref().map(|session| session.role);
+    let readable =
+        |class: &str| Model::get().class(class).is_some_and(|class| role >= Some(class.read));
+    let covers =
+        |class: &str, row: &str| readable(class) && wanted.iter().any(|w| w.covers(class, row));
     let patience = call.params[2].as_float().unwrap_or(0.0).clamp(0.0, LONGEST);
     let store = &call.agent.store;
     let token = call.text(1);

@@ -118,8 +118,7 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, DumpError> {
                 complete |= open.is_empty();
             }
             Event::Text(words) if !words.trim().is_empty() => {
-                let blank = words.len() - words.trim_start().len();
-                let line = parser.line_at(begun + blank);
+                let line = parser.line_at(begun + words.len() - words.trim_start().len());
                 return Err(DumpError::Shape { line, reason: "text between the elements".into() });
             }
             Event::DocType(_) => return Err(parser.xml("a document type is refused")),
