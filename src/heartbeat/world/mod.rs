@@ -72,6 +72,9 @@ pub struct Machine {
     wake: Nanos,
 }
 
+/// What is to happen: when, in which order, to which host, in which of its boots.
+type Due = Reverse<(Nanos, u64, usize, u32, What)>;
+
 /// The world.
 pub struct World {
     pub now: Nanos,
@@ -86,7 +89,7 @@ pub struct World {
     pub boot_reset_hosts: bool,
     /// Every decided view that was seen: two hosts may never know different ones of an epoch.
     chain: BTreeMap<u64, View>,
-    queue: BinaryHeap<Reverse<(Nanos, u64, usize, u32, What)>>,
+    queue: BinaryHeap<Due>,
     order: u64,
     random: u64,
     ticket: u64,
