@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -18,7 +21,7 @@ fn facts(file: &str) -> Option<Value> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(_) => {
-            eprintln!("skipped: {} is not there", path.display());
+            skip::skipped(format_args!("{} is not there", path.display()));
             None
         }
     }

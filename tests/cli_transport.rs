@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -207,7 +210,7 @@ fn bash_completes_values_behind_an_equals_sign() {
         xe.display()
     );
     let Ok(done) = std::process::Command::new("bash").args(["-c", &script]).output() else {
-        eprintln!("skipped: there is no bash");
+        skip::skipped("there is no bash");
         return;
     };
     assert_eq!(out(&done), "CD\nheartbeat-sr-uuids=\n", "{}", err(&done));

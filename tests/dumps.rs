@@ -5,6 +5,8 @@
 
 #[path = "support/brute.rs"]
 mod brute;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/xml.rs"]
 mod xml;
 
@@ -41,7 +43,7 @@ fn real() -> Vec<PathBuf> {
     let shared = std::env::var("XE_SHARED").unwrap_or_else(|_| "../shared".to_owned());
     let folder = Path::new(&shared).join("data/statedbs");
     if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
+        skip::skipped(format_args!("{} is not there", folder.display()));
         return Vec::new();
     }
     of_a_folder(&folder)

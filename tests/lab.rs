@@ -3,6 +3,9 @@
 //! Every test has a directory and (by itself) a block of addresses of its own.
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -209,7 +212,7 @@ fn a_host_taken_for_dead_too_early_is_noticed() {
 #[test]
 fn a_host_taken_for_dead_too_early_is_noticed_with_qemu() {
     if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
-        eprintln!("skipped: qemu-system-x86_64 is not installed");
+        skip::skipped("qemu-system-x86_64 is not installed");
         return;
     }
     early_exclusion("qemu");

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -62,7 +65,7 @@ fn the_shared_cases_agree() {
     let shared = std::env::var_os("XE_SHARED").unwrap_or_else(|| "../shared".into());
     let files = files(&Path::new(&shared).join("data/planner-cases"));
     if files.is_empty() {
-        eprintln!("skipped: no planner cases under XE_SHARED");
+        skip::skipped("no planner cases under XE_SHARED");
     }
     for path in files {
         let began = std::time::Instant::now();

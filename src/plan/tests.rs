@@ -1,3 +1,5 @@
+//! The planner against counting every placement, and what its answers must hold.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -90,7 +92,9 @@ fn problems() -> impl Strategy<Value = Problem> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400, failure_persistence: None, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn the_verdict_is_the_definition(problem in problems()) {

@@ -4,10 +4,13 @@
 //! `{Status, Value}` or `{Status, ErrorDescription}`. Reading is bounded: depth, size and number of
 //! values have limits, and entities other than the five of XML itself are refused.
 
+mod write;
+
 use super::{Failure, Value};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use std::collections::BTreeMap;
+use write::{escape, write_value};
 
 /// How deep values may nest.
 const MAX_DEPTH: usize = 32;
@@ -137,64 +140,6 @@ pub fn decode_response(bytes: &[u8]) -> Result<Result<Value, Failure>, XmlRpcErr
         }
         _ => Err(parser.shape("a Status")),
     }
-}
-
-fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            // A bare carriage return would be read back as a newline.
-            '\r' => out.push_str("&#13;"),
-            // XML has no form for the other control characters.
-            c if c < ' ' && c != '\n' && c != '\t' => out.push('\u{fffd}'),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-}
-
-fn write_value(value: &Value, out: &mut String) {
-    out.push_str("<value>");
-    match value {
-        Value::String(text) => escape(text, out),
-        Value::Int(number) => out.push_str(&number.to_string()),
-        Value::Bool(flag) => {
-            out.push_str("<boolean>");
-            out.push(if *flag { '1' } else { '0' });
-            out.push_str("</boolean>");
-        }
-        Value::Float(number) => {
-            out.push_str("<double>");
-            out.push_str(&number.to_string());
-            out.push_str("</double>");
-        }
-        Value::DateTime(date) => {
-            out.push_str("<dateTime.iso8601>");
-            escape(date, out);
-            out.push_str("</dateTime.iso8601>");
-        }
-        Value::Array(items) => {
-            out.push_str("<array><data>");
-            for item in items {
-                write_value(item, out);
-            }
-            out.push_str("</data></array>");
-        }
-        Value::Struct(entries) => {
-            out.push_str("<struct>");
-            for (name, entry) in entries {
-                out.push_str("<member><name>");
-                escape(name, out);
-                out.push_str("</name>");
-                write_value(entry, out);
-                out.push_str("</member>");
-            }
-            out.push_str("</struct>");
-        }
-    }
-    out.push_str("</value>");
 }
 
 enum Token {
@@ -427,93 +372,4 @@ fn entity(name: &str) -> Option<char> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn any_value() -> impl Strategy<Value = Value> {
-        let text = "[ -~\n\tä\u{1f600}]{0,12}";
-        let leaf = prop_oneof![
-            text.prop_map(Value::String),
-            any::<bool>().prop_map(Value::Bool),
-            (-1.0e9..1.0e9f64).prop_map(Value::Float),
-            Just(Value::DateTime("20260101T00:00:00Z".to_owned())),
-        ];
-        leaf.prop_recursive(4, 64, 6, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-                prop::collection::btree_map("[a-z&<>]{0,6}", inner, 0..6).prop_map(Value::Struct),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn calls_come_back_as_they_went(params in prop::collection::vec(any_value(), 0..4)) {
-            let bytes = encode_call("VM.get_all", &params);
-            let (method, back) = decode_call(&bytes).unwrap();
-            prop_assert_eq!(method, "VM.get_all");
-            prop_assert_eq!(back, params);
-        }
-
-        #[test]
-        fn answers_come_back_as_they_went(value in any_value()) {
-            let bytes = encode_response(&Ok(value.clone()));
-            prop_assert_eq!(decode_response(&bytes).unwrap().unwrap(), value);
-        }
-    }
-
-    #[test]
-    fn ten_thousand_mutated_documents_never_panic() {
-        let record = Value::text_map([("name", "a&b"), ("uuid", "x")]);
-        let whole = encode_call("VM.create", &["session".into(), record, Value::Bool(true)]);
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = move |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % below as u64).unwrap()
-        };
-        let mut refused = 0;
-        for _ in 0..10_000 {
-            let mut bytes = whole.clone();
-            for _ in 0..=random(4) {
-                if bytes.is_empty() {
-                    break;
-                }
-                let at = random(bytes.len());
-                match random(4) {
-                    0 => bytes[at] = u8::try_from(random(256)).unwrap(),
-                    1 => {
-                        bytes.remove(at);
-                    }
-                    2 => bytes.insert(at, b"<>/&;v"[random(6)]),
-                    _ => bytes.truncate(at.max(1)),
-                }
-            }
-            refused += usize::from(decode_call(&bytes).is_err());
-            let _ = decode_response(&bytes);
-        }
-        assert!(refused > 2_000, "mutations must be noticed, {refused} were");
-    }
-
-    #[test]
-    fn limits_hold() {
-        let deep = format!("{}{}", "<value><array><data>".repeat(40), "<value>x</value>");
-        let call = format!("<methodCall><methodName>m</methodName><params><param>{deep}");
-        assert!(matches!(decode_call(call.as_bytes()), Err(XmlRpcError::TooMuch(_))));
-        let entity = "<!DOCTYPE x [<!ENTITY a \"b\">]><methodCall/>";
-        assert!(decode_call(entity.as_bytes()).is_err());
-        let unknown = "<methodCall><methodName>a&b;</methodName></methodCall>";
-        assert!(decode_call(unknown.as_bytes()).is_err());
-    }
-
-    #[test]
-    fn integers_travel_as_text_and_failures_as_lists() {
-        let bytes = encode_response(&Ok(Value::Int(1 << 40)));
-        assert!(String::from_utf8_lossy(&bytes).contains("<value>1099511627776</value>"));
-        let failure = Failure::new("UUID_INVALID", ["VM", "x"]);
-        let bytes = encode_response(&Err(failure.clone()));
-        assert_eq!(decode_response(&bytes).unwrap(), Err(failure));
-    }
-}
+mod tests;

@@ -5,3 +5,5 @@
 mod bench;
 mod process;
 mod qemu;
+#[path = "../support/skip.rs"]
+mod skip;

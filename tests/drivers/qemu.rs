@@ -17,7 +17,7 @@ fn missing() -> bool {
     let missing =
         std::process::Command::new("qemu-system-x86_64").arg("--version").output().is_err();
     if missing {
-        eprintln!("skipped: qemu-system-x86_64 is not installed");
+        crate::skip::skipped("qemu-system-x86_64 is not installed");
     }
     missing
 }

@@ -71,9 +71,7 @@ pub fn parse(bytes: &[u8]) -> Result<Dump, DumpError> {
     reader.config_mut().expand_empty_elements = true;
     let mut parser = Parser { bytes, reader };
     let mut dump = Dump { manifest: vec![], tables: vec![], database: Database::default() };
-    let mut changes = Vec::new();
-    let mut open: Vec<String> = Vec::new();
-    let mut complete = false;
+    let (mut changes, mut open, mut complete) = (Vec::new(), Vec::<String>::new(), false);
     loop {
         let begun = parser.offset();
         let event = match parser.reader.read_event() {

@@ -174,7 +174,8 @@ mod tests {
         #[test]
         fn every_text_survives(words in prop::collection::vec("[ -~\n\t\r]{0,10}", 0..5)) {
             let value = Value::text_set(words);
-            let back = read(&unescape(&escape(&write(&value))), &Type::parse("set(string)").unwrap());
+            let set = Type::parse("set(string)").unwrap();
+            let back = read(&unescape(&escape(&write(&value))), &set);
             prop_assert_eq!(back, Some(value));
         }
     }

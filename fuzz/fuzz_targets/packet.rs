@@ -1,0 +1,4 @@
+//! Heartbeat packets, with and without the right key.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| readers::packet(bytes));
