@@ -48,7 +48,12 @@ fn commit(criterion: &mut Criterion) {
     let mut change = || {
         number += 1;
         let name = format!("name {number:012}");
-        store.commit(|tx| Ok(tx.set("VM", ROW, "name_label", name.as_str()))).unwrap();
+        store
+            .commit(|tx| {
+                tx.set("VM", ROW, "name_label", name.as_str());
+                Ok(())
+            })
+            .unwrap();
     };
     let before = length();
     change();

@@ -156,11 +156,21 @@ fn a_journal_does_not_grow_for_ever_while_it_is_written() {
     let length = || std::fs::metadata(&path).unwrap().len();
     let text = "a row may be long ".repeat(40_000);
     let (mut written, mut longest) = (0_u64, 0);
-    store.commit(|tx| Ok(tx.create("VM", "v", [("order", Value::Int(0))]))).unwrap();
+    store
+        .commit(|tx| {
+            tx.create("VM", "v", [("order", Value::Int(0))]);
+            Ok(())
+        })
+        .unwrap();
     for number in 0..30 {
         let name = format!("{number} {text}");
         written += name.len() as u64;
-        store.commit(|tx| Ok(tx.set("VM", "v", "name_label", name))).unwrap();
+        store
+            .commit(|tx| {
+                tx.set("VM", "v", "name_label", name);
+                Ok(())
+            })
+            .unwrap();
         longest = longest.max(length());
     }
     assert!(written > 20 << 20 && longest > 15 << 20 && longest < 18 << 20, "{longest}");
