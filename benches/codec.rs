@@ -1,5 +1,4 @@
 //! XML-RPC: a thousand records written and read, beside copying the same bytes.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 mod side_by_side;
 

@@ -1,6 +1,5 @@
 //! A durable change of the pool database, beside a bare write and sync of as many bytes to the same
 //! disk. `XE_BENCH_DIR` names the directory; without it a temporary one is used, which may be RAM.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 mod side_by_side;
@@ -49,7 +48,12 @@ fn commit(criterion: &mut Criterion) {
     let mut change = || {
         number += 1;
         let name = format!("name {number:012}");
-        store.commit(|tx| Ok(tx.set("VM", ROW, "name_label", name.as_str()))).unwrap();
+        store
+            .commit(|tx| {
+                tx.set("VM", ROW, "name_label", name.as_str());
+                Ok(())
+            })
+            .unwrap();
     };
     let before = length();
     change();

@@ -3,7 +3,6 @@
 //! The bound is what any exact planner without a proof for all sets at once must do: go through
 //! the VMs of each of the 2016 pairs once and add them up. A ratio below one says that the proof
 //! spared that.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 mod side_by_side;
 

@@ -1,5 +1,4 @@
 //! What a person waits for before `xe` does anything, beside starting a program that does nothing.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 #![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 mod side_by_side;

@@ -3,6 +3,8 @@
 //! Every test has a directory and (by itself) a block of addresses of its own.
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/skip.rs"]
 mod skip;
 
