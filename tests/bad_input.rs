@@ -7,6 +7,8 @@
 
 #[path = "support/machine.rs"]
 mod machine;
+#[path = "support/skip.rs"]
+mod skip;
 #[path = "support/xml.rs"]
 mod xml;
 
@@ -129,7 +131,7 @@ fn on_a_terminal(machine: &Machine) {
     let mut command = Command::new("script");
     let script = command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
     let Ok(done) = script else {
-        eprintln!("skipped: there is no script(1)");
+        skip::skipped("there is no script(1)");
         return;
     };
     let lines: Vec<&str> = out(&done).lines().map(str::trim_end).collect();
@@ -209,7 +211,7 @@ fn too_small(machine: &Machine, place: &Path) {
     let mount = ["-t", "tmpfs", "-o", "size=16m", "tmpfs"];
     let mounted = Command::new("mount").args(mount).arg(place).stderr(Stdio::null()).status();
     if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: a tmpfs cannot be mounted here");
+        skip::skipped("a tmpfs cannot be mounted here");
         return;
     }
     let _mounted = Tmpfs(place);

@@ -2,7 +2,6 @@
 //!
 //! Every test has a directory and (by itself) a block of addresses of its own.
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/skip.rs"]
@@ -109,7 +108,7 @@ fn machines_can_be_namespaces() {
     let made = Command::new("unshare").args(words).output();
     let able = made.is_ok_and(|out| out.status.success());
     if !able || Command::new("ip").arg("-V").output().is_err() {
-        eprintln!("skipped: this user cannot make namespaces, or unshare or ip is missing");
+        skip::skipped("this user cannot make namespaces, or unshare or ip is missing");
         return;
     }
     let _alone = alone();

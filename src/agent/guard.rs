@@ -9,8 +9,8 @@ use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many failures the pool is promised to survive, when an operation may be refused for it: HA is
-/// on, overcommitting is not allowed, and a plan exists.
+/// How many failures the pool is promised to survive, when an operation may be refused for it: HA
+/// is on, overcommitting is not allowed, and a plan exists.
 fn promised(db: &Database) -> Option<usize> {
     let pool = Pool::all(db).next()?;
     let guarded = pool.ha_enabled() && !pool.ha_allow_overcommit();

@@ -1,5 +1,5 @@
-//! What hosts really run, and what the database says: a host's word about its own VMs in its own boot
-//! is the truth (R6.5).
+//! What hosts really run, and what the database says: a host's word about its own VMs in its own
+//! boot is the truth (R6.5).
 
 use super::Agent;
 use super::jobs::{self, Done, FoundVm, Job};
@@ -59,9 +59,9 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
     Ok(())
 }
 
-/// Ends what a broken migration left: a target that is not the owner is aborted, a source that is not
-/// is finished, a source that still is goes on. Only ContinueReceived makes a target execute, and that
-/// comes after the owner's row.
+/// Ends what a broken migration left: a target that is not the owner is aborted, a source that is
+/// not is finished, a source that still is goes on. Only ContinueReceived makes a target execute,
+/// and that comes after the owner's row.
 fn tidy_migrations(agent: &Agent, host: &str, epoch: u64, found: &BTreeMap<String, &FoundVm>) {
     let db = agent.store.read();
     for (uuid, found) in found {

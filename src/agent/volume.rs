@@ -106,8 +106,8 @@ fn replay(bytes: &[u8], epoch: u64) -> io::Result<Option<Replayed>> {
     Ok((state.length > 0).then_some(state))
 }
 
-/// What follows the last whole record must be its torn successor or what an older use of the segment
-/// left; a later record of this use means that one between was damaged.
+/// What follows the last whole record must be its torn successor or what an older use of the
+/// segment left; a later record of this use means that one between was damaged.
 fn assert_no_later(rest: &[u8], epoch: u64, at: &Position) -> io::Result<()> {
     for block in rest.chunks(BLOCK).enumerate().skip(1).map(|(number, _)| number * BLOCK) {
         if let Some(record) = journal::peek(&rest[block..])

@@ -46,7 +46,7 @@ fn only_file(kind: &str) -> Answer<()> {
 }
 
 /// `create(host, device_config, physical_size, name_label, name_description, type, content_type,
-/// shared, sm_config)`: the directory is made on one host, then plugged on those that should see it.
+/// shared, sm_config)`: the directory is made on one host, then plugged where it should be seen.
 fn create(call: &Call<'_>) -> Answer {
     master_epoch(call.agent)?;
     let (host, config) = (call.text(0), call.map(1));

@@ -1,4 +1,5 @@
-//! Emergency disable: one host alone, without any decision (R9.3), as [`crate::ha::emergency`] plans.
+//! Emergency disable: one host alone, without any decision (R9.3), as [`crate::ha::emergency`]
+//! plans.
 
 use super::{client, forget, keep, refusal, session};
 use crate::agent::standing::Standing;

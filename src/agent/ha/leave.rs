@@ -1,4 +1,4 @@
-//! A host that is switched off cleanly (R9.4): it leaves the view, disarms, and only then goes down.
+//! A host that is switched off cleanly (R9.4): it leaves the view, disarms, then goes down.
 //!
 //! The daemon kills the agent of a master that leaves (R6.2), so a process of its own does this:
 //! `xe-agent --state-dir DIR leave poweroff|reboot`.

@@ -155,7 +155,7 @@ struct Described {
     bootable: bool,
 }
 
-/// Reads `<provision><disk device="0" size="…" sr="…" bootable="true" type="system"/></provision>`.
+/// Reads `<provision><disk device="0" size="…" sr="…" bootable="true"/></provision>`.
 fn described_disks(xml: &str) -> Vec<Described> {
     use quick_xml::events::Event;
     let mut reader = quick_xml::Reader::from_str(xml);
@@ -210,10 +210,11 @@ mod tests {
 
     #[test]
     fn templates_describe_their_disks_in_xml() {
-        let xml = r#"<provision><disk device="0" size="8589934592" sr="" bootable="true" type="system"/></provision>"#;
+        let disk = r#"<disk device="0" size="8589934592" sr="" bootable="true" type="system"/>"#;
+        let xml = format!("<provision>{disk}</provision>");
         let disk =
             Described { device: "0".into(), size: 8 << 30, sr: String::new(), bootable: true };
-        assert_eq!(described_disks(xml), [disk]);
+        assert_eq!(described_disks(&xml), [disk]);
         assert!(described_disks("").is_empty() && described_disks("<provision").is_empty());
     }
 }

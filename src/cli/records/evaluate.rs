@@ -163,9 +163,10 @@ impl<'a> Rows<'a> {
         match self.session.call(method, params) {
             Err(CallError::Api(failure)) => match failure.code.as_str() {
                 "HANDLE_INVALID" => Ok(INVALID_REFERENCE.into()),
-                "NOT_IMPLEMENTED" | "MESSAGE_METHOD_UNKNOWN" | "MESSAGE_REMOVED" => {
-                    Ok(UNKNOWN.into())
-                }
+                "NOT_IMPLEMENTED"
+                | "MESSAGE_METHOD_UNKNOWN"
+                | "MESSAGE_REMOVED"
+                | "XE_HOST_MEMORY_UNKNOWN" => Ok(UNKNOWN.into()),
                 _ => Err(failure.into()),
             },
             other => Ok(other?),
