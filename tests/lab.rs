@@ -1,7 +1,6 @@
 //! The lab from outside: its commands, its faults, and the loss of a host from end to end.
 //!
 //! Every test has a directory and (by itself) a block of addresses of its own.
-#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/skip.rs"]
