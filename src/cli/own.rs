@@ -52,6 +52,7 @@ fn man(dir: &Path, console: &mut Console<'_>) -> Result<(), CliError> {
 /// One link for every command, so that its name alone is enough.
 fn install_links(dir: &Path, console: &mut Console<'_>) -> Result<(), CliError> {
     let program = std::env::current_exe().map_err(|error| failed(dir, &error))?;
+    std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
     let mut made = 0;
     for entry in entry::all() {
         let link = dir.join(entry.name());
