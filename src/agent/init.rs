@@ -53,7 +53,7 @@ pub fn command(state_dir: &Path, words: &[String]) -> anyhow::Result<()> {
     }
     let password = match password {
         Some(password) => password,
-        None => dialoguer_password()?,
+        None => ask_password()?,
     };
     create(state_dir, &config, &password)?;
     println!("{}", config.host);
@@ -69,15 +69,13 @@ fn default_socket(state_dir: &Path) -> std::path::PathBuf {
     }
 }
 
-fn dialoguer_password() -> anyhow::Result<String> {
+fn ask_password() -> anyhow::Result<String> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
         bail!("no password; give one with --password-file FILE");
     }
-    eprint!("Password for root: ");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim_end_matches('\n').to_owned())
+    let prompt = dialoguer::Password::new().with_prompt("Password for root");
+    Ok(prompt.with_confirmation("Once more", "the two are not the same").interact()?)
 }
 
 /// The memory that the kernel reports, in bytes.
