@@ -34,11 +34,12 @@ pub struct Facts {
     pub first: bool,
 }
 
-static HEARD: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+/// When each host's agent was heard last, by uuid.
+pub type Heard = Mutex<BTreeMap<String, Instant>>;
 
 /// Notes that a host's agent was heard.
 pub fn seen(agent: &Agent, host: &str) {
-    let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut heard = agent.heard.lock().unwrap_or_else(PoisonError::into_inner);
     let known = heard.insert(host.to_owned(), Instant::now());
     drop(heard);
     if known.is_none_or(|at| at.elapsed() > SILENT) {
@@ -49,7 +50,7 @@ pub fn seen(agent: &Agent, host: &str) {
 /// Shows hosts that were not heard lately as not live; only while HA is off, whose view knows more.
 pub fn expire(agent: &Agent) {
     let silent: Vec<String> = {
-        let heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = agent.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = heard.iter().filter(|(_, at)| at.elapsed() > SILENT);
         silent.map(|(host, _)| host.clone()).collect()
     };

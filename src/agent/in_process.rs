@@ -88,6 +88,7 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         history: history::History::default(),
         tasks: tasks::Tasks::default(),
         host_memory,
+        heard: Default::default(),
         wake: recover::Wake::default(),
         gate: gate::Gate::default(),
         ha: super::ha::LocalHa::default(),

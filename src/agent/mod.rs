@@ -86,6 +86,8 @@ pub struct Agent {
     pub tasks: tasks::Tasks,
     /// Memory of hosts that a user gave because a dump does not say it, by uuid, in bytes.
     pub host_memory: BTreeMap<String, u64>,
+    /// When the other agents were heard.
+    pub heard: host_facts::Heard,
     /// Wakes the recovery.
     pub wake: recover::Wake,
     /// Which jobs of masters may run here.

@@ -122,6 +122,7 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         history: History::open(state_dir)?,
         tasks: super::tasks::Tasks::default(),
         host_memory: BTreeMap::new(),
+        heard: Default::default(),
         wake: super::recover::Wake::default(),
         gate: super::gate::Gate::default(),
         ha: super::ha::LocalHa::default(),
