@@ -115,7 +115,7 @@ fn came_up(agent: &Agent, host: &str, facts: &Facts, known: &str) -> Answer<()> 
         if rebooted { "a new boot" } else { "a new agent" },
         serde_json::json!({ "host": facts.host, "boot": facts.boot }),
     );
-    if rebooted && was_fenced(agent, facts.host) {
+    if rebooted && agent.ha.take_lost(facts.host) {
         let body = "the host was reset by its watchdog or lost its power";
         vm::message(agent, "HA_HOST_WAS_FENCED", 4, "Host", &facts.host.to_string(), body);
     }
@@ -144,13 +144,6 @@ fn came_up(agent: &Agent, host: &str, facts: &Facts, known: &str) -> Answer<()> 
         }
         Ok(())
     })
-}
-
-/// Whether the last life of a host ended without its leave, as far as the living set tells.
-fn was_fenced(agent: &Agent, host: Uuid) -> bool {
-    let Some(liveset) = agent.ha.liveset() else { return false };
-    let ended = liveset.dead.iter().find(|dead| dead.host == host);
-    ended.is_some_and(|dead| dead.reason != crate::heartbeat::view::Proof::LeftEmpty)
 }
 
 fn epoch_seconds() -> String {

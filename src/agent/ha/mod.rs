@@ -31,6 +31,7 @@ use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use crate::xhad::control::{Client, ControlError, RefusedKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,12 +73,24 @@ pub struct Session {
 #[derive(Debug, Default)]
 pub struct LocalHa {
     liveset: Mutex<Option<Liveset>>,
+    /// Hosts whose last life ended without their leave and that have not come back yet.
+    lost: Mutex<BTreeSet<Uuid>>,
 }
 
 impl LocalHa {
     /// The newest living set, if the daemon runs.
     pub fn liveset(&self) -> Option<Liveset> {
         self.locked().clone()
+    }
+
+    /// Notes that a host's life ended without its leave.
+    pub fn note_lost(&self, host: Uuid) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(host);
+    }
+
+    /// Whether the last life of a host that is back ended so; it is asked once.
+    pub fn take_lost(&self, host: Uuid) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&host)
     }
 
     fn locked(&self) -> MutexGuard<'_, Option<Liveset>> {

@@ -4,6 +4,7 @@ use crate::agent::standing::Standing;
 use crate::agent::{Agent, host_facts, recover, vm};
 use crate::heartbeat::Liveset;
 use crate::heartbeat::liveset::Liveness;
+use crate::heartbeat::view::Proof;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -18,12 +19,13 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
             host_facts::set_live(agent, &status.uuid.to_string(), members.contains(&status.uuid));
         }
     }
-    let left_cleanly = |host: &Uuid| {
+    // A host that disarmed by emergency is out of the view but did not fail: its VMs run on.
+    let left_on_purpose = |host: &Uuid| {
         let status = now.hosts.iter().find(|status| status.uuid == *host);
-        status.is_some_and(|status| status.liveness == Liveness::Excluded)
+        status.is_some_and(|status| status.liveness == Liveness::Excluded || !status.armed)
     };
     let failed: Vec<Uuid> =
-        old.difference(&members).copied().filter(|host| !left_cleanly(host)).collect();
+        old.difference(&members).copied().filter(|host| !left_on_purpose(host)).collect();
     if !failed.is_empty() {
         agent.history.note(
             "hosts-failed",
@@ -37,6 +39,9 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     tell_storage(agent, before, now);
     let dead_before = before.map_or(&[][..], |before| &before.dead);
     for dead in now.dead.iter().filter(|dead| !dead_before.contains(dead)) {
+        if dead.reason != Proof::LeftEmpty {
+            agent.ha.note_lost(dead.host);
+        }
         agent.history.note(
             "host-excluded",
             &format!("{:?}", dead.reason),
