@@ -31,6 +31,8 @@ pub struct Facts {
     pub is_master: bool,
     /// Whether a session runs in this very boot (the agent was restarted, S106).
     pub session_runs: bool,
+    /// Whether VMs run here.
+    pub vms_here: bool,
 }
 
 /// What to do.
@@ -51,10 +53,25 @@ pub enum Action {
 }
 
 /// Decides what a host does.
+///
+/// A host that joins must be empty. Until it learns of its admission it renews its watchdog without
+/// any evidence, while the others already count its lease from what they hear: one that is admitted
+/// and cut off in the same moment is called dead before its watchdog fires. A freshly booted host
+/// runs nothing then; one that comes back in the same boot would (found by simulation: 8 hosts,
+/// T = 30, disk and links cut while a host waits).
 pub fn decide(facts: &Facts) -> Action {
     if facts.session_runs {
         return Action::CarryOn;
     }
+    match due(facts) {
+        Action::Join | Action::FetchAndJoin if facts.vms_here => Action::Wait(
+            "VMs run here from before HA was on; move or stop them, then this host joins".into(),
+        ),
+        action => action,
+    }
+}
+
+fn due(facts: &Facts) -> Action {
     match (facts.local_flag, &facts.statefile, facts.pool_flag) {
         (true, Statefile::Active, _) => Action::Join,
         (true, Statefile::Off | Statefile::Init, Some(true)) if !facts.is_master => {
@@ -87,7 +104,14 @@ mod tests {
     use super::*;
 
     fn facts(local_flag: bool, statefile: Statefile, pool_flag: Option<bool>) -> Facts {
-        Facts { local_flag, statefile, pool_flag, is_master: false, session_runs: false }
+        Facts {
+            local_flag,
+            statefile,
+            pool_flag,
+            is_master: false,
+            session_runs: false,
+            vms_here: false,
+        }
     }
 
     #[test]
@@ -127,6 +151,18 @@ mod tests {
         assert_eq!(stale(Some(true)), Action::FetchAndJoin);
         assert_eq!(stale(Some(false)), Action::RunWithoutHa);
         assert!(matches!(stale(None), Action::Wait(_)));
+    }
+
+    #[test]
+    fn a_host_with_vms_joins_only_when_they_are_gone() {
+        let empty = facts(false, Statefile::Unknown, Some(true));
+        assert_eq!(decide(&empty), Action::FetchAndJoin);
+        let busy = Facts { vms_here: true, ..empty };
+        assert!(matches!(decide(&busy), Action::Wait(why) if why.contains("VMs")));
+        let armed = Facts { vms_here: true, ..facts(true, Statefile::Active, None) };
+        assert!(matches!(decide(&armed), Action::Wait(_)));
+        // An agent that was restarted in a running session carries on with its VMs.
+        assert_eq!(decide(&Facts { session_runs: true, ..armed }), Action::CarryOn);
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub fn settle(agent: &Arc<Agent>) -> Answer<()> {
             let failure = Failure::new("HA_HOST_CANNOT_ACCESS_STATEFILE", [why.as_str()]);
             return Err(failure);
         }
+        (Action::Wait(why), None) if facts.vms_here => {
+            agent.history.note("ha-waits", why, serde_json::json!({}));
+        }
         (Action::AskAdministrator(why), _) => ask(agent, why),
         (Action::RunWithoutHa | Action::Wait(_) | Action::Join, _) => {}
     }
@@ -52,6 +55,8 @@ fn facts(agent: &Agent, kept: Option<&Session>) -> Facts {
         pool_flag: if is_master { Some(flag) } else { ask_master(agent) },
         is_master,
         session_runs: running.is_ok_and(|liveset| liveset.phase != Phase::Off),
+        // What cannot be counted may be there.
+        vms_here: agent.driver.scan().map_or(true, |found| !found.is_empty()),
     }
 }
 
