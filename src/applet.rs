@@ -15,6 +15,8 @@ pub enum Applet {
     Lab(Vec<String>),
     /// The failover planner on a case file.
     Plan(Vec<String>),
+    /// Whole pools in simulated time, from seeds.
+    Sim(Vec<String>),
     /// A VM of the `process` driver (started by that driver only).
     ProcessVm(Vec<String>),
 }
@@ -23,11 +25,12 @@ pub enum Applet {
 type Program = (&'static str, &'static str, fn(Vec<String>) -> Applet);
 
 /// The programs that have a name of their own, also as a first word of `xe`.
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 6] = [
     ("xe-agent", "xe-agent", Applet::Agent),
     ("xhad", "xhad", Applet::Xhad),
     ("xe-lab", "lab", Applet::Lab),
     ("xe-plan", "plan", Applet::Plan),
+    ("xe-sim", "sim", Applet::Sim),
     ("xe-process-vm", "xe-process-vm", Applet::ProcessVm),
 ];
 
@@ -63,6 +66,7 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::Xhad(words) => crate::xhad::main(words),
         Applet::Lab(words) => crate::lab::main(words),
         Applet::Plan(words) => crate::plan::case::main(words),
+        Applet::Sim(words) => crate::sim::program::main(words),
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
     }
 }

@@ -14,6 +14,7 @@
 //! | the daemon that fences | [`xhad`] |
 //! | the machine: watchdog, disks, hypervisors | [`host`] |
 //! | a pool on one machine to play with | [`lab`] |
+//! | whole pools in simulated time, from a seed | [`sim`] |
 
 pub mod agent;
 pub mod applet;
@@ -26,5 +27,6 @@ pub mod lab;
 pub mod plan;
 pub mod pool;
 pub mod recovery;
+pub mod sim;
 pub mod xenapi;
 pub mod xhad;

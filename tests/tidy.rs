@@ -57,7 +57,7 @@ const TOP: [&str; 17] = [
 ];
 
 /// Rooms without any effect: time and events come in as arguments, effects go out as values.
-const PURE: [&str; 5] = ["heartbeat", "ha", "plan", "recovery", "pool"];
+const PURE: [&str; 6] = ["heartbeat", "ha", "plan", "recovery", "pool", "sim"];
 
 /// What a pure room does not name. `core::net::IpAddr` is a value and may be named.
 const EFFECTS: [&str; 13] = [
@@ -76,9 +76,15 @@ const EFFECTS: [&str; 13] = [
     "tracing",
 ];
 
-/// The one exception: `xe-plan` reads its case file and ends with an exit code.
-const MAY: [(&str, &str); 2] =
-    [("src/plan/case.rs", "std::fs"), ("src/plan/case.rs", "std::process")];
+/// The exceptions: `xe-plan` reads its case file, both programs end with an exit code, `xe-sim`
+/// counts its CPU time, and a scenario that fails already does not fail a second time.
+const MAY: [(&str, &str); 5] = [
+    ("src/plan/case.rs", "std::fs"),
+    ("src/plan/case.rs", "std::process"),
+    ("src/sim/program.rs", "std::process"),
+    ("src/sim/program.rs", "rustix"),
+    ("src/sim/scenarios/mod.rs", "std::thread"),
+];
 
 /// Folders whose name says nothing.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];

@@ -29,10 +29,6 @@ pub mod wire;
 
 #[cfg(test)]
 mod codec_tests;
-#[cfg(test)]
-mod scenarios;
-#[cfg(test)]
-mod world;
 
 pub use auth::Key;
 pub use block::format_statefile;

@@ -146,6 +146,7 @@ impl World {
                 self.machines[host].agent_hangs = false;
             }
             Effect::Note(event) => {
+                self.tell(format_args!("host {host} {}: {}", event.event, event.why));
                 let line = format!("{} {}: {}", event.t_ns, event.event, event.why);
                 self.machines[host].notes.push(line);
             }

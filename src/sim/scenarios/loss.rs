@@ -3,7 +3,7 @@
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::node::{Control, Refusal};
 use crate::heartbeat::timing::{Nanos, SECOND};
-use crate::heartbeat::world::{Path, World};
+use crate::sim::world::{Path, World};
 
 /// The timeout of most scenarios, in seconds.
 pub(super) const T: u32 = 10;
@@ -25,7 +25,7 @@ pub(super) fn excluded(world: &mut World, loser: usize, survivors: &[usize]) -> 
 /// A fault of host 2 among three: exactly it is reset, the others know it dead in time.
 pub(super) fn loses_exactly_c(fault: impl Fn(&mut World)) {
     for (seed, timeout) in (1..4).flat_map(|seed| [(seed, 3), (seed, T), (seed, 30)]) {
-        let mut world = World::formed(3, timeout, seed);
+        let mut world = World::formed(3, timeout, seed).unwrap();
         world.run(u64::from(timeout));
         fault(&mut world);
         excluded(&mut world, 2, &[0, 1]);
@@ -49,7 +49,7 @@ fn s02_network_of_one_lost() {
 #[test]
 fn s02_network_of_the_lowest_lost_takes_the_mastership_along() {
     for seed in 1..8 {
-        let mut world = World::formed(3, T, seed);
+        let mut world = World::formed(3, T, seed).unwrap();
         world.run(20);
         world.set_net(0, true);
         excluded(&mut world, 0, &[1, 2]);
@@ -74,7 +74,7 @@ fn s04_both_paths_of_one_lost() {
 }
 
 fn all_lose_the_disk(hosts: usize) -> World {
-    let mut world = World::formed(hosts, T, 5);
+    let mut world = World::formed(hosts, T, 5).unwrap();
     world.run(12);
     for host in 0..hosts {
         world.set_path(host, Path::Fails);
@@ -119,7 +119,7 @@ fn s07_then_the_statefile_returns() {
 #[test]
 fn s08_network_lost_by_all_leaves_the_best_one() {
     for seed in 1..6 {
-        let mut world = World::formed(3, T, seed);
+        let mut world = World::formed(3, T, seed).unwrap();
         world.run(12);
         for host in 0..3 {
             world.set_net(host, true);
@@ -132,7 +132,7 @@ fn s08_network_lost_by_all_leaves_the_best_one() {
 
 #[test]
 fn s09_everything_lost_by_all_resets_all() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     for host in 0..3 {
         world.set_net(host, true);
@@ -144,7 +144,7 @@ fn s09_everything_lost_by_all_resets_all() {
 
 #[test]
 fn s10_all_boot_without_network_and_form_once_it_is_there() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(5);
     for host in 0..3 {
         world.crash(host);
@@ -169,7 +169,7 @@ fn s10_all_boot_without_network_and_form_once_it_is_there() {
 #[test]
 fn s11_two_halves_leave_exactly_one() {
     for seed in 1..6 {
-        let mut world = World::formed(4, T, seed);
+        let mut world = World::formed(4, T, seed).unwrap();
         world.run(12);
         for (a, b) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
             world.cut_link(a, b);
@@ -183,7 +183,7 @@ fn s11_two_halves_leave_exactly_one() {
 
 #[test]
 fn s12_three_of_five_survive() {
-    let mut world = World::formed(5, T, 3);
+    let mut world = World::formed(5, T, 3).unwrap();
     world.run(12);
     for a in [0, 1] {
         for b in [2, 3, 4] {
@@ -198,7 +198,7 @@ fn s12_three_of_five_survive() {
 #[test]
 fn s13_a_missing_link_costs_one_of_its_ends() {
     for seed in 1..6 {
-        let mut world = World::formed(3, T, seed);
+        let mut world = World::formed(3, T, seed).unwrap();
         world.run(12);
         world.cut_link(0, 2);
         world.run(u64::from(T) + 3);
@@ -217,7 +217,7 @@ fn s14_one_way_loss_is_loss() {
 
 #[test]
 fn s15_forty_percent_loss_fences_nobody() {
-    let mut world = World::formed(3, 60, 9);
+    let mut world = World::formed(3, 60, 9).unwrap();
     world.loss = 40;
     world.run(600);
     assert!(world.resets().is_empty());
@@ -226,9 +226,9 @@ fn s15_forty_percent_loss_fences_nobody() {
 #[test]
 fn s17_outages_within_the_promise_fence_nobody() {
     for timeout in [3, 10, 30] {
-        let promise = World::new(3, timeout, 1).config(0, true).timing.promise();
+        let promise = World::new(3, timeout, 1).unwrap().config(0, true).timing.promise();
         for (seed, kind) in (1..7).flat_map(|seed| [(seed, 0), (seed, 1), (seed, 2)]) {
-            let mut world = World::formed(3, timeout, seed);
+            let mut world = World::formed(3, timeout, seed).unwrap();
             world.run(u64::from(timeout) + seed);
             let length = match kind {
                 0 => promise.network,
@@ -258,7 +258,7 @@ fn s17_outages_within_the_promise_fence_nobody() {
 
 #[test]
 fn s38_the_master_dies_and_one_other_follows() {
-    let mut world = World::formed(3, T, 4);
+    let mut world = World::formed(3, T, 4).unwrap();
     assert_eq!(world.liveset(1).master, Some(world.uuids[0]));
     world.run(12);
     world.crash(0);
@@ -270,7 +270,7 @@ fn s38_the_master_dies_and_one_other_follows() {
 
 #[test]
 fn s46_two_ask_at_once_and_one_is_master() {
-    let mut world = World::formed(3, T, 4);
+    let mut world = World::formed(3, T, 4).unwrap();
     let tickets: Vec<u64> =
         (0..3).map(|host| world.control(host, Control::ProposeMaster)).collect();
     world.run(5);

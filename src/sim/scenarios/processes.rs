@@ -5,12 +5,12 @@ use crate::heartbeat::liveset::{Liveness, Phase};
 use crate::heartbeat::node::Control;
 use crate::heartbeat::timing::SECOND;
 use crate::heartbeat::view::Proof;
-use crate::heartbeat::world::{Path, World};
+use crate::sim::world::{Path, World};
 
 #[test]
 fn s106_s126_a_dead_agent_fences_nobody_and_is_started_again() {
     for host in [0, 2] {
-        let mut world = World::formed(3, T, 4);
+        let mut world = World::formed(3, T, 4).unwrap();
         world.run(12);
         let epoch = world.liveset(0).epoch;
         world.kill_agent(host);
@@ -24,7 +24,7 @@ fn s106_s126_a_dead_agent_fences_nobody_and_is_started_again() {
 
 #[test]
 fn s42_a_hung_agent_costs_the_mastership_not_the_host() {
-    let mut world = World::formed(3, T, 4);
+    let mut world = World::formed(3, T, 4).unwrap();
     world.run(12);
     world.machines[0].agent_hangs = true;
     assert!(world.run_until(25, |world| world.acting() == [1]), "{}", world.story());
@@ -36,7 +36,7 @@ fn s42_a_hung_agent_costs_the_mastership_not_the_host() {
 
 #[test]
 fn s45_the_mastership_is_handed_to_a_named_host() {
-    let mut world = World::formed(3, T, 4);
+    let mut world = World::formed(3, T, 4).unwrap();
     world.run(12);
     let ticket = world.control(0, Control::GiveUpMastership(Some(crate::heartbeat::Slot(2))));
     assert!(world.run_until(5, |world| world.acting() == [2]), "{}", world.story());
@@ -58,7 +58,7 @@ fn s108_a_daemon_stopped_past_its_lease_is_reset() {
 #[test]
 fn s124_two_hosts_without_their_link_leave_the_lower_one() {
     for seed in 1..6 {
-        let mut world = World::formed(2, T, seed);
+        let mut world = World::formed(2, T, seed).unwrap();
         world.run(12);
         world.cut_link(0, 1);
         world.run(u64::from(T) + 3);
@@ -69,7 +69,7 @@ fn s124_two_hosts_without_their_link_leave_the_lower_one() {
 
 #[test]
 fn a_loser_that_reaches_the_disk_leaves_a_tombstone_and_is_known_dead_early() {
-    let mut world = World::formed(3, 30, 2);
+    let mut world = World::formed(3, 30, 2).unwrap();
     world.run(40);
     world.set_net(2, true);
     let took = excluded(&mut world, 2, &[0, 1]);
@@ -79,7 +79,7 @@ fn a_loser_that_reaches_the_disk_leaves_a_tombstone_and_is_known_dead_early() {
 
 #[test]
 fn a_fenced_host_comes_back_and_is_admitted() {
-    let mut world = World::formed(3, T, 2);
+    let mut world = World::formed(3, T, 2).unwrap();
     world.run(12);
     world.crash(2);
     excluded(&mut world, 2, &[0, 1]);
@@ -94,7 +94,7 @@ fn a_fenced_host_comes_back_and_is_admitted() {
 
 #[test]
 fn a_quick_reboot_frees_the_old_life_at_once() {
-    let mut world = World::formed(3, 60, 2);
+    let mut world = World::formed(3, 60, 2).unwrap();
     world.run(12);
     world.crash(2);
     world.run(3);
@@ -109,7 +109,7 @@ fn a_quick_reboot_frees_the_old_life_at_once() {
 
 #[test]
 fn the_last_of_a_pool_waits_for_a_majority() {
-    let mut world = World::formed(3, T, 2);
+    let mut world = World::formed(3, T, 2).unwrap();
     world.run(12);
     for host in 0..3 {
         world.crash(host);
@@ -127,7 +127,7 @@ fn the_last_of_a_pool_waits_for_a_majority() {
 
 #[test]
 fn one_of_two_forms_alone_after_the_other_stood_still() {
-    let mut world = World::formed(2, T, 2);
+    let mut world = World::formed(2, T, 2).unwrap();
     world.run(12);
     world.crash(0);
     world.crash(1);
@@ -140,7 +140,7 @@ fn one_of_two_forms_alone_after_the_other_stood_still() {
 #[test]
 fn a_queue_drained_after_a_pause_extends_no_lease() {
     for seed in 1..4 {
-        let mut world = World::formed(3, T, seed);
+        let mut world = World::formed(3, T, seed).unwrap();
         world.run(12);
         world.pause(2);
         world.run(5);

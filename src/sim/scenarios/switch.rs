@@ -4,13 +4,13 @@
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::node::{Control, Refusal};
 use crate::heartbeat::view::{Mode, Proof};
-use crate::heartbeat::world::{Path, World};
+use crate::sim::world::{Path, World};
 
 const T: u32 = 10;
 
 #[test]
 fn s92_one_host_is_missing_and_nobody_is_armed() {
-    let mut world = World::new(3, T, 1);
+    let mut world = World::new(3, T, 1).unwrap();
     let tickets = [world.start(0, true), world.start(1, true)];
     world.run(40);
     for host in [0, 1] {
@@ -25,7 +25,7 @@ fn s92_one_host_is_missing_and_nobody_is_armed() {
 
 #[test]
 fn s21_a_blocked_port_fails_the_enable_and_names_the_host() {
-    let mut world = World::new(3, T, 1);
+    let mut world = World::new(3, T, 1).unwrap();
     world.cut[2][0] = true;
     let tickets: Vec<u64> = (0..3).map(|host| world.start(host, true)).collect();
     world.run(40);
@@ -39,7 +39,7 @@ fn s21_a_blocked_port_fails_the_enable_and_names_the_host() {
 
 #[test]
 fn s93_a_decided_off_disarms_everybody() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     let pending = world.control(0, Control::SetMode(Mode::OffPending));
     world.run(3);
     assert!(world.answer(0, pending).unwrap().is_ok(), "{}", world.story());
@@ -54,14 +54,14 @@ fn s93_a_decided_off_disarms_everybody() {
 
 #[test]
 fn off_without_off_pending_is_refused() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     let ticket = world.control(0, Control::SetMode(Mode::Off));
     assert!(matches!(world.answer(0, ticket), Some(Err(Refusal::WrongState(_)))));
 }
 
 #[test]
 fn s94_a_host_that_was_away_learns_that_ha_is_off() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     world.crash(2);
     world.run(15);
@@ -77,7 +77,7 @@ fn s94_a_host_that_was_away_learns_that_ha_is_off() {
 
 #[test]
 fn s95_without_a_statefile_every_host_disarms_by_emergency() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     for host in 0..3 {
         world.set_path(host, Path::Fails);
@@ -95,7 +95,7 @@ fn s95_without_a_statefile_every_host_disarms_by_emergency() {
 
 #[test]
 fn s96_an_emergency_disarm_of_one_leaves_its_vms_unknown() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     let ticket = world.control(2, Control::Disarm { force: false });
     world.run(5);
@@ -115,7 +115,7 @@ fn s96_an_emergency_disarm_of_one_leaves_its_vms_unknown() {
 
 #[test]
 fn s96_without_the_network_the_mark_on_the_disk_is_enough() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     world.set_net(2, true);
     let ticket = world.control(2, Control::Disarm { force: false });
@@ -128,7 +128,7 @@ fn s96_without_the_network_the_mark_on_the_disk_is_enough() {
 
 #[test]
 fn s96_cut_off_wholly_it_does_not_disarm_unless_forced() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     world.set_net(2, true);
     world.set_path(2, Path::Fails);
@@ -138,7 +138,7 @@ fn s96_cut_off_wholly_it_does_not_disarm_unless_forced() {
     world.run(6);
     assert_eq!(world.resets(), [2], "the others must be able to count on it");
 
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.set_net(2, true);
     world.set_path(2, Path::Fails);
     let ticket = world.control(2, Control::Disarm { force: true });
@@ -148,7 +148,7 @@ fn s96_cut_off_wholly_it_does_not_disarm_unless_forced() {
 
 #[test]
 fn s99_a_clean_leave_resets_nobody_and_is_known_at_once() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     let ticket = world.control(2, Control::Leave);
     world.run(3);
@@ -165,7 +165,7 @@ fn s99_a_clean_leave_resets_nobody_and_is_known_at_once() {
 
 #[test]
 fn s99_a_leave_taken_back_needs_a_new_session_only() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     world.control(2, Control::Leave);
     world.run(3);
@@ -177,14 +177,14 @@ fn s99_a_leave_taken_back_needs_a_new_session_only() {
 
 #[test]
 fn the_last_host_cannot_leave() {
-    let mut world = World::formed(1, T, 1);
+    let mut world = World::formed(1, T, 1).unwrap();
     let ticket = world.control(0, Control::Leave);
     assert!(matches!(world.answer(0, ticket), Some(Err(Refusal::WrongState(_)))));
 }
 
 #[test]
 fn s22_a_cloned_identity_is_refused_while_the_real_one_lives() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     // A fourth machine with host 2's identity and disk, seen through host 2's own place.
     let clone = world.config(2, false);
@@ -221,7 +221,7 @@ fn s22_a_cloned_identity_is_refused_while_the_real_one_lives() {
 
 #[test]
 fn a_session_that_did_not_end_cleanly_is_not_resumed_in_its_boot() {
-    let mut world = World::formed(3, T, 1);
+    let mut world = World::formed(3, T, 1).unwrap();
     world.run(12);
     world.kill_daemon(2);
     let ticket = world.start(2, false);

@@ -8,6 +8,11 @@ use crate::heartbeat::timing::SECOND;
 impl World {
     /// Power lost: nothing of this boot happens any more.
     pub fn crash(&mut self, host: usize) {
+        self.tell(format_args!("host {host} loses its power"));
+        self.end(host);
+    }
+
+    fn end(&mut self, host: usize) {
         let machine = &mut self.machines[host];
         machine.alive = false;
         machine.node = None;
@@ -19,8 +24,9 @@ impl World {
     }
 
     pub(super) fn reset(&mut self, host: usize) {
+        self.tell(format_args!("host {host} is reset"));
         self.machines[host].resets += 1;
-        self.crash(host);
+        self.end(host);
         if self.boot_reset_hosts {
             let after = self.now + (5 + self.chance(20)) * SECOND;
             self.machines[host].boot += 1;
@@ -30,8 +36,9 @@ impl World {
 
     /// Boots a host that is down, with its daemon as a host that joins.
     pub fn boot(&mut self, host: usize) -> u64 {
+        self.tell(format_args!("host {host} boots"));
         let machine = &mut self.machines[host];
-        assert!(!machine.alive);
+        debug_assert!(!machine.alive);
         machine.boot += 1;
         machine.boot_id = Uuid::from_u128(machine.boot_id.as_u128() + 0x1_0000);
         machine.alive = true;
@@ -43,19 +50,26 @@ impl World {
 
     /// Only the daemon dies; the machine goes on until its watchdog fires.
     pub fn kill_daemon(&mut self, host: usize) {
+        self.tell(format_args!("the daemon of host {host} is killed"));
         self.machines[host].node = None;
     }
 
+    /// Only the agent dies.
     pub fn kill_agent(&mut self, host: usize) {
+        self.tell(format_args!("the agent of host {host} is killed"));
         self.machines[host].agent = None;
         self.push(self.now, host, What::AgentGone);
     }
 
+    /// The machine stands still; its watchdog and the world go on.
     pub fn pause(&mut self, host: usize) {
+        self.tell(format_args!("host {host} stands still"));
         self.machines[host].paused = true;
     }
 
+    /// The machine goes on with all that came meanwhile.
     pub fn resume(&mut self, host: usize) {
+        self.tell(format_args!("host {host} goes on"));
         self.machines[host].paused = false;
         let backlog = std::mem::take(&mut self.machines[host].backlog);
         for what in backlog {
@@ -64,7 +78,9 @@ impl World {
         self.push(self.now, host, What::Wake);
     }
 
+    /// Changes how a host reaches the disk; cycles that hung go on.
     pub fn set_path(&mut self, host: usize, path: Path) {
+        self.tell(format_args!("the disk path of host {host}: {path:?}"));
         self.machines[host].path = path;
         if path != Path::Hangs {
             let parked = std::mem::take(&mut self.machines[host].parked);
@@ -76,6 +92,10 @@ impl World {
 
     /// Cuts or heals every link of a host, both ways.
     pub fn set_net(&mut self, host: usize, cut: bool) {
+        self.tell(format_args!(
+            "{} all links of host {host}",
+            if cut { "cut:" } else { "healed:" }
+        ));
         for other in 0..self.uuids.len() {
             self.cut[host][other] = cut;
             self.cut[other][host] = cut;
@@ -84,7 +104,14 @@ impl World {
 
     /// Cuts one link both ways.
     pub fn cut_link(&mut self, a: usize, b: usize) {
+        self.tell(format_args!("cut: hosts {a} and {b}"));
         self.cut[a][b] = true;
         self.cut[b][a] = true;
+    }
+
+    /// Cuts one link one way.
+    pub fn cut_way(&mut self, from: usize, to: usize) {
+        self.tell(format_args!("cut: from host {from} to host {to}"));
+        self.cut[from][to] = true;
     }
 }

@@ -1,75 +1,40 @@
-//! A small deterministic world for tests: nodes, links, one disk, watchdogs and clocks that
-//! differ. After every event it checks what must always hold: decided views never differ,
-//! at most one host may act as master, and no life is called dead while it still runs.
+//! A small deterministic world: nodes, links, one disk, watchdogs and clocks that differ.
+//! After every event it checks what must always hold ([`check`]). Hosts are named by number,
+//! from zero; a number that no host has is a mistake of the caller.
 
+pub mod check;
 mod fault;
 mod happen;
+mod machine;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use uuid::Uuid;
 
-use super::auth::Key;
-use super::block::format_statefile;
-use super::liveset::{Liveset, Phase};
-use super::node::{Answer, Config, Control, Input, Node, Refusal};
-use super::timing::{MILLISECOND, Nanos, SECOND, Timing};
-use super::view::{Proof, Slot, View};
+use crate::heartbeat::auth::Key;
+use crate::heartbeat::block::{BlockError, format_statefile};
+use crate::heartbeat::liveset::{Liveset, Phase};
+use crate::heartbeat::node::{Answer, Config, Control, Input, Node, Refusal};
+use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing, TimingError};
+use crate::heartbeat::view::{Slot, View};
 
-/// How a host's path to the disk behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path {
-    Fine,
-    Fails,
-    Hangs,
-}
+pub use check::Violation;
+use machine::{Job, What};
+pub use machine::{Machine, Path};
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
-    Wake,
-    Deliver(Vec<u8>),
-    Write(Job),
-    Read(Job),
-    Watchdog(Nanos),
-    AgentTick,
-    AgentGone,
-}
+/// The world's time at its beginning.
+const BEGIN: Nanos = 1000 * SECOND;
 
-/// A disk cycle under way; it belongs to one boot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Job {
-    id: u64,
-    own: usize,
-    begun: Nanos,
-    read_begun: Nanos,
-    writes: Vec<(u64, Vec<u8>)>,
-    own_before: Vec<u8>,
-}
-
-/// One machine.
-pub struct Machine {
-    pub node: Option<Node>,
-    pub boot_id: Uuid,
-    pub alive: bool,
-    pub paused: bool,
-    pub path: Path,
-    pub agent: Option<u32>,
-    pub agent_hangs: bool,
-    /// How often it was reset by its watchdog or by itself.
-    pub resets: u32,
-    pub answers: BTreeMap<u64, Result<Answer, Refusal>>,
-    pub notes: Vec<String>,
-    /// Boot ids of lives that have ended, and those that ended their armed session orderly.
-    ended: Vec<Uuid>,
-    disarmed: bool,
-    boot: u32,
-    watchdog: Option<Nanos>,
-    offset: Nanos,
-    ppm: i64,
-    parked: Vec<What>,
-    backlog: Vec<What>,
-    wake: Nanos,
+/// Why there is no such world.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// No timers follow from its T.
+    #[error(transparent)]
+    Timing(#[from] TimingError),
+    /// Its hosts do not fit into a statefile.
+    #[error(transparent)]
+    Hosts(#[from] BlockError),
 }
 
 /// What is to happen: when, in which order, to which host, in which of its boots.
@@ -77,16 +42,26 @@ type Due = Reverse<(Nanos, u64, usize, u32, What)>;
 
 /// The world.
 pub struct World {
+    /// The time, in nanoseconds.
     pub now: Nanos,
+    /// The hosts' machines.
     pub machines: Vec<Machine>,
+    /// The hosts' uuids.
     pub uuids: Vec<Uuid>,
+    /// What the statefile holds.
     pub image: Vec<u8>,
+    /// T in seconds.
     pub timeout_s: u32,
     /// `cut[from][to]`: packets that way are lost.
     pub cut: Vec<Vec<bool>>,
     /// Packets lost anywhere, in percent.
     pub loss: u64,
+    /// Whether a host that was reset boots again after some seconds.
     pub boot_reset_hosts: bool,
+    timing: Timing,
+    violation: Option<Violation>,
+    /// The story so far.
+    log: Vec<String>,
     /// Every decided view that was seen: two hosts may never know different ones of an epoch.
     chain: BTreeMap<u64, View>,
     queue: BinaryHeap<Due>,
@@ -97,20 +72,22 @@ pub struct World {
 }
 
 impl World {
-    /// A world with so many machines, none of them started.
-    pub fn new(hosts: usize, timeout_s: u32, seed: u64) -> World {
+    /// A world with so many machines, none of them started, and a T in seconds.
+    pub fn new(hosts: usize, timeout_s: u32, seed: u64) -> Result<World, Unfit> {
         let uuids: Vec<Uuid> = (0..hosts).map(|n| Uuid::from_u128(n as u128 + 1)).collect();
         let generation = Uuid::from_u128(77);
-        let image = format_statefile(generation, &key(), &uuids).unwrap();
         let mut world = World {
-            now: 1000 * SECOND,
+            now: BEGIN,
             machines: Vec::new(),
+            image: format_statefile(generation, &key(), &uuids)?,
+            timing: Timing::new(timeout_s, hosts, 0, 0)?,
             uuids,
-            image,
             timeout_s,
             cut: vec![vec![false; hosts]; hosts],
             loss: 0,
             boot_reset_hosts: false,
+            violation: None,
+            log: Vec::new(),
             chain: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
@@ -121,43 +98,29 @@ impl World {
         for n in 0..hosts {
             let offset = world.chance(1_000_000) * SECOND;
             let ppm = world.chance(4000) as i64 - 2000;
-            world.machines.push(Machine {
-                node: None,
-                boot_id: Uuid::from_u128(0x1000 + n as u128),
-                alive: true,
-                paused: false,
-                path: Path::Fine,
-                agent: Some(100),
-                agent_hangs: false,
-                resets: 0,
-                answers: BTreeMap::new(),
-                notes: Vec::new(),
-                ended: Vec::new(),
-                disarmed: true,
-                boot: 0,
-                watchdog: None,
-                offset,
-                ppm,
-                parked: Vec::new(),
-                backlog: Vec::new(),
-                wake: 0,
-            });
+            let boot_id = Uuid::from_u128(0x1000 + n as u128);
+            world.machines.push(Machine::new(boot_id, offset, ppm));
         }
-        world
+        Ok(world)
     }
 
     /// A world whose hosts have formed view 1 and are all armed.
-    pub fn formed(hosts: usize, timeout_s: u32, seed: u64) -> World {
-        let mut world = World::new(hosts, timeout_s, seed);
+    pub fn formed(hosts: usize, timeout_s: u32, seed: u64) -> Result<World, Unfit> {
+        let mut world = World::new(hosts, timeout_s, seed)?;
+        world.form();
+        Ok(world)
+    }
+
+    /// Starts all hosts and runs until they are armed together; it is a violation when that
+    /// takes longer than 30 seconds and 2 T.
+    pub fn form(&mut self) {
+        let hosts = self.machines.len();
         for host in 0..hosts {
-            world.start(host, true);
+            self.start(host, true);
         }
-        assert!(
-            world.run_until(30, |world| (0..hosts).all(|h| world.armed_with(h, hosts))),
-            "no view 1: {:?}",
-            world.machines.iter().map(|m| m.notes.clone()).collect::<Vec<_>>()
-        );
-        world
+        let limit = 30.max(2 * u64::from(self.timeout_s));
+        let armed = self.run_until(limit, |world| (0..hosts).all(|h| world.armed_with(h, hosts)));
+        self.require(armed, || format!("no view of all hosts within {limit} s"));
     }
 
     fn armed_with(&self, host: usize, members: usize) -> bool {
@@ -190,6 +153,7 @@ impl World {
         self.now + (left * 1_000_000 / (1_000_000 + ppm)) as Nanos + 1
     }
 
+    /// The configuration of a host's daemon; `form` for a host that forms a pool.
     pub fn config(&self, host: usize, form: bool) -> Config {
         Config {
             generation: self.generation,
@@ -197,7 +161,7 @@ impl World {
             hosts: self.uuids.clone(),
             addresses: Vec::new(),
             me: Slot(host as u8),
-            timing: Timing::new(self.timeout_s, self.uuids.len(), 0, 0).unwrap(),
+            timing: self.timing,
             timeout_s: self.timeout_s,
             boot_id: self.machines[host].boot_id,
             form,
@@ -216,6 +180,7 @@ impl World {
         self.start_with(host, config)
     }
 
+    /// Starts a host's daemon with a configuration; gives the ticket of its start.
     pub fn start_with(&mut self, host: usize, config: Config) -> u64 {
         let node = Node::new(config, self.clock(host, self.now));
         self.machines[host].node = Some(node);
@@ -231,24 +196,29 @@ impl World {
         ticket
     }
 
+    /// What a host has answered to a ticket; none while it has not.
     pub fn answer(&self, host: usize, ticket: u64) -> Option<&Result<Answer, Refusal>> {
         self.machines[host].answers.get(&ticket)
     }
 
+    /// What a host's daemon says of the pool; off without a daemon.
     pub fn liveset(&self, host: usize) -> Liveset {
         let now = self.clock(host, self.now);
         self.machines[host].node.as_ref().map_or_else(Liveset::off, |node| node.liveset(now))
     }
 
+    /// The members of the view that a host has adopted.
     pub fn members(&self, host: usize) -> Vec<usize> {
         let members = self.liveset(host).members;
         (0..self.uuids.len()).filter(|n| members.contains(&self.uuids[*n])).collect()
     }
 
+    /// Whether a host knows another one to be dead.
     pub fn knows_dead(&self, host: usize, other: usize) -> bool {
         self.liveset(host).dead.iter().any(|dead| dead.host == self.uuids[other])
     }
 
+    /// The hosts that may act as master now; never more than one.
     pub fn acting(&self) -> Vec<usize> {
         let acts = |host: &usize| {
             let machine = &self.machines[*host];
@@ -260,6 +230,7 @@ impl World {
         (0..self.uuids.len()).filter(acts).collect()
     }
 
+    /// The hosts that were reset, by their watchdog or by themselves.
     pub fn resets(&self) -> Vec<usize> {
         (0..self.uuids.len()).filter(|host| self.machines[*host].resets > 0).collect()
     }
@@ -270,6 +241,7 @@ impl World {
         self.queue.push(Reverse((at, self.order, host, boot, what)));
     }
 
+    /// Runs for so many seconds.
     pub fn run(&mut self, seconds: u64) {
         self.run_until(seconds, |_| false);
     }
@@ -299,6 +271,10 @@ impl World {
     }
 
     fn turn(&mut self, end: Nanos) {
+        if self.violation.is_some() {
+            self.now = end;
+            return;
+        }
         match self.queue.peek() {
             Some(Reverse((at, ..))) if *at <= end => {}
             _ => {
@@ -314,57 +290,9 @@ impl World {
         self.happen(host, what);
         self.check();
     }
-
-    /// What must hold after every event.
-    fn check(&mut self) {
-        self.check_chain();
-        let acting = self.acting();
-        assert!(acting.len() <= 1, "two masters: {acting:?} at {}\n{}", self.now, self.story());
-        for (host, machine) in self.machines.iter().enumerate() {
-            if machine.alive && machine.node.is_some() {
-                self.check_dead(host);
-            }
-        }
-    }
-
-    fn check_chain(&mut self) {
-        for machine in &self.machines {
-            let Some(view) = machine.node.as_ref().and_then(Node::decided) else { continue };
-            match self.chain.get(&view.epoch) {
-                Some(known) => assert_eq!(known, view, "two views of one epoch"),
-                None => {
-                    self.chain.insert(view.epoch, view.clone());
-                }
-            }
-        }
-    }
-
-    fn check_dead(&self, host: usize) {
-        let Some(node) = &self.machines[host].node else { return };
-        for (slot, boot_id, proof) in node.known_dead() {
-            let other = &self.machines[slot.index()];
-            let over = other.ended.contains(&boot_id) || other.boot_id != boot_id;
-            let vouched = matches!(proof, Proof::LeftEmpty | Proof::Operator);
-            assert!(
-                over || vouched,
-                "host {host} calls host {} dead ({proof:?}) while it runs (disarmed: {})\n{}",
-                slot.0,
-                other.disarmed,
-                self.story()
-            );
-        }
-    }
-
-    /// The notes of all hosts, for a failed check.
-    pub fn story(&self) -> String {
-        let notes = self.machines.iter().enumerate().flat_map(|(host, machine)| {
-            machine.notes.iter().map(move |note| format!("host {host} {note}"))
-        });
-        notes.collect::<Vec<_>>().join("\n")
-    }
 }
 
-/// The key of every test.
+/// The key of every pool of the simulator.
 pub fn key() -> Key {
     Key::new([7; 32])
 }
