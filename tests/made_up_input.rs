@@ -117,7 +117,12 @@ fn report() -> Vec<u8> {
         epoch: 2,
         flags: ARMED,
         disk_ms: 10,
-        worst_gap: 100,
+        disks: 1,
+        rewound: 0,
+        witness_ms: 3,
+        promise: 1,
+        network_gap: 100,
+        disk_gap: 90,
         weight: 1,
         dead_within_ms: 0,
         decision_seq: 1,
@@ -131,7 +136,7 @@ fn report() -> Vec<u8> {
 
 #[test]
 fn packets() {
-    let body = [&[1][..], &report(), &[0]].concat();
+    let body = [&[1, 0][..], &report(), &[0, 0, 0]].concat();
     mutate(&body, ROUNDS, readers::packet);
 }
 

@@ -128,7 +128,7 @@ impl Pool {
             form,
             agent_command: Vec::new(),
             agent_pid: None,
-            weight: 0,
+            ..StartConfig::default()
         }
     }
 

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 use xe::cli::dialect::{self, Environment, Opening, words as grammar};
 use xe::heartbeat::auth::Key;
-use xe::heartbeat::block::{self, BLOCK, Kind, Layout};
+use xe::heartbeat::block::{self, Kind, Layout};
 use xe::heartbeat::packet::{LONGEST, Packet};
 use xe::heartbeat::view::Slot;
 use xe::pool::dump::Dump;
@@ -74,9 +74,10 @@ pub fn block(bytes: &[u8]) {
     read_blocks(layout, slot, &image);
     for kind in [Kind::Header, Kind::Beat, Kind::Decision(0), Kind::Decision(1)] {
         let of = if kind == Kind::Header { Slot(0) } else { slot };
-        if let Ok(sealed) = block::seal(&key(), GENERATION, kind, of, bytes) {
+        let place = (kind, of, layout.size(kind));
+        if let Ok(sealed) = block::seal(&key(), GENERATION, place, |w| w.raw(bytes)) {
             let at = layout.offset(kind, of) as usize;
-            image[at..at + BLOCK].copy_from_slice(&sealed);
+            image[at..at + sealed.len()].copy_from_slice(&sealed);
         }
     }
     read_blocks(layout, slot, &image);
@@ -84,11 +85,12 @@ pub fn block(bytes: &[u8]) {
 
 fn read_blocks(layout: Layout, slot: Slot, image: &[u8]) {
     let _ = block::claimed_generation(image);
+    let _ = block::header_size(image);
     let part = |kind, slot| layout.part(image, kind, slot).unwrap_or_default();
     let _ = block::open_header(&key(), GENERATION, part(Kind::Header, Slot(0)));
     let _ = block::open_decision(&key(), GENERATION, layout, slot, image);
     if let Ok(report) = block::open_beat(&key(), GENERATION, slot, part(Kind::Beat, slot)) {
-        let again = block::seal_beat(&key(), GENERATION, slot, &report)
+        let again = block::seal_beat(&key(), GENERATION, layout, slot, &report)
             .and_then(|sealed| block::open_beat(&key(), GENERATION, slot, &sealed));
         assert_eq!(again, Ok(report));
     }

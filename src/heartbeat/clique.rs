@@ -63,11 +63,11 @@ impl<C: Fn(Slot, Slot) -> bool, W: Fn(Slot) -> u64> Search<'_, C, W> {
 mod tests {
     use super::*;
 
-    fn slots(numbers: &[u8]) -> Vec<Slot> {
+    fn slots(numbers: &[u16]) -> Vec<Slot> {
         numbers.iter().map(|n| Slot(*n)).collect()
     }
 
-    fn best(count: u8, cut: &[(u8, u8)], weights: &[u64]) -> Vec<Slot> {
+    fn best(count: u16, cut: &[(u16, u16)], weights: &[u64]) -> Vec<Slot> {
         let nodes = slots(&(0..count).collect::<Vec<_>>());
         let connected = |a: Slot, b: Slot| !cut.contains(&(a.0, b.0)) && !cut.contains(&(b.0, a.0));
         best_set(&nodes, connected, |slot| weights.get(slot.index()).copied().unwrap_or(0))
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_budget_bounds_the_work_and_leaves_an_answer() {
-        let cut: Vec<(u8, u8)> = (0..16).map(|n| (2 * n, 2 * n + 1)).collect();
+        let cut: Vec<(u16, u16)> = (0..16).map(|n| (2 * n, 2 * n + 1)).collect();
         assert_eq!(best(32, &cut, &[]).len(), 16);
     }
 }

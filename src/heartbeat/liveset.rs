@@ -31,20 +31,23 @@ pub enum Phase {
 pub enum Liveness {
     /// A member with fresh evidence on both paths.
     Live,
-    /// A member whose evidence grows old.
+    /// A member with evidence that grows old on one path.
     Suspect,
-    /// A member that its block shows alive and that no packet reaches.
+    /// A member that its block shows alive and that no member reaches by packets.
     Isolated,
-    /// A member that packets show alive and that does not reach the disk.
+    /// A member that some members reach by packets and others do not.
     Partitioned,
-    /// Out of the view, not yet known to be dead.
+    /// Silent on both paths, or out of the view and not yet known to be dead.
     Failed,
-    /// Out of the view and dead.
+    /// Out of the view and dead, or about to be reset.
     Fenced,
     /// Left cleanly.
     Excluded,
-    /// Out of the view and asking to be admitted.
+    /// Out of the view and asking to be admitted, or waiting for clean paths after several
+    /// fences in a row.
     Waiting,
+    /// Left cleanly and set into maintenance by the administrator; the agent knows that.
+    Maintenance,
 }
 
 /// One host of the pool.
@@ -64,8 +67,33 @@ pub struct HostStatus {
     pub network_age_ms: Option<u64>,
     /// How long its block has stood still, in milliseconds.
     pub disk_age_ms: Option<u64>,
-    /// Its worst recent gap as a share of S (1.0 = would have become suspect).
+    /// Why it is not simply live: which path, or how it is known to be dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The age of its newest packet on each link over which it was heard, in milliseconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links_ms: Vec<(u8, u64)>,
+    /// The longest gap of late between round trips, as a share of S (1.0 = suspect).
     pub worst_gap_share: f64,
+    /// The longest gap of late between its completed disk cycles, as a share of S.
+    #[serde(default)]
+    pub worst_disk_gap_share: f64,
+}
+
+/// One statefile as this host sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatefileStatus {
+    /// The age of the last completed cycle, in milliseconds.
+    pub age_ms: Option<u64>,
+    /// Whether its content counts: trusted by the view, and not seen going back in time.
+    pub trusted: bool,
+}
+
+/// The witness as this host sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WitnessStatus {
+    /// The age of the last round trip, in milliseconds.
+    pub age_ms: Option<u64>,
 }
 
 /// A life whose VMs may be restarted elsewhere (section 5 of the rules).
@@ -122,6 +150,18 @@ pub struct Liveset {
     pub statefile_ok: bool,
     /// Whether every member says that it has lost the disk (R8.1).
     pub storage_lost_by_all: bool,
+    /// Each statefile.
+    #[serde(default)]
+    pub statefiles: Vec<StatefileStatus>,
+    /// The witness, where there is one.
+    #[serde(default)]
+    pub witness: Option<WitnessStatus>,
+    /// What the daemon lacks to keep its times under load; empty when it has all.
+    #[serde(default)]
+    pub not_real_time: Vec<String>,
+    /// The longest time of late by which the daemon woke up too late, in milliseconds.
+    #[serde(default)]
+    pub worst_wake_ms: u64,
     /// T in seconds, zero when nothing runs.
     pub timeout_s: u32,
     /// Every host of the pool.
@@ -149,6 +189,10 @@ impl Liveset {
             act_until_ns: 0,
             statefile_ok: false,
             storage_lost_by_all: false,
+            statefiles: Vec::new(),
+            witness: None,
+            not_real_time: Vec::new(),
+            worst_wake_ms: 0,
             timeout_s: 0,
             hosts: Vec::new(),
             dead: Vec::new(),

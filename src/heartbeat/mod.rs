@@ -19,12 +19,16 @@ pub mod auth;
 pub mod block;
 pub mod clique;
 pub mod decision;
+pub mod kept;
 pub mod liveset;
 pub mod node;
 pub mod packet;
+pub mod quorum;
 pub mod report;
 pub mod timing;
+pub mod variant;
 pub mod view;
+pub mod vote;
 pub mod wire;
 
 #[cfg(test)]
@@ -33,9 +37,9 @@ mod codec_tests;
 pub use auth::Key;
 pub use block::format_statefile;
 pub use liveset::Liveset;
-pub use node::{Config, Effect, Effects, Input, Node};
+pub use node::{Config, Effect, Input, Node};
 pub use timing::Timing;
 pub use view::{Mode, Slot, View};
 
 /// The protocol's number: it stands in every packet and block, and others are refused.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;

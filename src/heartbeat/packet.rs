@@ -1,4 +1,6 @@
-//! The heartbeat packet: fixed header, report, newest view, keyed code (section 10).
+//! The heartbeat packet: fixed header, report, newest view, bid and vote, keyed code (section 10).
+
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -6,24 +8,30 @@ use super::PROTOCOL;
 use super::auth::{CODE_LEN, Key};
 use super::report::Report;
 use super::view::{Slot, View};
+use super::vote::{Bid, Vote};
 use super::wire::{Malformed, Reader, Writer};
 
 const MAGIC: &[u8; 4] = b"XEHB";
 const DOMAIN: &[u8] = b"heartbeat packet";
-/// The longest packet that is looked at.
-pub const LONGEST: usize = 8192;
+/// The longest packet that is looked at: the most that a datagram holds.
+pub const LONGEST: usize = 65_507;
 
 /// One heartbeat packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
     /// The pool's HA session.
     pub generation: Uuid,
-    /// Who sent it.
+    /// Who sent it: a host, or the witness.
     pub sender: Slot,
     /// The sender's report.
-    pub report: Report,
-    /// The newest view that the sender has adopted.
-    pub view: Option<View>,
+    pub report: Arc<Report>,
+    /// The newest view that the sender has adopted, while some peer may not have it. A receiver
+    /// that has not adopted the report's epoch takes nothing of a packet without it (R2.1).
+    pub view: Option<Arc<View>>,
+    /// What the sender asks of the acceptors, in network mode or of a witness.
+    pub bid: Option<Arc<Bid>>,
+    /// What the sender has promised and accepted as an acceptor.
+    pub vote: Option<Arc<Vote>>,
 }
 
 /// Why a packet was not used.
@@ -49,13 +57,20 @@ pub enum PacketError {
 impl Packet {
     /// The packet's bytes under the pool's key.
     pub fn seal(&self, key: &Key) -> Vec<u8> {
-        let mut w = Writer::default();
+        self.seal_over(key, Vec::new())
+    }
+
+    /// The same, in the room of a buffer whose content is over.
+    pub fn seal_over(&self, key: &Key, buffer: Vec<u8>) -> Vec<u8> {
+        let mut w = Writer::over(buffer);
         w.raw(MAGIC);
         w.u16(PROTOCOL);
         w.uuid(self.generation);
-        w.u8(self.sender.0);
+        w.u16(self.sender.0);
         self.report.write(&mut w);
         w.option(self.view.as_ref(), |w, view| view.write(w));
+        w.option(self.bid.as_ref(), |w, bid| bid.write(w));
+        w.option(self.vote.as_ref(), |w, vote| vote.write(w));
         let mut bytes = w.finish();
         let code = key.code(DOMAIN, &bytes);
         bytes.extend_from_slice(&code);
@@ -84,12 +99,14 @@ impl Packet {
         if !key.accepts(DOMAIN, body, code) {
             return Err(PacketError::Unauthentic);
         }
-        let sender = Slot(r.u8()?);
-        let report = Report::read(&mut r)?;
-        let view = r.option(View::read)?;
+        let sender = Slot(r.u16()?);
+        let report = Arc::new(Report::read(&mut r)?);
+        let view = r.option(View::read)?.map(Arc::new);
+        let bid = r.option(Bid::read)?.map(Arc::new);
+        let vote = r.option(Vote::read)?.map(Arc::new);
         if !r.is_empty() {
             return Err(Malformed.into());
         }
-        Ok(Packet { generation, sender, report, view })
+        Ok(Packet { generation, sender, report, view, bid, vote })
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::timing::{MILLISECOND, Nanos};
-use super::view::{Life, MOST_HOSTS, Slot};
+use super::view::{Life, MOST_HOSTS, Slot, read_slot};
 use super::wire::{Malformed, Reader, Writer};
 
 /// The watchdog runs.
@@ -28,15 +28,20 @@ pub const RECOVERING: u32 = 1 << 8;
 pub const HANDING_OVER: u32 = 1 << 9;
 /// Asks to be named master when there is none.
 pub const CANDIDATE: u32 = 1 << 10;
+/// Came up after several fences in a row and waits for clean paths, unarmed (R7.4).
+pub const BRAKED: u32 = 1 << 11;
+/// Vouches that nothing of an earlier session of this boot runs any more: that session ended with
+/// the mark "no VMs here", or it was unarmed and this one took its VMs over (R5.3c, R9.3).
+pub const FRESH: u32 = 1 << 12;
 /// Every mark that this version knows.
-const KNOWN: u32 = (1 << 11) - 1;
+const KNOWN: u32 = (1 << 13) - 1;
 
 /// An age that stands for "never".
-pub const NEVER_MS: u32 = u32::MAX;
+pub const NEVER_MS: u32 = 0xFF_FFFF;
 
 /// Nanoseconds as whole milliseconds rounded up, as reports carry ages.
 pub fn age_ms(age: Nanos) -> u32 {
-    u32::try_from(age.div_ceil(MILLISECOND)).unwrap_or(NEVER_MS)
+    u32::try_from(age.div_ceil(MILLISECOND)).map_or(NEVER_MS, |ms| ms.min(NEVER_MS))
 }
 
 /// What a host reports about one peer.
@@ -66,10 +71,20 @@ pub struct Report {
     pub epoch: u64,
     /// Marks, see the constants of this module.
     pub flags: u32,
-    /// The age of its newest completed disk cycle, in milliseconds.
+    /// The age of its own disk evidence, in milliseconds (R2.3).
     pub disk_ms: u32,
-    /// The longest gap between completed rounds as a share of S, in thousandths.
-    pub worst_gap: u16,
+    /// The statefiles on which it completes cycles, as a bit each.
+    pub disks: u8,
+    /// The statefiles that it saw go back in time since the view it has adopted (R2.4).
+    pub rewound: u8,
+    /// The age of its round trip with the witness, in milliseconds.
+    pub witness_ms: u32,
+    /// Zero, or the epoch on top of which it promised to decide nothing by disk (R8.2).
+    pub promise: u64,
+    /// The longest gap between round trips as a share of S, in thousandths.
+    pub network_gap: u16,
+    /// The longest gap between completed cycles as a share of S, in thousandths.
+    pub disk_gap: u16,
     /// Its weight in a partition.
     pub weight: u32,
     /// With [`TOMBSTONE`]: it is dead within so many milliseconds of the read.
@@ -90,47 +105,55 @@ impl Report {
 
     /// Encodes the report.
     pub fn write(&self, w: &mut Writer) {
-        w.u64(self.life.boot);
-        w.u32(self.life.session);
+        self.life.write(w);
         w.uuid(self.boot_id);
-        w.u64(self.seq);
+        w.u48(self.seq);
         w.u64(self.epoch);
         w.u32(self.flags);
-        w.u32(self.disk_ms);
-        w.u16(self.worst_gap);
+        w.u24(self.disk_ms);
+        w.u8(self.disks);
+        w.u8(self.rewound);
+        w.u24(self.witness_ms);
+        w.u64(self.promise);
+        w.u16(self.network_gap);
+        w.u16(self.disk_gap);
         w.u32(self.weight);
-        w.u32(self.dead_within_ms);
-        w.u64(self.decision_seq);
-        w.option(self.heir, |w, slot| w.u8(slot.0));
+        w.u24(self.dead_within_ms);
+        w.u48(self.decision_seq);
+        w.option(self.heir, |w, slot| w.u16(slot.0));
         w.list(&self.peers, |w, peer| {
-            w.u64(peer.echo_life.boot);
-            w.u32(peer.echo_life.session);
-            w.u64(peer.echo_seq);
-            w.u32(peer.evidence_ms);
-            w.u32(peer.heard_ms);
+            peer.echo_life.write(w);
+            w.u48(peer.echo_seq);
+            w.u24(peer.evidence_ms);
+            w.u24(peer.heard_ms);
         });
     }
 
     /// Decodes a report; every field is checked.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let report = Report {
-            life: Life { boot: r.u64()?, session: r.u32()? },
+            life: Life::read(r)?,
             boot_id: r.uuid()?,
-            seq: r.u64()?,
+            seq: r.u48()?,
             epoch: r.u64()?,
             flags: r.u32()?,
-            disk_ms: r.u32()?,
-            worst_gap: r.u16()?,
+            disk_ms: r.u24()?,
+            disks: r.u8()?,
+            rewound: r.u8()?,
+            witness_ms: r.u24()?,
+            promise: r.u64()?,
+            network_gap: r.u16()?,
+            disk_gap: r.u16()?,
             weight: r.u32()?,
-            dead_within_ms: r.u32()?,
-            decision_seq: r.u64()?,
-            heir: r.option(|r| Ok(Slot(r.u8()?)))?,
+            dead_within_ms: r.u24()?,
+            decision_seq: r.u48()?,
+            heir: r.option(read_slot)?,
             peers: r.list(|r| {
                 Ok(PeerReport {
-                    echo_life: Life { boot: r.u64()?, session: r.u32()? },
-                    echo_seq: r.u64()?,
-                    evidence_ms: r.u32()?,
-                    heard_ms: r.u32()?,
+                    echo_life: Life::read(r)?,
+                    echo_seq: r.u48()?,
+                    evidence_ms: r.u24()?,
+                    heard_ms: r.u24()?,
                 })
             })?,
         };
@@ -139,4 +162,9 @@ impl Report {
         }
         Ok(report)
     }
+}
+
+/// The most bytes that a report of so many hosts takes.
+pub const fn most_bytes(hosts: usize) -> usize {
+    128 + 18 * hosts
 }

@@ -6,19 +6,30 @@ use uuid::Uuid;
 
 use super::wire::{Malformed, Reader, Writer};
 
-/// Most hosts that a pool with HA can have: two views must fit into one decision block. A host is
-/// either a member of a view or among those that left, so both lists share this bound.
-pub const MOST_HOSTS: usize = 32;
+/// Most hosts that a pool with HA can have. Packets and blocks grow with the number of hosts; at
+/// this many a packet with its view still fits into one datagram.
+pub const MOST_HOSTS: usize = 1000;
+
+/// Most statefiles that a session can use.
+pub const MOST_STATEFILES: usize = 5;
 
 /// A host's place in the pool's list of hosts, which is sorted by UUID: the lowest slot is the
 /// lowest UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u8);
+pub struct Slot(pub u16);
 
 impl Slot {
+    /// The witness, which is no host and stands behind all of them.
+    pub const WITNESS: Slot = Slot(u16::MAX);
+
     /// The slot as an index.
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    /// The slot of the host with that index.
+    pub fn at(index: usize) -> Self {
+        Slot(u16::try_from(index).unwrap_or(u16::MAX))
     }
 }
 
@@ -27,9 +38,20 @@ impl Slot {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Life {
     /// The boot number, one above the highest that the host's own blocks held before.
-    pub boot: u64,
+    pub boot: u32,
     /// The daemon's session within that boot.
-    pub session: u32,
+    pub session: u16,
+}
+
+impl Life {
+    pub(super) fn write(self, w: &mut Writer) {
+        w.u32(self.boot);
+        w.u16(self.session);
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Life { boot: r.u32()?, session: r.u16()? })
+    }
 }
 
 /// How views are decided and what they allow.
@@ -38,7 +60,8 @@ pub struct Life {
 pub enum Mode {
     /// By disk: the normal state.
     Disk,
-    /// By a strict majority over the network (reserved; not entered by this version).
+    /// By a strict majority of the members that entered this mode, over the network, while the
+    /// storage is lost by all (section 8).
     Network,
     /// HA is being switched off: no failover decision any more, all still armed (R9.2).
     OffPending,
@@ -79,6 +102,8 @@ pub enum Proof {
     LeftEmpty,
     /// The operator said so (R5.3e).
     Operator,
+    /// A fence device says that its power is off (R5.3d).
+    FenceDevice,
 }
 
 /// A life that left the view and has not been followed by an admitted later one.
@@ -92,6 +117,10 @@ pub struct Gone {
     pub was_master: bool,
     /// What some member has proved about it.
     pub proof: Proof,
+    /// How many members' last words bound its lease. Zero: it needed every member and the disk,
+    /// so any one member's is enough, and so is its block (R5.1, R5.2). Else it may have lived
+    /// by a majority over the network, and so many are needed, the newest of which counts.
+    pub words: u16,
 }
 
 /// A decided view.
@@ -107,14 +136,15 @@ pub struct View {
     pub master: Option<Slot>,
     /// Who left and is not yet followed by a later life.
     pub gone: Vec<Gone>,
-    /// How many acceptors (statefiles and witness) decide the next view.
-    pub acceptors: u8,
-    /// The replicas of the pool database that are in sync, as a bit for each slot (reserved).
-    pub in_sync: u64,
-    /// The segment of the metadata volume that belongs to this epoch (reserved).
-    pub segment: u64,
-    /// Boots whose ballots do not count any more (reserved).
-    pub void: Vec<(Slot, u64)>,
+    /// The statefiles that may be believed, as a bit each: one that went back in time is out
+    /// until every member has written its blocks anew (R2.4).
+    pub trusted: u8,
+    /// The members of the view that entered network mode, until every member is known to have
+    /// come back from it; empty otherwise (R8.3).
+    pub base: Vec<Slot>,
+    /// Boots whose ballots do not count any more, because the block that may hold them cannot be
+    /// read (section 10).
+    pub void: Vec<(Slot, u32)>,
     /// Who decided it, for the record.
     pub proposer: Slot,
 }
@@ -145,21 +175,21 @@ impl View {
             Mode::Off => 4,
         });
         w.list(&self.members, |w, member| member.write(w));
-        w.option(self.master, |w, slot| w.u8(slot.0));
+        w.option(self.master, |w, slot| w.u16(slot.0));
         w.list(&self.gone, |w, gone| {
             gone.member.write(w);
             w.u64(gone.since);
             w.u8(u8::from(gone.was_master));
             w.u8(gone.proof.code());
+            w.u16(gone.words);
         });
-        w.u8(self.acceptors);
-        w.u64(self.in_sync);
-        w.u64(self.segment);
+        w.u8(self.trusted);
+        w.list(&self.base, |w, slot| w.u16(slot.0));
         w.list(&self.void, |w, (slot, boot)| {
-            w.u8(slot.0);
-            w.u64(*boot);
+            w.u16(slot.0);
+            w.u32(*boot);
         });
-        w.u8(self.proposer.0);
+        w.u16(self.proposer.0);
     }
 
     /// Decodes a view; every field is checked.
@@ -178,25 +208,14 @@ impl View {
             let member = Member::read(r)?;
             let since = r.u64()?;
             let was_master = read_bool(r)?;
-            Ok(Gone { member, since, was_master, proof: Proof::from_code(r.u8()?)? })
+            let proof = Proof::from_code(r.u8()?)?;
+            Ok(Gone { member, since, was_master, proof, words: r.u16()? })
         })?;
-        let acceptors = r.u8()?;
-        let (in_sync, segment) = (r.u64()?, r.u64()?);
-        let void = r.list(|r| Ok((read_slot(r)?, r.u64()?)))?;
+        let trusted = r.u8()?;
+        let base = r.list(read_slot)?;
+        let void = r.list(|r| Ok((read_slot(r)?, r.u32()?)))?;
         let proposer = read_slot(r)?;
-        let view = View {
-            epoch,
-            mode,
-            members,
-            master,
-            gone,
-            acceptors,
-            in_sync,
-            segment,
-            void,
-            proposer,
-        };
-        view.check()
+        View { epoch, mode, members, master, gone, trusted, base, void, proposer }.check()
     }
 
     fn check(self) -> Result<Self, Malformed> {
@@ -207,6 +226,9 @@ impl View {
             && self.gone.len() <= MOST_HOSTS
             && ordered(self.members.iter().map(|m| m.slot).collect())
             && ordered(self.gone.iter().map(|g| g.member.slot).collect())
+            && ordered(self.base.clone())
+            && (self.mode != Mode::Network || !self.base.is_empty())
+            && self.void.len() <= MOST_HOSTS
             && self.gone.iter().all(|gone| self.member(gone.member.slot).is_none())
             && self.master.is_none_or(|slot| self.member(slot).is_some());
         if sane { Ok(self) } else { Err(Malformed) }
@@ -215,9 +237,8 @@ impl View {
 
 impl Member {
     fn write(&self, w: &mut Writer) {
-        w.u8(self.slot.0);
-        w.u64(self.life.boot);
-        w.u32(self.life.session);
+        w.u16(self.slot.0);
+        self.life.write(w);
         w.uuid(self.boot_id);
         w.u8(u8::from(self.armed));
         w.u32(self.weight);
@@ -226,7 +247,7 @@ impl Member {
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Member {
             slot: read_slot(r)?,
-            life: Life { boot: r.u64()?, session: r.u32()? },
+            life: Life::read(r)?,
             boot_id: r.uuid()?,
             armed: read_bool(r)?,
             weight: r.u32()?,
@@ -244,6 +265,7 @@ impl Proof {
             Proof::NewBoot => 4,
             Proof::LeftEmpty => 5,
             Proof::Operator => 6,
+            Proof::FenceDevice => 7,
         }
     }
 
@@ -256,6 +278,7 @@ impl Proof {
             4 => Proof::NewBoot,
             5 => Proof::LeftEmpty,
             6 => Proof::Operator,
+            7 => Proof::FenceDevice,
             _ => return Err(Malformed),
         })
     }
@@ -270,12 +293,18 @@ impl Proof {
             Proof::NewBoot => "a later boot of it was seen",
             Proof::LeftEmpty => "it left with no VM and refuses to start any",
             Proof::Operator => "the operator declared it dead",
+            Proof::FenceDevice => "a fence device switched it off",
         }
     }
 }
 
-fn read_slot(r: &mut Reader<'_>) -> Result<Slot, Malformed> {
-    let slot = r.u8()?;
+/// The most bytes that a view of so many hosts takes: each is a member or has gone.
+pub const fn most_bytes(hosts: usize) -> usize {
+    64 + (41 + 2 + 6) * hosts
+}
+
+pub(super) fn read_slot(r: &mut Reader<'_>) -> Result<Slot, Malformed> {
+    let slot = r.u16()?;
     if usize::from(slot) < MOST_HOSTS { Ok(Slot(slot)) } else { Err(Malformed) }
 }
 
@@ -284,5 +313,23 @@ fn read_bool(r: &mut Reader<'_>) -> Result<bool, Malformed> {
         0 => Ok(false),
         1 => Ok(true),
         _ => Err(Malformed),
+    }
+}
+
+/// A view for tests.
+#[cfg(test)]
+pub(super) fn example(epoch: u64) -> View {
+    let life = Life { boot: 1, session: 1 };
+    let member = Member { slot: Slot(0), life, boot_id: Uuid::nil(), armed: true, weight: 0 };
+    View {
+        epoch,
+        mode: Mode::Disk,
+        members: vec![member],
+        master: None,
+        gone: Vec::new(),
+        trusted: 1,
+        base: Vec::new(),
+        void: Vec::new(),
+        proposer: Slot(0),
     }
 }

@@ -12,6 +12,22 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Writes into a buffer whose content is over, so that its room is used again.
+    pub fn over(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Writer { bytes }
+    }
+
+    /// How many bytes there are so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The bytes so far.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
@@ -58,10 +74,20 @@ impl Writer {
         }
     }
 
-    /// A list: its length in one byte, then its items. Callers keep lists under 256.
+    /// Three bytes; what does not fit is the largest value.
+    pub fn u24(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.min(0xFF_FFFF).to_le_bytes()[..3]);
+    }
+
+    /// Six bytes; what does not fit is the largest value.
+    pub fn u48(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.min(0xFFFF_FFFF_FFFF).to_le_bytes()[..6]);
+    }
+
+    /// A list: its length in two bytes, then its items. Callers keep lists under 65,536.
     pub fn list<V>(&mut self, items: &[V], mut write: impl FnMut(&mut Self, &V)) {
-        let count = u8::try_from(items.len()).unwrap_or(u8::MAX);
-        self.u8(count);
+        let count = u16::try_from(items.len()).unwrap_or(u16::MAX);
+        self.u16(count);
         for item in items.iter().take(usize::from(count)) {
             write(self, item);
         }
@@ -111,6 +137,18 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// Three bytes.
+    pub fn u24(&mut self) -> Result<u32, Malformed> {
+        let [a, b, c] = self.array()?;
+        Ok(u32::from_le_bytes([a, b, c, 0]))
+    }
+
+    /// Six bytes.
+    pub fn u48(&mut self) -> Result<u64, Malformed> {
+        let [a, b, c, d, e, f] = self.array()?;
+        Ok(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+    }
+
     /// A uuid.
     pub fn uuid(&mut self) -> Result<uuid::Uuid, Malformed> {
         Ok(uuid::Uuid::from_bytes(self.array()?))
@@ -133,7 +171,7 @@ impl<'a> Reader<'a> {
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<V, Malformed>,
     ) -> Result<Vec<V>, Malformed> {
-        let count = self.u8()?;
+        let count = self.u16()?;
         (0..count).map(|_| read(self)).collect()
     }
 

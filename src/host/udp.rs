@@ -14,12 +14,18 @@ pub struct Link {
 }
 
 impl Link {
-    /// Binds to the own address and sends to the others, all at one port.
-    pub fn bind(own: IpAddr, peers: &[IpAddr], port: u16, faults: Faults) -> io::Result<Self> {
+    /// Binds to the own address and sends to the others, all at one port, and to the witness.
+    pub fn bind(
+        own: IpAddr,
+        peers: &[IpAddr],
+        port: u16,
+        witness: Option<SocketAddr>,
+        faults: Faults,
+    ) -> io::Result<Self> {
         let socket = UdpSocket::bind(SocketAddr::new(own, port))?;
         socket.set_nonblocking(true)?;
-        let peers = peers.iter().map(|peer| SocketAddr::new(*peer, port)).collect();
-        Ok(Link { socket, peers, faults })
+        let peers = peers.iter().map(|peer| SocketAddr::new(*peer, port));
+        Ok(Link { socket, peers: peers.chain(witness).collect(), faults })
     }
 
     /// The socket, to wait on.
@@ -64,8 +70,8 @@ mod tests {
         let (a, b): (IpAddr, IpAddr) =
             ("127.0.71.1".parse().unwrap(), "127.0.71.2".parse().unwrap());
         let port = UdpSocket::bind((a, 0)).unwrap().local_addr().unwrap().port();
-        let near = Link::bind(a, &[b], port, channel.reader()).unwrap();
-        let far = Link::bind(b, &[a], port, Faults::none()).unwrap();
+        let near = Link::bind(a, &[b], port, None, channel.reader()).unwrap();
+        let far = Link::bind(b, &[a], port, None, Faults::none()).unwrap();
         let mut buffer = [0; 100];
         near.send(b"one");
         std::thread::sleep(Duration::from_millis(20));

@@ -204,7 +204,7 @@ mod tests {
             "run --seeds 5",
             "run --seeds",
             "run --seeds 0..1 --hosts 1",
-            "run --seeds 0..1 --hosts 33",
+            "run --seeds 0..1 --hosts 1001",
             "run --seeds 0..1 --speed 3",
         ] {
             assert!(asked(line).is_err(), "{line}");

@@ -43,8 +43,33 @@ pub struct StartConfig {
     /// The heartbeat's port at every host.
     #[serde(default = "default_port")]
     pub udp_port: u16,
-    /// The statefiles; this version uses exactly one.
+    /// More addresses of each host, for further links: by host, then by link.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Vec<HostAddress>>,
+    /// The statefiles: one, three or five; with a witness also two or four.
     pub statefiles: Vec<PathBuf>,
+    /// Where the witness answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<std::net::SocketAddr>,
+    /// The program that switches a host's power off, and how long it may take in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence_hook: Option<FenceHook>,
+    /// What a host does that loses its place.
+    #[serde(default)]
+    pub isolation_response: IsolationResponse,
+    /// How the VMs of this host are stopped, for `stop-vms`: a command that ends well only when
+    /// none is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_vms_command: Vec<String>,
+    /// The longest disk cycle that was measured at enable, in nanoseconds.
+    #[serde(default)]
+    pub disk_cycle_ns: u64,
+    /// VMs run here that an unarmed session of this boot has left.
+    #[serde(default)]
+    pub resident: bool,
+    /// An earlier session of this boot has ended in order, without VMs.
+    #[serde(default)]
+    pub fresh: bool,
     /// What resets this host.
     pub watchdog: WatchdogConfig,
     /// The host that view 1 names as master.
@@ -62,6 +87,55 @@ pub struct StartConfig {
     /// This host's weight when the pool breaks into parts of equal size.
     #[serde(default)]
     pub weight: u32,
+}
+
+impl Default for StartConfig {
+    fn default() -> Self {
+        StartConfig {
+            generation: Uuid::nil(),
+            key_hex: String::new(),
+            host: Uuid::nil(),
+            boot_id: String::new(),
+            timeout_s: 60,
+            hosts: Vec::new(),
+            udp_port: default_port(),
+            links: Vec::new(),
+            statefiles: Vec::new(),
+            witness: None,
+            fence_hook: None,
+            isolation_response: IsolationResponse::Fence,
+            stop_vms_command: Vec::new(),
+            disk_cycle_ns: 0,
+            resident: false,
+            fresh: false,
+            watchdog: WatchdogConfig::None,
+            first_master: None,
+            form: false,
+            agent_command: Vec::new(),
+            agent_pid: None,
+            weight: 0,
+        }
+    }
+}
+
+/// A program that switches hosts off (R5.3d).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceHook {
+    /// The program; it gets the host's UUID and address and ends well when the host is off.
+    pub program: PathBuf,
+    /// How long it may take, in seconds.
+    pub limit_s: u32,
+}
+
+/// What a host does that loses its place in the pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IsolationResponse {
+    /// It is reset.
+    #[default]
+    Fence,
+    /// It stops its VMs within its lease and stays up; the watchdog stands behind that.
+    StopVms,
 }
 
 fn default_port() -> u16 {
@@ -132,6 +206,8 @@ pub enum Request {
         /// The host.
         host: Uuid,
     },
+    /// End the wait of a host that was fenced several times in a row (R7.4).
+    ReleaseBrake,
 }
 
 /// Whether and until when the master may act.

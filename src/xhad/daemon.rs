@@ -12,7 +12,7 @@ use super::control::{
 use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::session::{Session, Surroundings};
-use super::{marker, server};
+use super::{marker, server, storm};
 use crate::heartbeat::liveset::Event;
 use crate::heartbeat::node::Control;
 use crate::host::clock::boottime_ns;
@@ -58,6 +58,7 @@ fn finish_old_session(around: &Surroundings) -> anyhow::Result<()> {
     let Some(mark) = marker::read(&around.state_dir) else { return Ok(()) };
     if mark.boot_id != boot_id::current(&around.faults)? {
         // Another boot: the watchdog or the operator has ended that session.
+        storm::add(&around.state_dir, History::last(&around.state_dir).as_ref());
         note(around, "was-reset", "the last armed session of this host ended with its boot");
         marker::clear(&around.state_dir);
         return Ok(());
@@ -115,7 +116,8 @@ impl Daemon {
         let bell = self.outbox.bell();
         let mut files = vec![PollFd::from_borrowed_fd(bell, PollFlags::IN)];
         if let Some(session) = &self.session {
-            files.push(PollFd::new(session.link().socket(), PollFlags::IN));
+            let sockets = session.links().iter().map(|link| link.socket());
+            files.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::IN)));
         }
         match poll(&mut files, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
@@ -129,6 +131,21 @@ impl Daemon {
             Message::Cycle(id, done) => {
                 if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
                     session.take_cycle(done);
+                }
+            }
+            Message::Kept(id, record) => {
+                if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
+                    session.kept(record);
+                }
+            }
+            Message::VmsStopped(id, outcome) => {
+                if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
+                    session.vms_stopped(outcome);
+                }
+            }
+            Message::FencedOff(id, host) => {
+                if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
+                    session.fenced_off(host);
                 }
             }
             Message::ProcessGone(pid) => {
@@ -202,6 +219,7 @@ impl Daemon {
                     return;
                 }
             },
+            Request::ReleaseBrake => Control::ReleaseBrake,
             Request::DisarmFencing { force } => Control::Disarm { force },
             Request::SetExcluded => Control::Leave,
             Request::ClearExcluded if session.phase() == Phase::Disarmed => {

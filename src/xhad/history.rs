@@ -32,6 +32,12 @@ impl History {
         History { sender }
     }
 
+    /// The last event that an earlier daemon of this state directory has written.
+    pub fn last(state_dir: &Path) -> Option<Event> {
+        let text = std::fs::read_to_string(state_dir.join(FILE)).ok()?;
+        serde_json::from_str(text.lines().last()?).ok()
+    }
+
     /// Adds an event.
     pub fn add(&self, event: Event) {
         let _writer_gone = self.sender.send(Message::Line(event));

@@ -18,6 +18,12 @@ pub enum Message {
     Cycle(u64, CycleDone),
     /// The process with that id has ended.
     ProcessGone(u32),
+    /// The record of that session with that number is on the own disk.
+    Kept(u64, u64),
+    /// The VMs of this host are stopped, or could not be.
+    VmsStopped(u64, Result<(), String>),
+    /// The fence device says that this host is off, in that session.
+    FencedOff(u64, uuid::Uuid),
 }
 
 /// The sending end; every message wakes the loop.

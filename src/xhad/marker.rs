@@ -25,7 +25,7 @@ fn path(state_dir: &Path) -> PathBuf {
 
 /// Sets the mark; it must be there before the watchdog runs.
 pub fn set(state_dir: &Path, marker: &Marker) -> std::io::Result<()> {
-    std::fs::write(path(state_dir), serde_json::to_string(marker)?)
+    super::kept::write(&path(state_dir), serde_json::to_string(marker)?.as_bytes())
 }
 
 /// Takes the mark away after the watchdog was stopped.

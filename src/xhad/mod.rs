@@ -6,11 +6,15 @@ pub mod control;
 mod cycle;
 mod daemon;
 pub mod history;
+mod hooks;
 mod inbox;
+pub mod kept;
 pub mod marker;
 mod server;
 mod session;
+mod start;
 pub mod statefile;
+mod storm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

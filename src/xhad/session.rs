@@ -1,25 +1,23 @@
 //! One session: the pure node with its socket, disk, watchdog and agent.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::agent;
-use super::control::{HostAddress, Lease, Phase, Refused, RefusedKind, Response, StartConfig};
-use super::cycle::{self, Job};
+use super::control::{Lease, Phase, Refused, RefusedKind, Response, StartConfig};
+use super::cycle::{self, Job, Place};
 use super::history::History;
 use super::inbox::{Inbox, Message};
 use super::marker::{self, Marker};
+use super::{agent, hooks, kept, start, storm};
 use crate::heartbeat::auth::Key;
-use crate::heartbeat::block::Layout;
 use crate::heartbeat::liveset::{Event, Liveset};
-use crate::heartbeat::node::{Config, Control, CycleDone, Effect, Input, Node, Refusal};
-use crate::heartbeat::packet::LONGEST;
-use crate::heartbeat::timing::Timing;
-use crate::heartbeat::view::{MOST_HOSTS, Slot};
+use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node, Refusal};
+use crate::heartbeat::packet::{LONGEST, Packet};
+use crate::heartbeat::view::Slot;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::{EARLY_EXCLUSION, Faults};
 use crate::host::udp::Link;
@@ -50,8 +48,10 @@ pub struct Session {
     id: u64,
     config: StartConfig,
     node: Node,
-    link: Link,
-    jobs: Sender<Job>,
+    key: Key,
+    links: Vec<Link>,
+    jobs: Vec<SyncSender<Job>>,
+    keeper: Sender<kept::Job>,
     watchdog: Box<dyn Watchdog>,
     around: Surroundings,
     wake: u64,
@@ -60,96 +60,50 @@ pub struct Session {
     next_ticket: u64,
     resetting: bool,
     after: After,
+    /// Rooms that are used again with each step.
+    effects: Vec<Effect>,
+    sealed: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
-fn refused(kind: RefusedKind, sentence: impl ToString) -> Refused {
+pub(super) fn refused(kind: RefusedKind, sentence: impl ToString) -> Refused {
     Refused { kind, sentence: sentence.to_string() }
-}
-
-fn bad(sentence: impl ToString) -> Refused {
-    refused(RefusedKind::BadRequest, sentence)
-}
-
-/// The hosts in the order of their slots, each once.
-fn sorted_hosts(config: &StartConfig) -> Result<Vec<HostAddress>, Refused> {
-    let mut hosts = config.hosts.clone();
-    hosts.sort_by_key(|host| host.uuid);
-    hosts.dedup_by_key(|host| host.uuid);
-    if hosts.len() != config.hosts.len() {
-        return Err(bad("a host is named twice"));
-    }
-    if hosts.len() > MOST_HOSTS {
-        return Err(bad(format!("more than {MOST_HOSTS} hosts cannot share a statefile")));
-    }
-    let mut addresses: Vec<_> = hosts.iter().map(|host| host.address).collect();
-    addresses.sort();
-    addresses.dedup();
-    if addresses.len() != hosts.len() {
-        return Err(bad("two hosts have the same address"));
-    }
-    Ok(hosts)
-}
-
-fn slot_of(hosts: &[HostAddress], uuid: Uuid) -> Option<Slot> {
-    hosts.iter().position(|host| host.uuid == uuid).map(|index| Slot(index as u8))
-}
-
-fn node_config(
-    config: &StartConfig,
-    hosts: &[HostAddress],
-    watchdog: &dyn Watchdog,
-) -> Result<Config, Refused> {
-    let me = slot_of(hosts, config.host).ok_or_else(|| bad("this host is not in the list"))?;
-    let step = watchdog.step().as_nanos() as u64;
-    let timing = Timing::new(config.timeout_s, hosts.len(), 0, step)
-        .map_err(|error| refused(RefusedKind::Timing, error))?;
-    Ok(Config {
-        generation: config.generation,
-        key: Key::from_hex(&config.key_hex).map_err(bad)?,
-        hosts: hosts.iter().map(|host| host.uuid).collect(),
-        addresses: hosts.iter().map(|host| host.address).collect(),
-        me,
-        timing,
-        timeout_s: config.timeout_s,
-        boot_id: Uuid::parse_str(&config.boot_id).map_err(|_| bad("the boot id is no UUID"))?,
-        form: config.form,
-        first_master: config.first_master.and_then(|uuid| slot_of(hosts, uuid)),
-        weight: config.weight,
-        step,
-        tombstone: watchdog.trusted(),
-        starts_agent: !config.agent_command.is_empty(),
-        agent_pid: config.agent_pid,
-    })
 }
 
 impl Session {
     /// Checks a configuration, opens everything and takes the first step. Nothing is armed yet.
     pub fn start(id: u64, config: StartConfig, around: Surroundings) -> Result<Self, Refused> {
-        let hosts = sorted_hosts(&config)?;
-        let [statefile] = config.statefiles.as_slice() else {
-            return Err(bad("this version uses exactly one statefile"));
-        };
+        let hosts = start::sorted_hosts(&config)?;
         let watchdog = watchdog::open(&config.watchdog)
             .map_err(|error| refused(RefusedKind::Watchdog, error))?;
-        let node_config = node_config(&config, &hosts, watchdog.as_ref())?;
-        let own = hosts[node_config.me.index()].address;
-        let others: Vec<_> =
-            hosts.iter().map(|host| host.address).filter(|address| *address != own).collect();
-        let link = Link::bind(own, &others, config.udp_port, around.faults.clone())
-            .map_err(|error| refused(RefusedKind::Network, format!("{own}: {error}")))?;
-        let jobs = cycle::spawn(
-            statefile.clone(),
-            Layout { hosts: hosts.len() },
-            around.faults.clone(),
-            id,
-            around.inbox.clone(),
-        );
+        let kept = kept::read(&around.state_dir, config.generation);
+        let brake = storm::brake(&around.state_dir);
+        let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
+        let links = start::links(&config, &hosts, &around.faults)?;
+        let key = start::key(&config)?;
+        let mut jobs = Vec::new();
+        for (disk, path) in (0..).zip(&config.statefiles) {
+            let place = Place {
+                session: id,
+                disk,
+                path: path.clone(),
+                generation: config.generation,
+                key: key.clone(),
+                hosts: node_config.hosts.clone(),
+                me: node_config.me,
+            };
+            let thread = cycle::spawn(place, around.faults.clone(), around.inbox.clone());
+            jobs.push(thread.map_err(|error| refused(RefusedKind::StartFailed, error))?);
+        }
         let now = boottime_ns();
+        let keeper = kept::spawn(&around.state_dir, id, around.inbox.clone());
         let mut session = Session {
             id,
             node: Node::new(node_config, now),
-            link,
+            key,
+            links,
             jobs,
+            keeper,
             watchdog,
             wake: now,
             agent: None,
@@ -157,6 +111,9 @@ impl Session {
             next_ticket: 0,
             resetting: false,
             after: After { changed: true },
+            effects: Vec::with_capacity(64),
+            sealed: Vec::with_capacity(LONGEST),
+            buffer: vec![0; LONGEST + 1],
             around,
             config,
         };
@@ -176,9 +133,9 @@ impl Session {
         self.node.phase()
     }
 
-    /// The socket to wait on.
-    pub fn link(&self) -> &Link {
-        &self.link
+    /// The sockets to wait on.
+    pub fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// When the next step is due, CLOCK_BOOTTIME in nanoseconds.
@@ -223,9 +180,32 @@ impl Session {
 
     /// Takes every packet that is there.
     pub fn take_packets(&mut self) {
-        let mut buffer = [0; LONGEST + 1];
-        while let Some(length) = self.link.receive(&mut buffer) {
-            self.feed(Input::Packet(&buffer[..length]));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for link in 0..self.links.len() {
+            while let Some(length) = self.links[link].receive(&mut buffer) {
+                match Packet::open(&buffer[..length], &self.key, self.config.generation) {
+                    Ok(packet) => self.feed(Input::Packet(link as u8, &packet)),
+                    Err(error) => self.feed(Input::Refused(error)),
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// A record is on the own disk.
+    pub fn kept(&mut self, record: u64) {
+        self.feed(Input::Kept(record));
+    }
+
+    /// The VMs of this host are stopped, or could not be.
+    pub fn vms_stopped(&mut self, outcome: Result<(), String>) {
+        self.feed(Input::VmsStopped(outcome));
+    }
+
+    /// The fence device says that a host is off.
+    pub fn fenced_off(&mut self, host: Uuid) {
+        if let Some(slot) = self.slot(host) {
+            self.feed(Input::Control(0, Control::FencedOff(slot)));
         }
     }
 
@@ -264,8 +244,8 @@ impl Session {
 
     /// The slot of a host of this session.
     pub fn slot(&self, uuid: Uuid) -> Option<Slot> {
-        let hosts = sorted_hosts(&self.config).ok()?;
-        slot_of(&hosts, uuid)
+        let hosts = start::sorted_hosts(&self.config).ok()?;
+        start::slot_of(&hosts, uuid)
     }
 
     fn feed(&mut self, input: Input<'_>) {
@@ -273,28 +253,37 @@ impl Session {
             self.wake = boottime_ns() + 1_000_000_000;
             return;
         }
-        let effects = self.node.step(boottime_ns(), input);
-        self.wake = effects.wake;
-        let mut queue: VecDeque<Effect> = effects.list.into();
-        while let Some(effect) = queue.pop_front() {
+        let mut queue = std::mem::take(&mut self.effects);
+        self.wake = self.node.step(boottime_ns(), input, &mut queue);
+        let mut next = 0;
+        while next < queue.len() {
+            let effect = std::mem::replace(&mut queue[next], Effect::Changed);
+            next += 1;
             let Some(reading) = self.apply(effect) else { continue };
             let input = match reading {
                 Ok(left) => Input::Watchdog(left.as_nanos() as u64),
                 Err(error) => Input::WatchdogFailed(error.to_string()),
             };
-            let effects = self.node.step(boottime_ns(), input);
-            self.wake = effects.wake;
-            queue.extend(effects.list);
+            self.wake = self.node.step(boottime_ns(), input, &mut queue);
         }
+        queue.clear();
+        self.effects = queue;
     }
 
     /// Carries an effect out; a watchdog that was changed gives its reading.
     fn apply(&mut self, effect: Effect) -> Option<Result<Duration, watchdog::WatchdogError>> {
         match effect {
-            Effect::Send(bytes) => self.link.send(&bytes),
-            Effect::Cycle { id, own, writes } => {
-                let _thread_gone = self.jobs.send(Job { id, own, writes });
+            Effect::Send(packet) => self.send(&packet),
+            Effect::Cycle { id, disk, beat, decision, all } => {
+                if let Some(jobs) = self.jobs.get(usize::from(disk)) {
+                    let _thread_gone = jobs.try_send(Job { id, beat, decision, all });
+                }
             }
+            Effect::Keep(record, what) => {
+                let _thread_gone = self.keeper.send(kept::Job { record, bytes: what.bytes() });
+            }
+            Effect::StopVms => self.stop_vms(),
+            Effect::FenceDevice(slot) => self.ask_fence_device(slot),
             Effect::Arm(end) => return Some(self.arm(end)),
             Effect::Program(end) => {
                 let set = self.watchdog.set_remaining(left_until(end));
@@ -323,6 +312,41 @@ impl Session {
         None
     }
 
+    fn send(&mut self, packet: &Packet) {
+        self.sealed = packet.seal_over(&self.key, std::mem::take(&mut self.sealed));
+        for link in &self.links {
+            link.send(&self.sealed);
+        }
+    }
+
+    fn stop_vms(&self) {
+        let (id, inbox) = (self.id, self.around.inbox.clone());
+        let report = move |outcome| inbox.send(Message::VmsStopped(id, outcome));
+        hooks::stop_vms(self.config.stop_vms_command.clone(), report);
+    }
+
+    fn ask_fence_device(&self, slot: Slot) {
+        let Ok(hosts) = start::sorted_hosts(&self.config) else { return };
+        let (Some(hook), Some(host)) = (&self.config.fence_hook, hosts.get(slot.index())) else {
+            return;
+        };
+        let (id, inbox, uuid) = (self.id, self.around.inbox.clone(), host.uuid);
+        let history = self.around.history.clone();
+        hooks::fence(hook.clone(), host.clone(), move |outcome| {
+            let why = outcome.clone().err().unwrap_or("the fence device says off".to_owned());
+            history.add(Event {
+                t_ns: boottime_ns(),
+                event: "fence-device".to_owned(),
+                why,
+                host: Some(uuid),
+                epoch: 0,
+            });
+            if outcome.is_ok() {
+                inbox.send(Message::FencedOff(id, uuid));
+            }
+        });
+    }
+
     fn arm(&mut self, end: u64) -> Result<Duration, watchdog::WatchdogError> {
         let marker =
             Marker { boot_id: self.config.boot_id.clone(), watchdog: self.config.watchdog.clone() };
@@ -338,7 +362,10 @@ impl Session {
 
     fn disarm(&mut self) {
         match self.watchdog.disarm() {
-            Ok(()) => marker::clear(&self.around.state_dir),
+            Ok(()) => {
+                marker::clear(&self.around.state_dir);
+                storm::over(&self.around.state_dir);
+            }
             Err(error) => self.say("disarm-failed", &error.to_string()),
         }
     }

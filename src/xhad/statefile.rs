@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::control::PoolState;
 use crate::heartbeat::auth::Key;
 use crate::heartbeat::block::{
-    BLOCK, BlockError, Kind, Layout, Seen, claimed_generation, format_statefile, open_decision,
-    open_header,
+    BlockError, Kind, Layout, PAGE, Seen, claimed_generation, format_statefile, header_size,
+    open_decision, open_header,
 };
 use crate::heartbeat::view::{Mode, Slot};
 use crate::host::direct_io::DirectFile;
@@ -92,9 +92,11 @@ pub fn prepare(
         return Err(StatefileError::TooSmall { path, have, need });
     }
     // The header last: a statefile half prepared is none.
-    file.disk.write(0, &[0; BLOCK]).map_err(|error| file.io(error))?;
-    file.disk.write(BLOCK as u64, &image[BLOCK..]).map_err(|error| file.io(error))?;
-    file.disk.write(0, &image[..BLOCK]).map_err(|error| file.io(error))
+    let (header, rest) = image.split_at(Layout { hosts: hosts.len() }.size(Kind::Header));
+    let at = header.len() as u64;
+    file.disk.write(0, &vec![0; header.len()]).map_err(|error| file.io(error))?;
+    file.disk.write(at, rest).map_err(|error| file.io(error))?;
+    file.disk.write(0, header).map_err(|error| file.io(error))
 }
 
 fn size(path: &Path) -> std::io::Result<u64> {
@@ -124,15 +126,17 @@ pub fn read_pool_state(path: &Path, key: &Key) -> Result<(PoolState, u64), State
 /// The newest decided view on the statefile.
 pub fn read_last_view(path: &Path, key: &Key) -> Result<LastView, StatefileError> {
     let file = Statefile::open(path)?;
-    let head = file.read(0, BLOCK)?;
-    let generation = claimed_generation(&head).map_err(|error| file.content(error))?;
+    let page = file.read(0, PAGE)?;
+    let generation = claimed_generation(&page).map_err(|error| file.content(error))?;
+    let size = header_size(&page).map_err(|error| file.content(error))?;
+    let head = file.read(0, size)?;
     let hosts = open_header(key, generation, &head).map_err(|error| file.content(error))?;
     let layout = Layout { hosts: hosts.len() };
     let image = file.read(0, layout.len())?;
-    let slots = (0..hosts.len()).map(|index| Slot(index as u8));
+    let slots = (0..hosts.len()).map(Slot::at);
     let newest = slots
         .filter_map(|slot| match open_decision(key, generation, layout, slot, &image) {
-            Seen::Decision(decision, _) => decision.decided,
+            Seen::Decision(decision, _) => decision.decided.clone(),
             _ => None,
         })
         .max_by_key(|view| view.epoch);
@@ -144,14 +148,14 @@ pub fn read_last_view(path: &Path, key: &Key) -> Result<LastView, StatefileError
         Mode::OffPending => PoolState::OffPending,
         Mode::Off => PoolState::Off,
     };
-    let master = view.master.and_then(|slot| hosts.get(usize::from(slot.0)).copied());
+    let master = view.master.and_then(|slot| hosts.get(slot.index()).copied());
     Ok(LastView { state, epoch: view.epoch, master })
 }
 
 /// The generation that a statefile belongs to, as far as it can be told without its key.
 pub fn generation(path: &Path) -> Result<Uuid, StatefileError> {
     let file = Statefile::open(path)?;
-    let head = file.read(0, BLOCK)?;
+    let head = file.read(0, PAGE)?;
     claimed_generation(&head).map_err(|error| file.content(error))
 }
 
@@ -163,7 +167,7 @@ pub fn measure(path: &Path, hosts: usize, rounds: usize) -> Result<Duration, Sta
     let mut longest = Duration::ZERO;
     for _ in 0..rounds {
         let own = Layout { hosts }.offset(Kind::Beat, Slot(0));
-        let block = file.read(own, BLOCK)?;
+        let block = file.read(own, Layout { hosts }.size(Kind::Beat))?;
         let begun = Instant::now();
         file.disk.write(own, &block).map_err(|error| file.io(error))?;
         file.read(0, length)?;

@@ -44,7 +44,7 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         form,
         agent_command,
         agent_pid: Some(std::process::id()),
-        weight: 0,
+        ..StartConfig::default()
     }
 }
 

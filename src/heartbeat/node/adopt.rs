@@ -1,13 +1,18 @@
 //! Taking over a decided view.
 
+use std::sync::Arc;
+
 use super::{Effect, Node, Stage};
 use crate::heartbeat::timing::Nanos;
+use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Slot, View};
 
 impl Node {
     /// Adopts a decided view if it is newer than the own one; `from` is who showed it.
-    pub(super) fn adopt(&mut self, now: Nanos, view: View, from: Option<Slot>) {
-        if view.epoch <= self.epoch() || matches!(self.stage, Stage::Fencing { .. }) {
+    pub(super) fn adopt(&mut self, now: Nanos, view: Arc<View>, from: Option<Slot>) {
+        let known = view.epoch <= self.epoch() && !self.wrong(Variant::OldEpochAccepted);
+        if known || matches!(self.stage, Stage::Fencing { .. }) || self.view.as_ref() == Some(&view)
+        {
             return;
         }
         if view.members.iter().any(|member| member.slot.index() >= self.cfg.hosts.len()) {
@@ -15,25 +20,51 @@ impl Node {
         }
         let was_in = self.view.as_ref().is_some_and(|old| old.has(self.me(), self.life));
         self.decision.adopt(&view);
-        self.disk.dirty = true;
+        self.write_decision();
         self.proposing.reset();
         self.adopted_at = now;
+        self.trust_again(&view);
         let source = match from {
+            Some(Slot::WITNESS) => "learned from the witness".to_owned(),
             Some(slot) => format!("learned from {}", self.uuid(slot)),
             None => "decided here".to_owned(),
         };
         let text = self.describe(&view);
+        let without_disk = !view.base.is_empty();
         self.view = Some(view);
+        if without_disk {
+            self.keep();
+        }
         self.note(now, "view", None, format!("{text}; {source}"));
-        self.follow_gone(now);
+        self.follow_gone();
         self.place(now, was_in);
         if !matches!(self.stage, Stage::Fencing { .. }) {
             // Spread it at once: the others' leases may depend on it.
             self.next_beat = now;
-            self.disk.next_at = now;
+            self.disk_soon(now);
             self.renew(now);
         }
         self.fx.push(Effect::Changed);
+    }
+
+    /// A statefile that went back in time counts again under a view that lets it back in and
+    /// that was decided on top of one adopted after that was seen (R2.4).
+    fn trust_again(&mut self, next: &View) {
+        let Some(old) = &self.view else { return };
+        let returned = !old.base.is_empty() && old.mode != Mode::Disk && next.mode == Mode::Disk;
+        for (bit, disk) in self.disks.iter_mut().enumerate() {
+            let added = (next.trusted & !old.trusted) & (1 << bit) != 0;
+            if (returned || added) && disk.rewound.is_some_and(|seen| seen + 1 < next.epoch) {
+                disk.rewound = None;
+            }
+        }
+    }
+
+    /// The next cycles are due now.
+    pub(super) fn disk_soon(&mut self, now: Nanos) {
+        for disk in &mut self.disks {
+            disk.next_at = now;
+        }
     }
 
     /// What the view means for this host.
@@ -42,14 +73,18 @@ impl Node {
         let (mode, is_in) = (view.mode, view.has(self.me(), self.life));
         match (&self.stage, is_in) {
             (Stage::Forming { .. } | Stage::Waiting, true) => {
+                // The watchdog runs on as it was set; the lease proper begins with the first
+                // renewal under R4.1. Until then this host starts nothing.
                 self.admitted_at.get_or_insert(now);
-                if self.armed {
-                    // The watchdog runs on; the lease proper begins with the first evidence.
-                    self.guard_end = Some(now + self.cfg.timing.t);
-                }
                 self.stage = Stage::Member;
             }
-            (Stage::Member, false) if was_in => return self.left(now),
+            (Stage::Member, false) if was_in && !self.wrong(Variant::ExcludedRenews) => {
+                return self.left(now);
+            }
+            // Admitted and left out again before this host knew of either (R3.4).
+            (Stage::Waiting, false) if self.left_out(self.me(), self.life) => {
+                return self.fence(now, "decided views have admitted this host and left it out");
+            }
             _ => {}
         }
         if mode == Mode::Off && matches!(self.stage, Stage::Member | Stage::Waiting) {
@@ -58,7 +93,7 @@ impl Node {
         if self.stage == Stage::Member && !self.armed && !self.arming && !self.marks.unarmed() {
             self.arm(now);
         }
-        self.mastership_follows(now);
+        self.mastership_follows();
     }
 
     /// A decided view has left this host out (R3.4).
@@ -73,7 +108,7 @@ impl Node {
             let why = "a decided view has left this host out";
             return self.disarm(now, why);
         }
-        self.fence(now, "a decided view has left this host out");
+        self.lose(now, "a decided view has left this host out");
     }
 
     /// Ends the armed session without a reset.
@@ -108,6 +143,9 @@ impl Node {
         }
         if view.mode != Mode::Disk {
             text.push_str(&format!("; mode {:?}", view.mode));
+        }
+        if !view.base.is_empty() {
+            text.push_str(&format!("; network mode was entered by {}", names(view.base.clone())));
         }
         text
     }

@@ -77,12 +77,12 @@ impl Node {
         self.note(now, "agent-gone", Some(self.me()), "the agent has ended".to_owned());
     }
 
-    fn is_view_master(&self) -> bool {
+    pub(super) fn is_view_master(&self) -> bool {
         self.view.as_ref().is_some_and(|view| view.master == Some(self.me()))
     }
 
     pub(super) fn successor_besides_me(&self, now: Nanos) -> Option<Slot> {
-        let mut view = self.view.clone()?;
+        let mut view = self.view.as_deref()?.clone();
         view.members.retain(|member| member.slot != self.me());
         self.successor(now, &view)
     }
@@ -134,7 +134,7 @@ impl Node {
     }
 
     /// A view was adopted: a mastership handed over is another's now.
-    pub(super) fn mastership_follows(&mut self, _now: Nanos) {
+    pub(super) fn mastership_follows(&mut self) {
         if self.agent.handed_over && !self.is_view_master() {
             self.agent.handed_over = false;
             self.agent.heir = None;

@@ -1,20 +1,24 @@
 //! Sending and taking beats.
 
+use std::sync::Arc;
+
 use super::{Effect, Node, Stage};
 use crate::heartbeat::packet::{Packet, PacketError};
 use crate::heartbeat::report::{
-    AGENT_OK, ARMED, CANDIDATE, DISK_LOST, FORMING, HANDING_OVER, LEAVING, NEVER_MS, PeerReport,
-    Report, TOMBSTONE, UNARMED, WAITING, age_ms,
+    AGENT_OK, ARMED, BRAKED, CANDIDATE, DISK_LOST, FORMING, FRESH, HANDING_OVER, LEAVING, NEVER_MS,
+    PeerReport, Report, TOMBSTONE, UNARMED, WAITING, age_ms,
 };
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
+use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Life, Slot};
-
-use super::peer::Path;
 
 impl Node {
     /// Whether a decided view has left that life out: it is echoed no more (R2.2).
     pub(super) fn left_out(&self, slot: Slot, life: Life) -> bool {
         let Some(view) = &self.view else { return false };
+        if self.wrong(Variant::EchoesTheExcluded) {
+            return false;
+        }
         if let Some(member) = view.member(slot) {
             return life < member.life;
         }
@@ -22,29 +26,52 @@ impl Node {
     }
 
     /// Samples a report: takes the next sequence (R2.1).
-    pub(super) fn sample(&mut self, now: Nanos) -> Report {
+    pub(super) fn sample(&mut self, now: Nanos) -> Arc<Report> {
         self.seq += 1;
-        let peers = self.slots().map(|slot| self.peer_report(now, slot)).collect();
+        let age = |date: Option<Nanos>| date.map_or(NEVER_MS, |at| age_ms(now.saturating_sub(at)));
         let dead_within_ms = match self.stage {
             Stage::Fencing { .. } => {
                 self.guard_end.map_or(0, |end| age_ms(end.saturating_sub(now) + self.cfg.step))
             }
             _ => 0,
         };
-        Report {
+        let mut report = self.spare_report();
+        let fresh = Arc::make_mut(&mut report);
+        let mut peers = std::mem::take(&mut fresh.peers);
+        peers.clear();
+        peers.extend(self.slots().map(|slot| self.peer_report(now, slot)));
+        *fresh = Report {
             life: self.life,
             boot_id: self.cfg.boot_id,
             seq: self.seq,
             epoch: self.epoch(),
             flags: self.flags(now),
-            disk_ms: self.disk.evidence.map_or(NEVER_MS, |at| age_ms(now.saturating_sub(at))),
-            worst_gap: self.worst_gap,
+            disk_ms: age(self.evidence_of_cycles()),
+            disks: self.cycling(now),
+            rewound: self.rewound_now(),
+            witness_ms: age(self.witness.evidence),
+            promise: self.acceptor.kept_promise,
+            network_gap: self.gaps.network.share(),
+            disk_gap: self.gaps.disk.share(),
             weight: self.cfg.weight,
             dead_within_ms,
-            decision_seq: self.disk.decision_acked,
+            decision_seq: self.decision_acked(),
             heir: self.agent.heir,
             peers,
+        };
+        self.reports.push(&report);
+        report
+    }
+
+    /// The disk evidence as others should know it: in network mode a statefile that went back in
+    /// time shows by new cycles that it can be written again.
+    pub(super) fn evidence_of_cycles(&self) -> Option<Nanos> {
+        if !self.by_network() {
+            return self.disk_evidence();
         }
+        let mut dates: Vec<Nanos> = self.disks.iter().filter_map(|disk| disk.evidence).collect();
+        dates.sort_unstable_by(|a, b| b.cmp(a));
+        dates.get(self.disks.len() / 2).copied()
     }
 
     fn peer_report(&self, now: Nanos, slot: Slot) -> PeerReport {
@@ -72,7 +99,9 @@ impl Node {
         let set = |on: bool, flag: u32| if on { flag } else { 0 };
         let marks = &self.marks;
         set(self.armed, ARMED)
-            | set(matches!(self.stage, Stage::Waiting), WAITING)
+            | set(self.asks_to_join(now), WAITING)
+            | set(matches!(self.stage, Stage::Held { .. }), BRAKED)
+            | set(self.cfg.fresh, FRESH)
             | set(matches!(self.stage, Stage::Forming { .. }), FORMING)
             | set(self.disk_lost(now), DISK_LOST)
             | set(self.agent_ok(now), AGENT_OK)
@@ -83,9 +112,15 @@ impl Node {
             | set(marks.candidate, CANDIDATE)
     }
 
+    /// Whether this host may be admitted: it waits, and where it runs VMs its lease would hold.
+    fn asks_to_join(&self, now: Nanos) -> bool {
+        self.stage == Stage::Waiting
+            && (!self.cfg.resident || self.evidence_while_waiting(now).is_some())
+    }
+
     /// Whether this host has completed no disk cycle for half of S (R8.1).
     pub(super) fn disk_lost(&self, now: Nanos) -> bool {
-        let since = self.disk.evidence.unwrap_or(self.started_at);
+        let since = self.evidence_of_cycles().unwrap_or(self.started_at);
         now.saturating_sub(since) > self.cfg.timing.s / 2
     }
 
@@ -98,9 +133,11 @@ impl Node {
             self.sent.pop_front();
         }
         if report.says(DISK_LOST) {
-            for (slot, entry) in self.slots().zip(&report.peers) {
+            // The answer dates from the peer's packet that it echoes: saying the same again
+            // gives that peer nothing newer to live on.
+            for (peer, entry) in self.peers.iter_mut().zip(&report.peers) {
                 if entry.echo_seq > 0 {
-                    self.peers[slot.index()].answered_lost = Some(now);
+                    peer.answered_lost = peer.heard_at;
                 }
             }
         }
@@ -108,51 +145,110 @@ impl Node {
             generation: self.cfg.generation,
             sender: self.me(),
             report,
-            view: self.view.clone(),
+            view: self.view.clone().filter(|_| self.somebody_lags()),
+            bid: self.bid_in_packets(),
+            vote: self.vote_in_packets(),
         };
-        self.fx.push(Effect::Send(packet.seal(&self.cfg.key)));
+        self.fx.push(Effect::Send(self.shortened(packet)));
     }
 
-    pub(super) fn take_packet(&mut self, now: Nanos, bytes: &[u8]) {
+    /// Whether a peer, or the witness, is not known to have adopted the newest view.
+    fn somebody_lags(&self) -> bool {
+        let epoch = self.epoch();
+        let lags = |report: &Option<Arc<Report>>| {
+            report.as_ref().is_none_or(|report| report.epoch < epoch)
+        };
+        self.others().any(|slot| lags(&self.peer(slot).report))
+            || self.cfg.acceptors.witness && lags(&self.witness.report)
+    }
+
+    /// In pools so large that view, bid and vote do not fit into one datagram together, the
+    /// packets take turns.
+    fn shortened(&self, mut packet: Packet) -> Packet {
+        if self.cfg.hosts.len() > 300 && (packet.bid.is_some() || packet.vote.is_some()) {
+            match packet.report.seq % 3 {
+                0 => (packet.bid, packet.vote) = (None, None),
+                1 => (packet.view, packet.vote) = (None, None),
+                _ => (packet.view, packet.bid) = (None, None),
+            }
+        }
+        packet
+    }
+
+    pub(super) fn take_packet(&mut self, now: Nanos, link: u8, packet: &Packet) {
         if matches!(self.stage, Stage::Reading { .. }) {
             return;
         }
-        let packet = match Packet::open(bytes, &self.cfg.key, self.cfg.generation) {
-            Ok(packet) => packet,
-            Err(error) => return self.complain(now, &error),
-        };
-        let slot = packet.sender;
+        let (slot, report) = (packet.sender, &packet.report);
+        if slot == Slot::WITNESS {
+            if let Some(view) = &packet.view {
+                self.adopt(now, Arc::clone(view), Some(slot));
+            }
+            if report.epoch <= self.epoch() {
+                self.take_witness(now, packet);
+            }
+            return;
+        }
         if slot == self.me() || slot.index() >= self.cfg.hosts.len() {
             return;
         }
-        let report = &packet.report;
-        if !self.peers[slot.index()].take(now, report, Path::Packet) {
+        let early = self.wrong(Variant::EchoBeforeView);
+        // The view first: an echo of a host that has decided me out must not count (R2.1).
+        if let (Some(view), false) = (&packet.view, early)
+            && report.life >= self.peer(slot).life
+        {
+            self.adopt(now, Arc::clone(view), Some(slot));
+        }
+        if report.epoch > self.epoch() && !early {
             return;
         }
-        // The view first: an echo of a host that has decided me out must not count (R2.1).
-        if let Some(view) = packet.view {
-            self.adopt(now, view, Some(slot));
+        self.links.heard(slot, link, now);
+        if !self.peers[slot.index()].take_packet(now, report) {
+            return;
         }
+        self.take_content(now, slot, packet);
+        if let (Some(view), true) = (&packet.view, early) {
+            self.adopt(now, Arc::clone(view), Some(slot));
+        }
+    }
+
+    /// Takes what a packet says that is newer than all before it.
+    fn take_content(&mut self, now: Nanos, slot: Slot, packet: &Packet) {
+        let report = &packet.report;
+        self.member_votes[slot.index()].clone_from(&packet.vote);
         if self.left_out(slot, report.life) {
             return;
         }
         let Some(entry) = report.peers.get(self.me().index()) else { return };
-        let sent = (entry.echo_life == self.life)
-            .then(|| self.sent.iter().rev().find(|(seq, _)| *seq == entry.echo_seq))
-            .flatten()
-            .map(|(_, at)| *at);
+        let sent = match self.wrong(Variant::EvidenceByReception) {
+            true => Some(now),
+            false if entry.echo_life == self.life => self.sent_at(entry.echo_seq),
+            false => None,
+        };
+        let s = self.cfg.timing.s;
         let peer = &mut self.peers[slot.index()];
         peer.heard_at = Some(now);
         if let Some(sent) = sent {
             let gap = sent.saturating_sub(peer.evidence.unwrap_or(sent));
-            let share = gap.saturating_mul(1000) / self.cfg.timing.s;
-            self.worst_gap = self.worst_gap.max(u16::try_from(share).unwrap_or(u16::MAX));
             peer.take_echo(sent, report);
+            self.gaps.network.take(now, gap, s);
+        }
+        if let Some(bid) = &packet.bid {
+            self.take_bid(now, slot, bid);
+        }
+        if packet.vote.is_some() {
+            self.after_votes(now);
         }
     }
 
+    /// When the own packet with that sequence was sent.
+    pub(super) fn sent_at(&self, seq: u64) -> Option<Nanos> {
+        let index = self.sent.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        self.sent.get(index).map(|(_, at)| *at)
+    }
+
     /// One log line a minute at most about packets that cannot be used.
-    fn complain(&mut self, now: Nanos, error: &PacketError) {
+    pub(super) fn complain(&mut self, now: Nanos, error: &PacketError) {
         let due = self.last_complaint.is_none_or(|at| now >= at + 60 * SECOND);
         if due && *error != PacketError::Foreign {
             self.last_complaint = Some(now);
@@ -163,7 +259,7 @@ impl Node {
     /// Announces a tombstone: packets at once, the block with the next cycle (R5.4).
     pub(super) fn announce_death(&mut self, now: Nanos) {
         self.send_beat(now);
-        self.start_cycle(now);
+        self.start_cycles(now);
     }
 
     /// The age in words, for sentences.

@@ -2,8 +2,10 @@
 
 use super::{Node, Stage};
 use crate::heartbeat::clique::best_set;
-use crate::heartbeat::report::{AGENT_OK, ARMED, CANDIDATE, HANDING_OVER, WAITING};
+use crate::heartbeat::quorum::majority;
+use crate::heartbeat::report::{AGENT_OK, ARMED, CANDIDATE, FRESH, HANDING_OVER, WAITING};
 use crate::heartbeat::timing::Nanos;
+use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Gone, Life, Member, Proof, Slot, View};
 
 impl Node {
@@ -17,9 +19,13 @@ impl Node {
             .filter(|member| self.present(now, member))
             .map(|member| member.slot)
             .collect();
-        let weight = |slot: Slot| old.member(slot).map_or(0, |member| u64::from(member.weight));
+        // The witness's answer goes before any weight.
+        let weight = |slot: Slot| {
+            let witnessed = u64::from(self.reaches_witness(now, slot)) << 40;
+            witnessed + old.member(slot).map_or(0, |member| u64::from(member.weight))
+        };
         let set = best_set(&present, |a, b| self.connected(now, a, b), weight);
-        if !set.contains(&self.me()) {
+        if !set.contains(&self.me()) || self.too_few(&set, old) {
             return None;
         }
         let mut members: Vec<Member> = old
@@ -30,19 +36,103 @@ impl Node {
             .collect();
         let joiner = self
             .joiner(now, old)
+            .filter(|_| !self.by_network())
             .filter(|joiner| set.iter().all(|slot| self.connected(now, *joiner, *slot)));
         members.extend(joiner.and_then(|slot| self.as_member(slot)));
         members.sort_by_key(|member| member.slot);
         let mut next = self.followed_by(old, members);
+        (next.mode, next.base) = self.next_mode(now, old);
+        next.trusted = self.disks_to_trust(now);
         next.master = self.next_master(now, &next);
-        let same =
-            next.members == old.members && next.master == old.master && next.mode == old.mode;
+        let same = next.members == old.members
+            && next.master == old.master
+            && (next.mode, next.trusted) == (old.mode, old.trusted)
+            && next.base == old.base
+            && !(self.by_network() && self.any_rewound());
         (!same).then_some(next)
+    }
+
+    /// In network mode only a strict majority of those who entered it may go on.
+    fn too_few(&self, set: &[Slot], old: &View) -> bool {
+        if !self.by_network() {
+            return false;
+        }
+        let votes = set.iter().filter(|slot| old.base.contains(slot)).count();
+        let witness = self.cfg.acceptors.witness_votes(old.base.len());
+        votes + usize::from(witness) < self.network_majority()
+    }
+
+    /// Whether a host has a fresh round trip with the witness.
+    fn reaches_witness(&self, now: Nanos, slot: Slot) -> bool {
+        let limit = self.cfg.timing.connected();
+        match slot == self.me() {
+            true => self.witness.evidence.is_some_and(|date| now < date + limit),
+            false => self.peer(slot).witness_age(now).is_some_and(|age| age < limit),
+        }
+    }
+
+    /// Whether a member has seen a statefile go back in time under the present view.
+    pub(super) fn any_rewound(&self) -> bool {
+        self.rewound_now() != 0 || self.members_reports().any(|(_, report)| report.rewound != 0)
+    }
+
+    /// The newest reports of the other members that have adopted the present view.
+    fn members_reports(&self) -> impl Iterator<Item = (Slot, &crate::heartbeat::report::Report)> {
+        let view = self.view.as_deref();
+        self.others().filter_map(move |slot| {
+            let report = self.peer(slot).report.as_deref()?;
+            let there = view?.has(slot, report.life) && report.epoch >= view?.epoch;
+            there.then_some((slot, report))
+        })
+    }
+
+    /// The statefiles that the next view should trust (R2.4): one that went back in time is out,
+    /// and comes back when every member completes cycles on it again. Never fewer than decide.
+    pub(super) fn disks_to_trust(&self, now: Nanos) -> u8 {
+        let Some(view) = &self.view else { return u8::MAX };
+        let count = self.disks.len();
+        let all = ((1u16 << count) - 1) as u8;
+        let mut bad = self.rewound_now();
+        let mut good = self.cycling(now);
+        let mut heard = 1;
+        for (_, report) in self.members_reports() {
+            bad |= report.rewound;
+            good &= report.disks;
+            heard += 1;
+        }
+        let complete = heard == view.members.len();
+        let kept = if self.by_network() { 0 } else { view.trusted };
+        let next = match complete {
+            true => (kept | good) & !bad & all,
+            false => view.trusted & !bad & all,
+        };
+        let needed = majority(self.cfg.acceptors.by_disk()) as u32;
+        let witness = self.cfg.acceptors.witness_votes(count);
+        match next.count_ones() + u32::from(witness) >= needed {
+            true => next,
+            false => view.trusted,
+        }
+    }
+
+    /// The statefiles that this host has seen go back in time under the present view.
+    pub(super) fn rewound_now(&self) -> u8 {
+        let epoch = self.epoch();
+        let seen = self.disks.iter().enumerate().filter(|(_, disk)| disk.rewound == Some(epoch));
+        seen.fold(0, |mask, (disk, _)| mask | 1 << disk)
+    }
+
+    /// The statefiles on which this host completes cycles, whether they count or not.
+    pub(super) fn cycling(&self, now: Nanos) -> u8 {
+        let limit = self.cfg.timing.connected();
+        let fresh = |date: Nanos| now < date + limit;
+        let disks = self.disks.iter().enumerate();
+        let cycling = disks.filter(|(_, disk)| disk.evidence.is_some_and(fresh));
+        cycling.fold(0, |mask, (disk, _)| mask | 1 << disk)
     }
 
     /// The next link with these members: whoever is missing has gone.
     pub(super) fn followed_by(&self, old: &View, members: Vec<Member>) -> View {
-        let epoch = old.epoch + 1;
+        let epoch = self.next_epoch();
         let stays = |slot: Slot, life: Life| {
             members.iter().any(|member| member.slot == slot && member.life >= life)
         };
@@ -58,6 +148,7 @@ impl Node {
                 since: epoch,
                 was_master: old.master == Some(member.slot),
                 proof: Proof::None,
+                words: self.words_needed(old),
             };
             let peer = self.peer(member.slot);
             let mut entry = Gone { proof: self.best_proof(&unmarked), ..unmarked };
@@ -68,7 +159,6 @@ impl Node {
         gone.sort_by_key(|gone| gone.member.slot);
         View {
             epoch,
-            mode: self.marks.mode.unwrap_or(old.mode),
             master: old.master.filter(|slot| members.iter().any(|m| m.slot == *slot)),
             members,
             gone,
@@ -77,15 +167,21 @@ impl Node {
         }
     }
 
+    /// How many members' words bound the lease of whoever leaves on top of that view (R5.1).
+    fn words_needed(&self, old: &View) -> u16 {
+        if old.base.is_empty() {
+            return 0;
+        }
+        let voters = self.cfg.acceptors.by_network(old.base.len());
+        u16::try_from(voters + 1 - majority(voters)).unwrap_or(u16::MAX)
+    }
+
     /// What this host can prove about a life that left, for the next view to carry.
     fn best_proof(&self, gone: &Gone) -> Proof {
         let (slot, life) = (gone.member.slot, gone.member.life);
         let peer = self.peer(slot);
-        let known = self.dead.iter().find(|dead| dead.slot == slot && dead.life == life);
-        if gone.proof != Proof::None {
-            gone.proof
-        } else if let Some(dead) = known {
-            dead.proof
+        if let Some(proof) = self.known_proof(gone) {
+            proof
         } else if peer.life.boot > life.boot && peer.boot_id != gone.member.boot_id {
             Proof::NewBoot
         } else if peer.life == life && peer.leaving {
@@ -107,14 +203,18 @@ impl Node {
         Member { armed: (member.armed || says_armed) && !unarmed, weight, ..member.clone() }
     }
 
-    /// Whether a member is there: its block moves, and it does not want to go.
+    /// Whether a member is there: its block moves and its own disk evidence is fresh (in network
+    /// mode neither is needed), and it does not want to go.
     fn present(&self, now: Nanos, member: &Member) -> bool {
         if member.slot == self.me() {
             return true;
         }
         let peer = self.peer(member.slot);
+        let limit = self.cfg.timing.connected();
+        let on_disk =
+            || self.moving(now, member.slot) && peer.disk_age(now).is_some_and(|age| age < limit);
         peer.life == member.life
-            && self.moving(now, member.slot)
+            && (self.by_network() || on_disk())
             && peer.dead_at.is_none()
             && !peer.leaving
             && !peer.unarmed
@@ -124,6 +224,9 @@ impl Node {
     pub(super) fn connected(&self, now: Nanos, a: Slot, b: Slot) -> bool {
         let age = |of: Slot, towards: Slot| match of == self.me() {
             true => self.peer(towards).evidence_age(now),
+            false if self.wrong(Variant::StaleAgesTrusted) => {
+                self.peer(of).reported_age(self.peer(of).report_at, towards)
+            }
             false => self.peer(of).reported_age(now, towards),
         };
         let under = |age: Option<Nanos>| age.is_some_and(|age| age < self.cfg.timing.connected());
@@ -142,6 +245,7 @@ impl Node {
                 peer.life.boot > member.life.boot
                     || (peer.life > member.life
                         && (!member.armed
+                            || peer.says(FRESH)
                             || view.gone(*slot).is_some_and(|g| g.proof == Proof::LeftEmpty)))
             });
             peer.says(WAITING)
@@ -150,7 +254,7 @@ impl Node {
                 && over
                 && peer.dead_at.is_none()
                 && !peer.leaving
-                && peer.block_moves >= 2
+                && peer.block_moves() >= 2
                 && self.moving(now, *slot)
                 && view.members.iter().all(|m| self.connected(now, *slot, m.slot))
         })
@@ -180,12 +284,8 @@ impl Node {
 
     /// The master of the next view: the present one stays unless it left or hands over.
     pub(super) fn next_master(&self, now: Nanos, next: &View) -> Option<Slot> {
-        let handing = |slot: Slot| match slot == self.me() {
-            true => self.agent.handed_over,
-            false => self.peer(slot).says(HANDING_OVER),
-        };
         match next.master {
-            Some(slot) if !handing(slot) => Some(slot),
+            Some(slot) if !self.hands_over(slot) => Some(slot),
             Some(slot) => self.successor(now, next).or(Some(slot)),
             None => self.successor(now, next).or(next.members.first().map(|m| m.slot)),
         }

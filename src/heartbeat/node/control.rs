@@ -3,6 +3,7 @@
 use super::effect::{Answer, Control, Refusal};
 use super::{Effect, Node, Stage};
 use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Proof, Slot, View};
 
 /// What this host says of itself because it was asked to.
@@ -18,6 +19,8 @@ pub struct Marks {
     pub mode: Option<Mode>,
     /// Hosts that the operator declared dead.
     pub declared: Vec<Slot>,
+    /// The wait of a braked host is ended by the operator (R7.4).
+    pub released: bool,
 }
 
 impl Marks {
@@ -54,13 +57,18 @@ impl Node {
             Control::Leave => self.leave(now),
             Control::Stay => self.stay(),
             Control::Disarm { force } => self.disarm_by_emergency(now, *force),
-            Control::DeclareDead(slot) => self.declare_dead(now, *slot),
+            Control::DeclareDead(slot) => self.declare_dead(now, *slot, Proof::Operator),
+            Control::FencedOff(slot) => self.declare_dead(now, *slot, Proof::FenceDevice),
+            Control::ReleaseBrake => {
+                self.marks.released = true;
+                Ok(true)
+            }
         }
     }
 
     fn member_view(&self) -> Result<&View, Refusal> {
         let wrong = || Refusal::WrongState("this host is no member of a decided view".to_owned());
-        self.view.as_ref().filter(|_| self.is_member()).ok_or_else(wrong)
+        self.view.as_deref().filter(|_| self.is_member()).ok_or_else(wrong)
     }
 
     fn propose_master(&mut self) -> Result<bool, Refusal> {
@@ -94,11 +102,16 @@ impl Node {
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<bool, Refusal> {
-        let present = self.member_view()?.mode;
-        let allowed = matches!(
-            (present, mode),
-            (Mode::Disk, Mode::OffPending) | (Mode::OffPending, Mode::Off | Mode::Disk)
-        );
+        let view = self.member_view()?;
+        let present = view.mode;
+        // "On" is by whatever way the members decide at the moment.
+        let on = if self.by_network() { Mode::Network } else { Mode::Disk };
+        let mode = if mode == Mode::Disk { on } else { mode };
+        let allowed = match present {
+            Mode::Disk | Mode::Network => mode == Mode::OffPending,
+            Mode::OffPending => mode == Mode::Off || mode == on,
+            Mode::Off => false,
+        };
         if present == mode {
             return Ok(false);
         }
@@ -146,7 +159,8 @@ impl Node {
         }
         self.marks.unarmed_since.get_or_insert(self.seq + 1);
         self.send_beat(now);
-        if force || !self.is_member() || self.unarmed_echoed() {
+        let unheard = self.wrong(Variant::DisarmsUnheard);
+        if force || unheard || !self.is_member() || self.unarmed_echoed() {
             self.disarm(now, "disarmed by emergency, without a decided view");
             return Ok(true);
         }
@@ -166,7 +180,7 @@ impl Node {
         view.members.iter().all(|member| member.slot == self.me() || echoed(member.slot))
     }
 
-    fn declare_dead(&mut self, now: Nanos, slot: Slot) -> Result<bool, Refusal> {
+    fn declare_dead(&mut self, now: Nanos, slot: Slot, proof: Proof) -> Result<bool, Refusal> {
         let view = self.view.as_ref();
         let live = self.is_member() && view.is_some_and(|view| view.member(slot).is_some());
         if live || slot == self.me() {
@@ -176,8 +190,9 @@ impl Node {
         let gone = view.and_then(|view| view.gone(slot)).map(|gone| gone.member.life);
         let known = |life| self.dead.iter().any(|dead| dead.slot == slot && dead.life == life);
         match gone {
-            Some(life) if !known(life) => self.declare(now, slot, life, Proof::Operator),
-            _ => self.marks.declared.push(slot),
+            Some(life) if !known(life) => self.declare(now, slot, life, proof),
+            _ if proof == Proof::Operator => self.marks.declared.push(slot),
+            _ => {}
         }
         Ok(true)
     }
@@ -228,7 +243,8 @@ impl Node {
                 if still { self.timed_out(late) } else { done }
             }
             Control::SetMode(mode) => {
-                if view.is_some_and(|v| v.mode == *mode) && self.acknowledged(*mode) {
+                let same = |now: Mode| now == *mode || *mode == Mode::Disk && now == Mode::Network;
+                if view.is_some_and(|v| same(v.mode)) && self.acknowledged(*mode) {
                     return done;
                 }
                 self.timed_out(late)
@@ -240,7 +256,10 @@ impl Node {
                     self.timed_out(late)
                 }
             }
-            Control::Stay | Control::DeclareDead(_) => done,
+            Control::Stay
+            | Control::DeclareDead(_)
+            | Control::FencedOff(_)
+            | Control::ReleaseBrake => done,
         }
     }
 
@@ -263,7 +282,7 @@ impl Node {
     }
 
     fn disk_lost_now(&self) -> bool {
-        self.disk.evidence.is_none() || self.disk_lost(self.next_beat)
+        self.disk_evidence().is_none() || self.disk_lost(self.next_beat)
     }
 
     /// Takes back what a request that failed had asked for.

@@ -3,6 +3,7 @@
 use super::{Effect, Node};
 use crate::heartbeat::report::NEVER_MS;
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
+use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Gone, Life, Proof, Slot};
 
 /// A life that this host knows to be dead.
@@ -20,7 +21,7 @@ pub struct Dead {
 
 impl Node {
     /// Forgets the dead whose later life has been admitted.
-    pub(super) fn follow_gone(&mut self, _now: Nanos) {
+    pub(super) fn follow_gone(&mut self) {
         let Some(view) = &self.view else { return };
         self.dead
             .retain(|dead| view.gone(dead.slot).is_some_and(|gone| gone.member.life == dead.life));
@@ -44,6 +45,21 @@ impl Node {
         for (slot, life, proof) in found {
             self.declare(now, slot, life, proof);
         }
+        self.ask_fence_device();
+    }
+
+    /// The master has the fence device switch off whoever left and is not known to be dead
+    /// (R5.3d), once for each view.
+    fn ask_fence_device(&mut self) {
+        let epoch = self.epoch();
+        if !self.cfg.fence_device || !self.is_view_master() || self.fenced_epoch == epoch {
+            return;
+        }
+        self.fenced_epoch = epoch;
+        let Some(view) = &self.view else { return };
+        let open = view.gone.iter().filter(|gone| self.known_proof(gone).is_none());
+        let open: Vec<Slot> = open.map(|gone| gone.member.slot).collect();
+        self.fx.extend(open.into_iter().map(Effect::FenceDevice));
     }
 
     pub(super) fn declare(&mut self, now: Nanos, slot: Slot, life: Life, proof: Proof) {
@@ -58,7 +74,8 @@ impl Node {
         if gone.proof != Proof::None {
             return Some(gone.proof);
         }
-        if peer.life.boot > life.boot && peer.boot_id != gone.member.boot_id {
+        let later = peer.life.boot > life.boot && peer.boot_id != gone.member.boot_id;
+        if later || peer.life > life && self.wrong(Variant::SessionIsBoot) {
             return Some(Proof::NewBoot);
         }
         if peer.life == life && peer.dead_at.is_some_and(|at| now >= at) {
@@ -66,51 +83,108 @@ impl Node {
         }
         // An unarmed host is never presumed dead: nothing would have reset it.
         let unarmed = !gone.member.armed || (peer.life == life && peer.unarmed);
+        let unarmed = unarmed && !self.wrong(Variant::UnarmedPresumedDead);
         if unarmed || now < self.floor(slot)? {
             return None;
         }
         if self.silent_long_enough(now, gone) {
             return Some(Proof::LeaseEndedByNetwork);
         }
-        self.still_long_enough(slot, life).then_some(Proof::LeaseEndedByDisk)
+        self.still_long_enough(gone).then_some(Proof::LeaseEndedByDisk)
+    }
+
+    /// How long after its last sign a host is certainly reset.
+    fn certainly(&self) -> Nanos {
+        let timing = &self.cfg.timing;
+        match (self.wrong(Variant::ExcludeOneBeatEarly), self.wrong(Variant::NoMargin)) {
+            (true, _) => timing.death().saturating_sub(2 * timing.beat + timing.margin),
+            (_, true) => timing.t.saturating_sub(self.cfg.step),
+            _ => timing.death(),
+        }
     }
 
     /// No deadline is earlier than T and margin after this host was admitted, nor after its
     /// own last answer under R8.1.
     fn floor(&self, slot: Slot) -> Option<Nanos> {
+        if self.wrong(Variant::NoFloor) {
+            return Some(0);
+        }
         let answered = self.peer(slot).answered_lost.unwrap_or(0);
-        Some(self.admitted_at?.max(answered) + self.cfg.timing.death())
+        Some(self.admitted_at?.max(answered) + self.certainly())
     }
 
-    /// R5.1: any one member is enough, since the lease needed every member.
+    /// R5.1. Where the lease needed every member, any one member's word is enough. Where it may
+    /// have rested on a majority over the network, so many words are needed that every majority
+    /// has one among them, and the newest counts.
     fn silent_long_enough(&self, now: Nanos, gone: &Gone) -> bool {
-        let (slot, life) = (gone.member.slot, gone.member.life);
-        let own = self.rests_on(slot).filter(|_| self.peer(slot).life <= life);
-        let reported = self.others().filter(|other| *other != slot).filter_map(|other| {
-            let peer = self.peer(other);
-            let report = peer.report.as_ref()?;
-            let entry = report.peers.get(slot.index())?;
-            // Only what a member says after it stopped echoing that life counts.
-            let after = report.epoch >= gone.since && entry.echo_life == life;
-            let member = self.view.as_ref()?.has(other, report.life);
-            let heard = u64::from(entry.heard_ms) * MILLISECOND;
-            (after && member && entry.heard_ms != NEVER_MS)
-                .then(|| peer.report_at.saturating_sub(heard))
-        });
-        own.into_iter().chain(reported).any(|rest| now > rest + self.cfg.timing.death())
+        let slot = gone.member.slot;
+        let own = self.rests_on(slot).filter(|_| self.peer(slot).life <= gone.member.life);
+        let others = self.others().filter(|other| *other != slot);
+        let words = others.filter_map(|other| self.word_of(other, gone)).chain(own);
+        let over = |date: Nanos| now > date + self.certainly();
+        if gone.words == 0 || self.wrong(Variant::OneWordIsEnough) {
+            return words.into_iter().any(over);
+        }
+        let base = self.view.as_ref().map_or(&[][..], |view| view.base.as_slice());
+        let ended = |other: Slot| self.word_of(other, gone).is_some_and(over);
+        let mut enough = base.iter().filter(|other| **other != slot && ended(**other)).count();
+        enough += usize::from(base.contains(&self.me()) && own.is_some_and(over));
+        if self.cfg.acceptors.witness_votes(base.len()) {
+            enough += usize::from(self.word_of(Slot::WITNESS, gone).is_some_and(over));
+        }
+        enough >= usize::from(gone.words)
     }
 
-    /// R5.2: a read begun after the deadline still shows the same sequence.
-    fn still_long_enough(&self, slot: Slot, life: Life) -> bool {
-        let peer = self.peer(slot);
-        peer.life == life
-            && peer.block_seq > 0
-            && self.disk.read_begun > peer.block_seen + self.cfg.timing.death()
+    /// The date of the last thing that a life's lease can rest on as far as a member, or the
+    /// witness, goes: only what it says after it stopped echoing that life counts.
+    fn word_of(&self, other: Slot, gone: &Gone) -> Option<Nanos> {
+        let (report, at) = match other == Slot::WITNESS {
+            true => (self.witness.report.as_ref()?, self.witness.report_at),
+            false => {
+                let peer = self.peer(other);
+                let report = peer.report.as_ref()?;
+                self.view.as_ref().filter(|view| view.has(other, report.life))?;
+                (report, peer.report_at)
+            }
+        };
+        let entry = report.peers.get(gone.member.slot.index())?;
+        let after = report.epoch >= gone.since && entry.echo_life == gone.member.life;
+        let heard = u64::from(entry.heard_ms) * MILLISECOND;
+        (after && entry.heard_ms != NEVER_MS).then(|| at.saturating_sub(heard))
+    }
+
+    /// R5.2: reads begun after the deadline still show the same sequence, on so many statefiles
+    /// that every majority of the acceptors has one among them. Whoever may have lived over the
+    /// network needed no disk.
+    fn still_long_enough(&self, gone: &Gone) -> bool {
+        let (peer, life) = (self.peer(gone.member.slot), gone.member.life);
+        let still = |disk: &usize| {
+            let (state, block) = (&self.disks[*disk], &peer.blocks[*disk]);
+            let read = match self.wrong(Variant::ReadBeforeDeadline) {
+                true => state.read_begun + self.cfg.timing.l,
+                false => state.read_begun,
+            };
+            self.counts(*disk) && block.seq > 0 && read > block.seen + self.certainly()
+        };
+        let enough = (0..self.disks.len()).filter(still).count();
+        gone.words == 0 && peer.life == life && enough >= self.cfg.acceptors.meeting()
+    }
+
+    /// What is known about a life that left, by the view or by this host.
+    pub(super) fn known_proof(&self, gone: &Gone) -> Option<Proof> {
+        let same = |dead: &&Dead| dead.slot == gone.member.slot && dead.life == gone.member.life;
+        match gone.proof {
+            Proof::None => self.dead.iter().find(same).map(|dead| dead.proof),
+            proof => Some(proof),
+        }
     }
 
     /// Whether every earlier master that left is dead (R6.1).
     pub(super) fn earlier_masters_dead(&self) -> bool {
         let Some(view) = &self.view else { return false };
+        if self.wrong(Variant::ActsBesideOldMaster) {
+            return true;
+        }
         view.gone.iter().filter(|gone| gone.was_master).all(|gone| {
             self.dead.iter().any(|d| d.slot == gone.member.slot && d.life == gone.member.life)
         })

@@ -1,17 +1,19 @@
-//! Disk cycles: write the own blocks, read all blocks (sections 0 and 10).
+//! Disk cycles: on each statefile, write the own blocks, then read all (sections 0 and 10).
 
-use super::{CycleDone, CycleRead, Effect, Node, Stage};
-use crate::heartbeat::block::{
-    BLOCK, BlockError, Kind, Layout, Seen, open_beat, open_decision, open_header, seal_beat,
-    seal_decision,
-};
-use crate::heartbeat::decision::Ballot;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{CycleDone, CycleFault, CycleRead, Effect, Node, Stage};
+use crate::heartbeat::block::{BlockError, Seen};
+use crate::heartbeat::decision::{Ballot, Decision};
+use crate::heartbeat::quorum::majority;
+use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::{Nanos, SECOND};
-use crate::heartbeat::view::{Life, Slot};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Life, MOST_STATEFILES, Slot};
 
-use super::peer::Path;
-
-/// The state of the statefile's path.
+/// The state of one statefile's path.
 #[derive(Debug, Default)]
 pub struct Disk {
     /// The cycle in flight.
@@ -19,16 +21,23 @@ pub struct Disk {
     next_id: u64,
     /// When the next cycle is due.
     pub next_at: Nanos,
-    /// Begin of the newest completed cycle (R2.3).
+    /// Begin of the newest completed cycle.
     pub evidence: Option<Nanos>,
     /// Begin of the read in the newest completed cycle.
     pub read_begun: Nanos,
-    /// The sequence of the own beat block as last written.
-    written_seq: u64,
+    /// The decision blocks as last read, by slot.
+    pub decisions: Vec<Seen>,
+    /// The sequence of the own beat block as last acknowledged.
+    written: u64,
     /// The decision block must be written.
     pub dirty: bool,
-    /// The sequence of the last acknowledged write of the decision block.
-    pub decision_acked: u64,
+    /// The sequence of the decision that was last acknowledged.
+    pub acked: u64,
+    /// How often the own decision block was written; its lowest bit names the copy.
+    pub writes: u64,
+    /// The epoch at which it was seen to have gone back in time: what it shows counts for
+    /// nothing until a later view lets it back in (R2.4).
+    pub rewound: Option<u64>,
     /// How often a foreign life was found in the own block.
     foreign: u32,
     last_error: Option<Nanos>,
@@ -38,6 +47,8 @@ pub struct Disk {
 #[derive(Debug)]
 pub struct Flight {
     id: u64,
+    /// The sequence of the own beat block that it writes, zero when it only reads.
+    beat_seq: u64,
     decision_seq: u64,
     tombstone: bool,
     /// The ballot that stands in the block once it is done.
@@ -47,216 +58,283 @@ pub struct Flight {
 }
 
 impl Disk {
-    pub(super) fn new(now: Nanos) -> Self {
-        Disk { next_at: now, ..Disk::default() }
+    pub(super) fn new(now: Nanos, hosts: usize) -> Self {
+        Disk { next_at: now, decisions: vec![Seen::Blank; hosts], ..Disk::default() }
     }
 }
 
 impl Node {
-    fn layout(&self) -> Layout {
-        Layout { hosts: self.cfg.hosts.len() }
+    /// Whether a statefile counts: the decided view trusts it, and it has not gone back in time.
+    pub(super) fn counts(&self, disk: usize) -> bool {
+        let trusted = self.view.as_ref().is_none_or(|view| view.trusted & (1 << disk) != 0);
+        trusted && self.disks[disk].rewound.is_none()
     }
 
-    pub(super) fn start_cycle_if_due(&mut self, now: Nanos) {
-        if self.disk.in_flight.is_none() && (self.disk.dirty || now >= self.disk.next_at) {
-            self.start_cycle(now);
+    /// The date of the own disk evidence: the begin of the last completed cycle on a majority of
+    /// the acceptors, none while there is none (R2.3).
+    pub(super) fn disk_evidence(&self) -> Option<Nanos> {
+        let mut dates = [None; MOST_STATEFILES + 1];
+        for (disk, date) in dates.iter_mut().enumerate().take(self.disks.len()) {
+            *date = self.disks[disk].evidence.filter(|_| self.counts(disk));
+        }
+        if self.cfg.acceptors.witness_votes(self.disks.len()) {
+            dates[self.disks.len()] = self.witness.evidence;
+        }
+        dates.sort_unstable_by(|a, b| b.cmp(a));
+        match self.wrong(Variant::AnyDiskLives) {
+            true => dates[0],
+            false => dates[majority(self.cfg.acceptors.by_disk()) - 1],
         }
     }
 
-    pub(super) fn start_cycle(&mut self, now: Nanos) {
-        if self.disk.in_flight.is_some() {
-            return;
+    /// Everything that must reach the others by disk is to be written again on every statefile.
+    pub(super) fn write_decision(&mut self) {
+        self.decision.seq += 1;
+        for disk in &mut self.disks {
+            disk.dirty = true;
         }
+    }
+
+    /// The sequence of the own decision block that a majority of the statefiles hold.
+    pub(super) fn decision_acked(&self) -> u64 {
+        self.disks.iter().map(|disk| disk.acked).max().unwrap_or(0)
+    }
+
+    pub(super) fn start_cycles_if_due(&mut self, now: Nanos) {
         let reading = matches!(self.stage, Stage::Reading { .. });
-        let mut writes = Vec::new();
-        if !reading && let Err(error) = self.own_blocks(now, &mut writes) {
-            self.note(now, "block-too-long", Some(self.me()), error.to_string());
+        for disk in 0..self.disks.len() {
+            let state = &self.disks[disk];
+            let due = now >= state.next_at || state.dirty && !reading;
+            if state.in_flight.is_none() && due {
+                self.start_cycle(now, disk);
+            }
         }
-        self.disk.next_id += 1;
-        self.disk.next_at = now + self.cfg.timing.beat;
-        self.disk.in_flight = Some(Flight {
-            id: self.disk.next_id,
-            decision_seq: self.decision.seq,
+    }
+
+    /// Starts a cycle on every statefile that has none in flight.
+    pub(super) fn start_cycles(&mut self, now: Nanos) {
+        for disk in 0..self.disks.len() {
+            if self.disks[disk].in_flight.is_none() {
+                self.start_cycle(now, disk);
+            }
+        }
+    }
+
+    fn start_cycle(&mut self, now: Nanos, disk: usize) {
+        let reading = matches!(self.stage, Stage::Reading { .. });
+        let beat = (!reading).then(|| self.sample(now));
+        let all = reading || self.proposing.active() || self.cfg.hosts.len() <= ALWAYS_ALL;
+        let state = &mut self.disks[disk];
+        let decision = (!reading && state.dirty).then(|| {
+            self.decision.life = self.life;
+            state.dirty = false;
+            state.writes += 1;
+            Arc::new(Decision { writes: state.writes, ..self.decision.clone() })
+        });
+        state.next_id += 1;
+        state.next_at = now + self.cfg.timing.beat;
+        state.in_flight = Some(Flight {
+            id: state.next_id,
+            beat_seq: beat.as_ref().map_or(0, |report| report.seq),
+            decision_seq: decision.as_ref().map_or(state.acked, |decision| decision.seq),
             tombstone: matches!(self.stage, Stage::Fencing { cut: true, .. }),
             started: self.decision.started,
             accepted: self.decision.accepted,
         });
-        if !reading {
-            self.disk.written_seq = self.seq;
-        }
-        let own = self.layout().offset(Kind::Beat, self.me());
-        self.fx.push(Effect::Cycle { id: self.disk.next_id, own, writes });
-    }
-
-    /// The beat block first, then the decision block when it changed.
-    fn own_blocks(
-        &mut self,
-        now: Nanos,
-        writes: &mut Vec<(u64, Vec<u8>)>,
-    ) -> Result<(), BlockError> {
-        let report = self.sample(now);
-        let (key, generation, me) = (&self.cfg.key, self.cfg.generation, self.cfg.me);
-        let layout = Layout { hosts: self.cfg.hosts.len() };
-        writes.push((layout.offset(Kind::Beat, me), seal_beat(key, generation, me, &report)?));
-        if self.disk.dirty {
-            self.decision.seq += 1;
-            self.decision.life = self.life;
-            let (kind, bytes) = seal_decision(key, generation, me, &self.decision)?;
-            writes.push((layout.offset(kind, me), bytes));
-            self.disk.dirty = false;
-        }
-        Ok(())
+        let id = state.next_id;
+        self.fx.push(Effect::Cycle { id, disk: disk as u8, beat, decision, all });
     }
 
     pub(super) fn finish_cycle(&mut self, now: Nanos, done: CycleDone) {
-        let Some(flight) = self.disk.in_flight.take_if(|flight| flight.id == done.id) else {
-            return;
-        };
+        let disk = usize::from(done.disk);
+        let Some(state) = self.disks.get_mut(disk) else { return };
+        let Some(flight) = state.in_flight.take_if(|flight| flight.id == done.id) else { return };
         if let Stage::Fencing { reset_at, cut } = &mut self.stage {
             if flight.tombstone && done.outcome.is_ok() {
                 // The tombstone is on the disk: nothing to wait for.
                 *reset_at = now;
             } else if *cut && !flight.tombstone {
-                self.start_cycle(now);
+                self.start_cycle(now, disk);
             }
             return;
         }
         let read = match done.outcome {
-            Ok(read) => read,
-            Err(why) => return self.cycle_failed(now, &flight, &why),
+            Ok(ref read) => read,
+            Err(ref fault) => return self.cycle_failed(now, disk, &flight, fault),
         };
-        if let Err(fault) = self.check_image(&read) {
-            self.cycle_failed(now, &flight, &fault.to_string());
-            return self.reading_refused(now, &fault);
+        let reading = matches!(self.stage, Stage::Reading { .. });
+        // A cycle begun while only reading wrote nothing that could be checked.
+        if flight.beat_seq > 0 {
+            if self.cloned(disk, read) {
+                return self.step_down(now);
+            }
+            if let Err(fault) = self.check_own(now, disk, &flight, read) {
+                return self.cycle_failed(now, disk, &flight, &fault.into());
+            }
         }
-        if matches!(self.stage, Stage::Reading { .. }) {
-            self.completed(&flight, done.begun, done.read_begun, false);
-            self.take_image(now, done.ended, &read.image);
-            return self.finish_reading(now, &read);
+        let wrong_date = self.wrong(Variant::RenewFromCycleEnd);
+        let begun = if wrong_date { done.ended } else { done.begun };
+        self.completed(disk, &flight, begun, done.read_begun);
+        self.take_read(now, disk, done.ended, read);
+        if reading {
+            return self.finish_reading(now, read);
         }
-        if self.cloned(&read) {
-            return self.step_down(now);
-        }
-        self.completed(&flight, done.begun, done.read_begun, true);
-        self.take_image(now, done.ended, &read.image);
-        self.after_cycle(now, &flight);
+        self.after_cycle(now, disk, &flight);
     }
 
-    fn completed(&mut self, flight: &Flight, begun: Nanos, read_begun: Nanos, wrote: bool) {
-        let last = self.disk.evidence.unwrap_or(begun);
+    fn completed(&mut self, disk: usize, flight: &Flight, begun: Nanos, read_begun: Nanos) {
+        let state = &mut self.disks[disk];
+        let gap = begun.saturating_sub(state.evidence.unwrap_or(begun));
         // Time in which this host completed no cycles says nothing about the others' blocks.
-        let own = begun.saturating_sub(last).min(2 * self.cfg.timing.beat);
+        let own = gap.min(2 * self.cfg.timing.beat);
         for peer in &mut self.peers {
-            peer.block_still += own;
+            peer.blocks[disk].still += own;
         }
-        self.disk.evidence = Some(begun);
-        self.disk.read_begun = read_begun;
-        if wrote {
-            self.disk.decision_acked = flight.decision_seq;
+        state.evidence = Some(begun);
+        state.read_begun = read_begun;
+        if flight.beat_seq > 0 {
+            state.written = flight.beat_seq;
+            state.acked = flight.decision_seq;
         }
+        self.gaps.disk.take(begun, gap, self.cfg.timing.s);
     }
 
-    fn cycle_failed(&mut self, now: Nanos, flight: &Flight, why: &str) {
+    fn cycle_failed(&mut self, now: Nanos, disk: usize, flight: &Flight, fault: &CycleFault) {
+        let beat = self.cfg.timing.beat;
+        let state = &mut self.disks[disk];
         // What was to be written may or may not be there: write it again.
-        self.disk.dirty |= flight.decision_seq > self.disk.decision_acked;
-        self.disk.next_at = self.disk.next_at.max(now + self.cfg.timing.beat / 2);
-        if self.disk.last_error.is_none_or(|at| now >= at + 10 * SECOND) {
-            self.disk.last_error = Some(now);
-            self.note(now, "disk-failed", Some(self.me()), why.to_owned());
+        state.dirty |= flight.decision_seq > state.acked;
+        state.next_at = state.next_at.max(now + beat / 2);
+        if state.last_error.is_none_or(|at| now >= at + 10 * SECOND) {
+            state.last_error = Some(now);
+            self.note(now, "disk-failed", Some(self.me()), fault.to_string());
+        }
+        if let CycleFault::Content(fault) = fault {
+            self.reading_refused(now, fault);
         }
     }
 
-    /// The header must be this session's, and the own block must be what was written last.
-    fn check_image(&self, read: &CycleRead) -> Result<(), BlockError> {
-        let (key, generation) = (&self.cfg.key, self.cfg.generation);
-        let image = read.image.as_slice();
-        if image.len() != self.layout().len() {
-            return Err(BlockError::Foreign);
-        }
-        let hosts = open_header(key, generation, image.get(..BLOCK).unwrap_or_default())?;
-        if hosts != self.cfg.hosts {
-            return Err(BlockError::Foreign);
-        }
-        if self.disk.written_seq > 0 {
-            let part = self.layout().part(image, Kind::Beat, self.me()).unwrap_or_default();
-            let own = open_beat(key, generation, self.me(), part)?;
-            if own.life == self.life && own.seq < self.disk.written_seq {
-                return Err(BlockError::Damaged);
+    /// The own blocks must be what was written last; older ones show that the whole disk has
+    /// gone back in time (R2.4).
+    fn check_own(
+        &mut self,
+        now: Nanos,
+        disk: usize,
+        flight: &Flight,
+        read: &CycleRead,
+    ) -> Result<(), BlockError> {
+        let (me, state) = (self.me().index(), &self.disks[disk]);
+        let older = |own: &Report| {
+            own.life < self.life || own.life == self.life && own.seq < flight.beat_seq
+        };
+        let before = |own: &Report| own.life == self.life && own.seq < state.written;
+        let own_decision = read.decisions.get(me).and_then(Seen::decision);
+        let ballots_back = own_decision.is_some_and(|own| own.seq < flight.decision_seq);
+        let back = read.beats.get(me).and_then(Option::as_ref).is_some_and(|own| older(own))
+            || read.own_before.as_ref().is_some_and(|own| before(own))
+            || ballots_back;
+        if back && !self.wrong(Variant::RewoundDiskTrusted) {
+            let epoch = self.epoch();
+            if self.disks[disk].rewound.is_none() {
+                let why = format!("statefile {disk} shows this host's blocks as they were before");
+                self.note(now, "disk-rewound", Some(self.me()), why);
             }
+            let state = &mut self.disks[disk];
+            state.rewound = Some(epoch);
+            state.dirty = true;
+            return Ok(());
         }
-        Ok(())
+        match (read.beats.get(me), read.decisions.get(me)) {
+            (Some(Some(_)), decision) => {
+                // A copy that cannot be read any more is written anew.
+                let broken = matches!(decision, Some(Seen::Broken | Seen::Decision(_, true)));
+                self.disks[disk].dirty |= broken && flight.decision_seq > 0;
+                Ok(())
+            }
+            _ => Err(BlockError::Damaged),
+        }
     }
 
-    /// Whether somebody else moves the own block (a cloned identity).
-    fn cloned(&mut self, read: &CycleRead) -> bool {
-        let (key, generation) = (&self.cfg.key, self.cfg.generation);
-        if let Ok(found) = open_beat(key, generation, self.me(), &read.own_before) {
-            let foreign = found.life != self.life || found.boot_id != self.cfg.boot_id;
-            let ours_was_there = self.disk.decision_acked > 0 || self.disk.foreign > 0;
-            self.disk.foreign = if foreign && ours_was_there { self.disk.foreign + 1 } else { 0 };
+    /// Whether somebody else moves the own block (a cloned identity, S22).
+    fn cloned(&mut self, disk: usize, read: &CycleRead) -> bool {
+        let (life, boot_id) = (self.life, self.cfg.boot_id);
+        let state = &mut self.disks[disk];
+        if let Some(found) = &read.own_before {
+            let foreign = found.life > life || found.life == life && found.boot_id != boot_id;
+            let ours_was_there = state.written > 0 || state.foreign > 0;
+            state.foreign = if foreign && ours_was_there { state.foreign + 1 } else { 0 };
         }
-        self.disk.foreign >= 2
+        state.foreign >= 2
     }
 
-    /// Takes what an image of the statefile shows.
-    fn take_image(&mut self, now: Nanos, ended: Nanos, image: &[u8]) {
-        let (key, generation) = (self.cfg.key.clone(), self.cfg.generation);
-        let layout = self.layout();
+    /// Takes what a read of a statefile shows.
+    fn take_read(&mut self, now: Nanos, disk: usize, ended: Nanos, read: &CycleRead) {
         for slot in self.others() {
-            let part = layout.part(image, Kind::Beat, slot).unwrap_or_default();
-            // An unreadable block is no evidence about its owner and nothing else.
-            if let Ok(report) = open_beat(&key, generation, slot, part) {
-                self.peers[slot.index()].take(now, &report, Path::Block(ended));
+            if let Some(Some(report)) = read.beats.get(slot.index()) {
+                self.peers[slot.index()].take_block(now, report, disk, ended);
             }
         }
-        for slot in self.slots() {
-            self.decisions[slot.index()] = open_decision(&key, generation, layout, slot, image);
+        for (place, seen) in self.disks[disk].decisions.iter_mut().zip(&read.decisions) {
+            place.clone_from(seen);
         }
-        let newest = self.others().filter_map(|slot| match &self.decisions[slot.index()] {
-            Seen::Decision(decision, _) => decision.decided.clone().map(|view| (slot, view)),
-            _ => None,
-        });
-        if let Some((slot, view)) = newest.max_by_key(|(_, view)| view.epoch)
-            && !matches!(self.stage, Stage::Reading { .. })
-        {
+        if matches!(self.stage, Stage::Reading { .. }) || self.disks[disk].rewound.is_some() {
+            return;
+        }
+        if let Some((slot, view)) = self.newest_decided(disk) {
             self.adopt(now, view, Some(slot));
         }
     }
 
-    /// The highest boot number in the own blocks, and the life and boot id of the beat block.
-    pub(super) fn own_past(&self, image: &[u8]) -> (u64, Option<(Life, uuid::Uuid, u64)>) {
-        let (key, generation) = (&self.cfg.key, self.cfg.generation);
-        let part = self.layout().part(image, Kind::Beat, self.me()).unwrap_or_default();
-        let beat = open_beat(key, generation, self.me(), part).ok();
-        let decision = match &self.decisions[self.me().index()] {
-            Seen::Decision(decision, _) => decision.life.boot,
-            _ => 0,
-        };
-        let boot = beat.as_ref().map_or(0, |report| report.life.boot).max(decision);
+    /// The newest decided view that a statefile shows in another host's block.
+    fn newest_decided(&self, disk: usize) -> Option<(Slot, Arc<crate::heartbeat::View>)> {
+        let shown = self.others().filter_map(|slot| {
+            let decision = self.disks[disk].decisions[slot.index()].decision()?;
+            Some((slot, decision.decided.as_ref()?))
+        });
+        let (slot, view) = shown.max_by_key(|(_, view)| view.epoch)?;
+        (view.epoch > self.epoch()).then(|| (slot, Arc::clone(view)))
+    }
+
+    /// The highest boot number in the own blocks of any statefile, and the life, boot id and
+    /// sequence of the newest beat block.
+    pub(super) fn own_past(&self, read: &CycleRead) -> (u32, Option<(Life, Uuid, u64)>) {
+        let me = self.me().index();
+        let beat = read.beats.get(me).and_then(Option::as_ref);
+        let decision = read.decisions.get(me).and_then(Seen::decision);
+        let boot = beat.map_or(0, |report| report.life.boot);
+        let boot = boot.max(decision.map_or(0, |decision| decision.life.boot));
         (boot, beat.map(|report| (report.life, report.boot_id, report.seq)))
     }
 
-    /// The decision blocks of the others, and the slots whose block may hide a ballot.
+    /// The decisions of the others that a statefile shows.
     pub(super) fn seen_decisions(
         &self,
-    ) -> (Vec<(Slot, crate::heartbeat::decision::Decision)>, Vec<Slot>) {
-        let mut seen = Vec::new();
-        let mut unclear = Vec::new();
-        for slot in self.others() {
-            let acked = self.peer(slot).report.as_ref().map_or(0, |report| report.decision_seq);
-            match &self.decisions[slot.index()] {
-                Seen::Blank if acked == 0 => {}
-                Seen::Decision(decision, doubtful) => {
-                    // A copy that was never acknowledged is a torn write; nobody relied on it.
-                    if *doubtful && decision.seq < acked {
-                        unclear.push(slot);
-                    }
-                    seen.push((slot, (**decision).clone()));
-                }
-                Seen::Blank | Seen::Broken if acked > 0 => unclear.push(slot),
-                Seen::Blank | Seen::Broken => {}
-            }
-        }
-        (seen, unclear)
+        disk: usize,
+    ) -> impl Iterator<Item = (Slot, &Decision)> + Clone {
+        let seen = &self.disks[disk].decisions;
+        self.others().filter_map(move |slot| Some((slot, &**seen[slot.index()].decision()?)))
+    }
+
+    /// A host whose block on a statefile cannot be read and may take part in this link. Whoever
+    /// is no member of the predecessor bids for nothing; a member that is certainly dead bids
+    /// for nothing more, and the view records its ballots void (section 10).
+    pub(super) fn unclear(&self, now: Nanos, disk: usize) -> Option<Slot> {
+        let member = |slot: &Slot| match &self.view {
+            Some(view) => view.member(*slot).is_some(),
+            None => true,
+        };
+        self.others().filter(member).find(|slot| {
+            let acked = self.peer(*slot).report.as_ref().map_or(0, |report| report.decision_seq);
+            let hides = match &self.disks[disk].decisions[slot.index()] {
+                // A copy that was never acknowledged is a torn write; nobody relied on it.
+                Seen::Decision(decision, doubtful) => *doubtful && decision.seq < acked,
+                Seen::Blank | Seen::Broken => acked > 0,
+            };
+            hides && !self.certainly_absent(now, *slot)
+        })
     }
 }
+
+/// Up to so many hosts every cycle reads every decision block; in larger pools only those that
+/// beats show changed, and all of them while a view is being decided.
+const ALWAYS_ALL: usize = 35;

@@ -1,8 +1,15 @@
 //! What goes into a node and what comes out.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
+use crate::heartbeat::block::{BlockError, Seen};
+use crate::heartbeat::decision::Decision;
+use crate::heartbeat::kept::Kept;
 use crate::heartbeat::liveset::Event;
+use crate::heartbeat::packet::{Packet, PacketError};
+use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::view::{Mode, Slot};
 
@@ -11,9 +18,11 @@ use crate::heartbeat::view::{Mode, Slot};
 pub enum Input<'a> {
     /// Time has passed.
     Timer,
-    /// A packet has arrived.
-    Packet(&'a [u8]),
-    /// The disk cycle in flight has ended, well or badly.
+    /// A packet has arrived over the link with that number, and was checked.
+    Packet(u8, &'a Packet),
+    /// Something arrived that is no packet of this session.
+    Refused(PacketError),
+    /// A disk cycle in flight has ended, well or badly.
     Cycle(CycleDone),
     /// The watchdog was read back: nanoseconds left (asked for after every change).
     Watchdog(Nanos),
@@ -25,6 +34,10 @@ pub enum Input<'a> {
     AgentLease(u32),
     /// The agent's process has ended.
     AgentGone,
+    /// The record with this number, and so every earlier one, is on the own disk.
+    Kept(u64),
+    /// No VM runs here any more, or they could not be stopped.
+    VmsStopped(Result<(), String>),
 }
 
 /// How a disk cycle ended.
@@ -32,6 +45,8 @@ pub enum Input<'a> {
 pub struct CycleDone {
     /// The cycle's number.
     pub id: u64,
+    /// The statefile's number.
+    pub disk: u8,
     /// When its first write began.
     pub begun: Nanos,
     /// When its read of all blocks began.
@@ -39,16 +54,29 @@ pub struct CycleDone {
     /// When it ended.
     pub ended: Nanos,
     /// What was read, or why it failed.
-    pub outcome: Result<CycleRead, String>,
+    pub outcome: Result<CycleRead, CycleFault>,
 }
 
-/// What a completed cycle read.
+/// Why a cycle was in vain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CycleFault {
+    /// The path failed.
+    #[error("{0}")]
+    Path(String),
+    /// The statefile is not this session's.
+    #[error(transparent)]
+    Content(#[from] BlockError),
+}
+
+/// What a completed cycle read; the header was this session's.
 #[derive(Debug, Clone)]
 pub struct CycleRead {
-    /// The own beat block before the write.
-    pub own_before: Vec<u8>,
-    /// The whole statefile after the write.
-    pub image: Vec<u8>,
+    /// The own beat block before the write, if it could be read.
+    pub own_before: Option<Arc<Report>>,
+    /// The beat blocks after the write, by slot. An unreadable block is no evidence at all.
+    pub beats: Vec<Option<Arc<Report>>>,
+    /// The decision blocks after the write, by slot.
+    pub decisions: Vec<Seen>,
 }
 
 /// A request to the node.
@@ -73,22 +101,32 @@ pub enum Control {
     },
     /// The operator says that this host is dead (R5.3e).
     DeclareDead(Slot),
+    /// The fence device says that this host is off (R5.3d).
+    FencedOff(Slot),
+    /// End the wait of a host that came up braked (R7.4).
+    ReleaseBrake,
 }
 
 /// What the shell must do, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Send these bytes to every other host.
-    Send(Vec<u8>),
+    /// Send this to every other host, over every link, and to the witness.
+    Send(Packet),
     /// Run a disk cycle: read the own beat block, write these blocks in order, read all.
     Cycle {
         /// The cycle's number, for its end.
         id: u64,
-        /// Where the own beat block stands.
-        own: u64,
-        /// Offsets and blocks.
-        writes: Vec<(u64, Vec<u8>)>,
+        /// The statefile's number.
+        disk: u8,
+        /// The own beat block; none while only reading.
+        beat: Option<Arc<Report>>,
+        /// The own decision block, when it changed.
+        decision: Option<Arc<Decision>>,
+        /// Whether every decision block must be read, not only those that beats show changed.
+        all: bool,
     },
+    /// Keep this record on the own disk and tell when it is there.
+    Keep(u64, Arc<Kept>),
     /// Arm the watchdog, to fire at that time; read it back.
     Arm(Nanos),
     /// Set the armed watchdog to fire at that time; read it back.
@@ -99,6 +137,10 @@ pub enum Effect {
     Disarm,
     /// Reset this host now, by whatever works.
     Reset,
+    /// Stop every VM of this host, count what is left, and tell.
+    StopVms,
+    /// Ask the fence device to switch this host off, if there is one.
+    FenceDevice(Slot),
     /// Kill the agent for good and tell when it is gone.
     KillAgent,
     /// Start an agent.
@@ -109,15 +151,6 @@ pub enum Effect {
     Changed,
     /// The answer to a request.
     Answer(u64, Result<Answer, Refusal>),
-}
-
-/// What a step gives back.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Effects {
-    /// What to do, in order.
-    pub list: Vec<Effect>,
-    /// When to step again if nothing happens before.
-    pub wake: Nanos,
 }
 
 /// The answer to a request that was granted.

@@ -1,6 +1,6 @@
 //! Enabling: view 1 is decided by all hosts, the watchdogs are armed last (R9.1).
 
-use super::propose::Wish;
+use super::wish::Wish;
 use super::{Node, Stage};
 use crate::heartbeat::node::effect::Refusal;
 use crate::heartbeat::report::FORMING;
@@ -39,7 +39,7 @@ impl Node {
         let slots: Vec<Slot> = self.slots().collect();
         let there = self.others().all(|slot| {
             let peer = self.peer(slot);
-            peer.says(FORMING) && peer.block_moves >= 1 && self.moving(now, slot)
+            peer.says(FORMING) && peer.block_moves() >= 1 && self.moving(now, slot)
         });
         let meshed =
             slots.iter().all(|a| slots.iter().all(|b| a == b || self.connected(now, *a, *b)));
@@ -53,9 +53,8 @@ impl Node {
             members: members?,
             master: None,
             gone: Vec::new(),
-            acceptors: 1,
-            in_sync: 0,
-            segment: 0,
+            trusted: ((1u16 << self.disks.len()) - 1) as u8,
+            base: Vec::new(),
             void: Vec::new(),
             proposer: self.me(),
         };

@@ -3,7 +3,8 @@
 use super::{Effect, Node, Stage};
 use crate::heartbeat::report::DISK_LOST;
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
-use crate::heartbeat::view::{Mode, Slot};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Mode, Slot, View};
 
 /// How long a host that announces its death lives on at most (R5.4).
 const LAST_WORDS: Nanos = 500 * MILLISECOND;
@@ -12,22 +13,40 @@ impl Node {
     /// The date of the oldest evidence that a renewal would use, none when R4.1 forbids one.
     fn oldest_evidence(&self, now: Nanos) -> Option<Nanos> {
         let view = self.view.as_ref()?;
-        if !view.has(self.me(), self.life) || view.mode == Mode::Off {
+        let left_out = !view.has(self.me(), self.life) && !self.wrong(Variant::ExcludedRenews);
+        if left_out || view.mode == Mode::Off || self.stopping.is_some() {
             return None;
         }
         let limit = now.saturating_sub(self.cfg.timing.s);
+        let oldest = match self.by_network() {
+            true => self.majority_evidence()?.min(now),
+            false => self.evidence_of_all(now, view, limit)?,
+        };
+        let oldest = if self.wrong(Variant::LeaseFromNow) { now } else { oldest };
+        (oldest >= limit).then_some(oldest)
+    }
+
+    /// In disk mode every member and the disk are needed.
+    fn evidence_of_all(&self, now: Nanos, view: &View, limit: Nanos) -> Option<Nanos> {
         let mut oldest = now;
+        let mut missing = 0;
         for member in view.members.iter().filter(|member| member.slot != self.me()) {
             let peer = self.peer(member.slot);
-            let date = peer.evidence.filter(|_| peer.life == member.life)?;
-            oldest = oldest.min(date);
+            match peer.evidence.filter(|date| peer.life == member.life && *date >= limit) {
+                Some(date) => oldest = oldest.min(date),
+                None => missing += 1,
+            }
         }
-        let disk = match self.disk.evidence.filter(|date| *date >= limit) {
+        let majority_only = self.wrong(Variant::RenewsWithoutAll);
+        if missing > 0 && !(majority_only && 2 * missing < view.members.len()) {
+            return None;
+        }
+        let disk = match self.disk_evidence().filter(|date| *date >= limit) {
             Some(date) => date,
+            None if self.wrong(Variant::RenewsWithoutDisk) => now,
             None => self.answers_instead_of_disk(now)?,
         };
-        oldest = oldest.min(disk);
-        (oldest >= limit).then_some(oldest)
+        Some(oldest.min(disk))
     }
 
     /// R8.1, the peer's rule: while every member says "no completed disk cycle" in beats that
@@ -66,10 +85,17 @@ impl Node {
         }
         match self.stage {
             Stage::Waiting => {
-                // No member yet: nothing rests on this host. The watchdog guards against a
-                // stall only, so that a late awakening cannot act on an old admission.
-                self.guard_end = Some(now + self.cfg.timing.t);
-                self.fx.push(Effect::Program(now + self.cfg.timing.t));
+                // It holds no lease and runs no VM: nothing rests on it. The watchdog guards
+                // against a stall only. A host that took VMs over from an unarmed session
+                // lives by the rule of members instead (R7.1).
+                let end = match self.cfg.resident {
+                    true => self.evidence_while_waiting(now).map(|date| date + self.cfg.timing.t),
+                    false => Some(now + self.cfg.timing.t),
+                };
+                if let Some(end) = end.filter(|end| Some(*end) > self.guard_end) {
+                    self.guard_end = Some(end);
+                    self.fx.push(Effect::Program(end));
+                }
             }
             Stage::Member => {
                 let end = self.oldest_evidence(now).map(|date| date + self.cfg.timing.t);
@@ -88,7 +114,18 @@ impl Node {
         if end.saturating_sub(now) < self.cfg.step {
             return self.reset_now(now, "less than one step of the watchdog is left of the lease");
         }
+        let end = match self.wrong(Variant::WatchdogFromNow) {
+            true => now + self.cfg.timing.t,
+            false => end,
+        };
         self.fx.push(Effect::Program(end));
+    }
+
+    /// What a waiting host that runs VMs lives on: the members of the newest view, and the disk.
+    pub(super) fn evidence_while_waiting(&self, now: Nanos) -> Option<Nanos> {
+        let view = self.view.as_ref()?;
+        let limit = now.saturating_sub(self.cfg.timing.s);
+        self.evidence_of_all(now, view, limit).filter(|date| *date >= limit)
     }
 
     /// The watchdog was read back after a change (R4.3).
@@ -112,6 +149,7 @@ impl Node {
         let end = self.lease_end.or(self.guard_end);
         // A watchdog set to fire later than the lease ends would be a lie to the others.
         let latest = end.map(|end| end + self.cfg.step + 100 * MILLISECOND);
+        let latest = latest.filter(|_| !self.wrong(Variant::WatchdogFromNow));
         if self.armed && latest.is_some_and(|latest| now + left > latest) {
             self.reset_now(now, "the watchdog holds more time than the lease");
         }
@@ -143,16 +181,60 @@ impl Node {
             return self.reset_now(now, why);
         }
         self.note(now, "fence", Some(self.me()), self.with_evidence(now, why));
+        if self.wrong(Variant::TombstoneFirst) {
+            self.stage = Stage::Fencing { reset_at: now + self.cfg.timing.t, cut: true };
+            return self.announce_death(now);
+        }
         self.stage = Stage::Fencing { reset_at: now + LAST_WORDS, cut: false };
         self.fx.push(Effect::Changed);
         self.fx.push(Effect::CutWatchdog);
+    }
+
+    /// This host has lost its place: it is reset, or, where the pool wants it so, it stops its
+    /// VMs within what is left of its lease and stays up (`isolation-response=stop-vms`). The
+    /// watchdog runs on behind that.
+    pub(super) fn lose(&mut self, now: Nanos, why: &str) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if !self.cfg.stop_vms || !self.armed || self.lease_end.is_none() {
+            return self.fence(now, why);
+        }
+        self.stopping = Some(now);
+        let text = format!("{why}: this host stops its VMs instead of being reset");
+        self.note(now, "isolation", Some(self.me()), self.with_evidence(now, &text));
+        self.fx.push(Effect::StopVms);
+        self.fx.push(Effect::Changed);
+    }
+
+    /// Stops the VMs in time when the lease runs out unrenewed.
+    pub(super) fn tick_isolation(&mut self, now: Nanos) {
+        let Some(end) = self.lease_end.filter(|_| self.cfg.stop_vms && self.armed) else { return };
+        if now + self.cfg.timing.l / 2 >= end {
+            self.lose(now, "the lease runs out");
+        }
+    }
+
+    /// The VMs of this host are stopped and counted, or that failed.
+    pub(super) fn vms_stopped(&mut self, now: Nanos, outcome: Result<(), String>) {
+        if self.stopping.is_none() || !self.armed {
+            return;
+        }
+        match outcome {
+            Ok(()) => {
+                self.marks.leaving = true;
+                self.disarm(now, "no VM runs here any more, and none is started");
+                self.disk_soon(now);
+            }
+            Err(why) => self.fence(now, &format!("the VMs could not be stopped: {why}")),
+        }
     }
 
     fn with_evidence(&self, now: Nanos, why: &str) -> String {
         let age = |date: Option<Nanos>| {
             date.map_or("never".to_owned(), |at| Self::seconds(now.saturating_sub(at)))
         };
-        let mut text = format!("{why}; last disk cycle {} ago", age(self.disk.evidence));
+        let mut text = format!("{why}; last disk cycle {} ago", age(self.disk_evidence()));
         for slot in self.others().collect::<Vec<Slot>>() {
             let evidence = age(self.peer(slot).evidence);
             text.push_str(&format!(", round trip with {} {evidence} ago", self.uuid(slot)));

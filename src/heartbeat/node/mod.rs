@@ -11,35 +11,48 @@ mod death;
 mod disk;
 mod effect;
 mod form;
+mod gaps;
 mod lease;
+mod links;
+mod network;
 mod peer;
 mod propose;
+mod reports;
 mod status;
+mod wish;
+mod witness;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::auth::Key;
-use super::block::Seen;
 use super::decision::Decision;
+use super::kept::Kept;
 use super::liveset::Event;
+use super::quorum::Acceptors;
 use super::timing::{Nanos, SECOND, Timing};
+use super::variant::Variant;
 use super::view::{Life, Slot, View};
+use super::vote::Vote;
 
 use agent::Agent;
 use disk::Disk;
-pub use effect::{Answer, Control, CycleDone, CycleRead, Effect, Effects, Input, Refusal};
+pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
+use gaps::Gaps;
+use links::Links;
+pub use links::MOST_LINKS;
+use network::Acceptor;
 use peer::Peer;
 use propose::Proposing;
+use reports::Reports;
+use witness::Witness;
 
 /// What a node is told once, at its start.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The pool's HA session.
     pub generation: Uuid,
-    /// The session's key.
-    pub key: Key,
     /// All hosts of the pool, sorted.
     pub hosts: Vec<Uuid>,
     /// Their addresses, in the same order, for the record.
@@ -50,8 +63,28 @@ pub struct Config {
     pub timing: Timing,
     /// T in seconds, for the record.
     pub timeout_s: u32,
+    /// Who decides.
+    pub acceptors: Acceptors,
     /// The kernel's boot id.
     pub boot_id: Uuid,
+    /// What an earlier boot has kept for this session.
+    pub kept: Option<Kept>,
+    /// How long the paths must be clean before a host that was fenced several times in a row
+    /// arms again; none for a host that was not (R7.4).
+    pub braked: Option<Nanos>,
+    /// VMs run here already, taken over from an unarmed session of this boot: while it waits,
+    /// this host lives by the rule of members.
+    pub resident: bool,
+    /// The daemon vouches that an earlier session of this boot has ended without VMs, or
+    /// unarmed.
+    pub fresh: bool,
+    /// Whether a host that loses its place stops its VMs instead of being reset.
+    pub stop_vms: bool,
+    /// Whether there is a fence device.
+    pub fence_device: bool,
+    /// The rule to break.
+    #[cfg(feature = "wrong-variants")]
+    pub variant: Option<Variant>,
     /// Whether view 1 is to be formed by all hosts (enable), rather than joined.
     pub form: bool,
     /// The host that view 1 should name as master.
@@ -77,6 +110,8 @@ enum Stage {
     Forming { until: Nanos },
     /// Armed, no member: asks to be admitted or forms (R7).
     Waiting,
+    /// Fenced several times in a row: waits, unarmed, for clean paths (R7.4).
+    Held { clean_since: Option<Nanos> },
     /// A member of the decided view.
     Member,
     /// Not armed any more.
@@ -98,10 +133,15 @@ pub struct Node {
     /// When packets were sent, by sequence.
     sent: VecDeque<(u64, Nanos)>,
     peers: Vec<Peer>,
-    disk: Disk,
+    disks: Vec<Disk>,
+    witness: Witness,
+    links: Links,
     decision: Decision,
-    decisions: Vec<Seen>,
-    view: Option<View>,
+    acceptor: Acceptor,
+    /// What the others show as acceptors over the network, by slot.
+    member_votes: Vec<Option<Arc<Vote>>>,
+    past: boot::Past,
+    view: Option<Arc<View>>,
     adopted_at: Nanos,
     admitted_at: Option<Nanos>,
     /// Until when views may not be proposed because the own ballots were lost.
@@ -116,7 +156,12 @@ pub struct Node {
     pending: Vec<control::Pending>,
     agent: Agent,
     next_beat: Nanos,
-    worst_gap: u16,
+    /// Since when the VMs of this host are being stopped.
+    stopping: Option<Nanos>,
+    /// The epoch in which the fence device was asked.
+    fenced_epoch: u64,
+    gaps: Gaps,
+    reports: Reports,
     events: VecDeque<Event>,
     fx: Vec<Effect>,
     shown: Option<status::Shown>,
@@ -127,7 +172,7 @@ impl Node {
     /// A node that has not taken a step yet.
     pub fn new(cfg: Config, now: Nanos) -> Self {
         let peers = cfg.hosts.iter().map(|_| Peer::default()).collect();
-        let decisions = cfg.hosts.iter().map(|_| Seen::Blank).collect();
+        let hosts = cfg.hosts.len();
         let agent = Agent::new(cfg.agent_pid, now);
         Node {
             stage: Stage::Reading { quiet: None },
@@ -136,9 +181,13 @@ impl Node {
             started_at: now,
             sent: VecDeque::new(),
             peers,
-            disk: Disk::new(now),
+            disks: (0..cfg.acceptors.statefiles).map(|_| Disk::new(now, hosts)).collect(),
+            witness: Witness::default(),
+            links: Links::new(hosts),
             decision: Decision::default(),
-            decisions,
+            acceptor: cfg.kept.as_ref().map(Acceptor::after).unwrap_or_default(),
+            member_votes: vec![None; hosts],
+            past: boot::Past::default(),
             view: None,
             adopted_at: now,
             admitted_at: None,
@@ -153,7 +202,10 @@ impl Node {
             pending: Vec::new(),
             agent,
             next_beat: now,
-            worst_gap: 0,
+            stopping: None,
+            fenced_epoch: 0,
+            gaps: Gaps::default(),
+            reports: Reports::default(),
             events: VecDeque::new(),
             fx: Vec::new(),
             shown: None,
@@ -162,25 +214,43 @@ impl Node {
         }
     }
 
-    /// Takes one event at the time `now` and says what is to be done.
+    /// Takes one event at the time `now`, appends what is to be done to `effects` and gives the
+    /// time of the next step if nothing happens before.
     ///
     /// Whatever the event is, the lease is looked at first: a host that was stopped past the
     /// end of its lease does nothing any more but reset (R4.3).
-    pub fn step(&mut self, now: Nanos, input: Input<'_>) -> Effects {
+    pub fn step(&mut self, now: Nanos, input: Input<'_>, effects: &mut Vec<Effect>) -> Nanos {
         if !self.over(now) {
-            match input {
-                Input::Timer => {}
-                Input::Packet(bytes) => self.take_packet(now, bytes),
-                Input::Cycle(done) => self.finish_cycle(now, done),
-                Input::Watchdog(reading) => self.take_watchdog(now, reading),
-                Input::WatchdogFailed(why) => self.watchdog_failed(now, &why),
-                Input::Control(ticket, control) => self.take_control(now, ticket, control),
-                Input::AgentLease(pid) => self.agent_lease(now, pid),
-                Input::AgentGone => self.agent_gone(now),
-            }
+            self.take(now, input);
             self.tick(now);
         }
-        Effects { list: std::mem::take(&mut self.fx), wake: self.next_wake(now) }
+        effects.append(&mut self.fx);
+        self.next_wake(now)
+    }
+
+    fn take(&mut self, now: Nanos, input: Input<'_>) {
+        match input {
+            Input::Timer => {}
+            Input::Packet(link, packet) => self.take_packet(now, link, packet),
+            Input::Refused(error) => self.complain(now, &error),
+            Input::Cycle(done) => self.finish_cycle(now, done),
+            Input::Watchdog(reading) => self.take_watchdog(now, reading),
+            Input::WatchdogFailed(why) => self.watchdog_failed(now, &why),
+            Input::Control(ticket, control) => self.take_control(now, ticket, control),
+            Input::AgentLease(pid) => self.agent_lease(now, pid),
+            Input::AgentGone => self.agent_gone(now),
+            Input::Kept(record) => self.kept(now, record),
+            Input::VmsStopped(outcome) => self.vms_stopped(now, outcome),
+        }
+    }
+
+    /// Whether that rule is to be broken; never without the feature `wrong-variants`.
+    #[cfg_attr(not(feature = "wrong-variants"), expect(clippy::unused_self, reason = "see above"))]
+    fn wrong(&self, _variant: Variant) -> bool {
+        #[cfg(feature = "wrong-variants")]
+        return self.cfg.variant == Some(_variant);
+        #[cfg(not(feature = "wrong-variants"))]
+        false
     }
 
     /// Ends what must end; true when no event counts any more.
@@ -212,6 +282,7 @@ impl Node {
             }
             Stage::Reading { .. } => self.tick_reading(now),
             Stage::Forming { until } => self.tick_forming(now, until),
+            Stage::Held { clean_since } => self.tick_held(now, clean_since),
             Stage::Waiting => self.tick_waiting(now),
             Stage::Member => self.tick_member(now),
             Stage::Disarmed => {}
@@ -223,9 +294,10 @@ impl Node {
         self.tick_pending(now);
         if now >= self.next_beat && !matches!(self.stage, Stage::Reading { .. }) {
             self.renew(now);
+            self.warn_of_paths(now);
             self.send_beat(now);
         }
-        self.start_cycle_if_due(now);
+        self.start_cycles_if_due(now);
         self.show_changes(now);
     }
 
@@ -233,6 +305,8 @@ impl Node {
         if self.armed && self.lease_end.is_none() {
             self.renew(now);
         }
+        self.tick_isolation(now);
+        self.tick_network(now);
         self.judge(now);
         self.tick_first_views(now);
         self.consider(now);
@@ -249,8 +323,8 @@ impl Node {
         if !matches!(self.stage, Stage::Reading { .. }) {
             wake = wake.min(self.next_beat);
         }
-        if self.disk.in_flight.is_none() {
-            wake = wake.min(self.disk.next_at);
+        for disk in self.disks.iter().filter(|disk| disk.in_flight.is_none()) {
+            wake = wake.min(disk.next_at);
         }
         if let Some(until) = self.proposing.not_before.filter(|until| *until > now) {
             wake = wake.min(until);
@@ -271,11 +345,11 @@ impl Node {
         self.cfg.me
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
-        (0..self.cfg.hosts.len()).map(|index| Slot(index as u8))
+    fn slots(&self) -> impl Iterator<Item = Slot> + Clone + use<> {
+        (0..self.cfg.hosts.len()).map(Slot::at)
     }
 
-    fn others(&self) -> impl Iterator<Item = Slot> + use<> {
+    fn others(&self) -> impl Iterator<Item = Slot> + Clone + use<> {
         let me = self.cfg.me;
         self.slots().filter(move |slot| *slot != me)
     }

@@ -1,11 +1,17 @@
-//! When a host asks for the next view, and how it gets it decided (R3.2, R3.3).
+//! When a host asks for the next view, and how it gets it decided (R3.2, R3.3, R8.3).
+
+use std::sync::Arc;
 
 use super::disk::Flight;
 use super::{Node, Stage};
 use crate::heartbeat::decision::{Ballot, Verdict, judge};
-use crate::heartbeat::report::{ARMED, HANDING_OVER};
+use crate::heartbeat::quorum::majority;
 use crate::heartbeat::timing::Nanos;
-use crate::heartbeat::view::{Mode, Slot, View};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Slot, View};
+use crate::heartbeat::vote::{Bid, Vote};
+
+use super::wish::Wish;
 
 /// The own attempt to decide the next view.
 #[derive(Debug, Default)]
@@ -20,7 +26,13 @@ pub struct Proposing {
 #[derive(Debug)]
 struct Attempt {
     ballot: Ballot,
+    /// Phase two: the value is to be accepted.
     accepting: bool,
+    /// The statefiles that have completed the present phase, as a bit each.
+    disks: u8,
+    /// The highest ballot accepted before, with its value, as phase one has met it.
+    taken: Option<(Ballot, Arc<View>)>,
+    began: Nanos,
     why: String,
 }
 
@@ -29,15 +41,11 @@ impl Proposing {
     pub fn reset(&mut self) {
         *self = Proposing::default();
     }
-}
 
-/// Why the next view is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// A lease runs out meanwhile: at once.
-    Urgent(String),
-    /// Hosts take turns by rank, so that they do not bid against each other.
-    Calm(String),
+    /// Whether an attempt is under way.
+    pub fn active(&self) -> bool {
+        self.attempt.is_some()
+    }
 }
 
 impl Node {
@@ -50,11 +58,26 @@ impl Node {
         self.pursue(now, wish);
     }
 
+    /// Whether this host can decide: it reaches a majority of those who do. After a promise
+    /// nothing is decided by disk any more (R8.2).
+    fn can_decide(&self, now: Nanos) -> bool {
+        let limit = now.saturating_sub(self.cfg.timing.s);
+        if self.by_network() {
+            return self.majority_evidence().is_some_and(|date| date > limit);
+        }
+        let bound = self.is_member() && self.promised(self.epoch());
+        let bound = bound && !self.wrong(Variant::PromiseBroken);
+        !bound && self.disk_evidence().is_some_and(|date| date > limit)
+    }
+
     /// Starts an attempt for a wish when its time has come.
     pub(super) fn pursue(&mut self, now: Nanos, wish: Wish) {
-        let can = self.disk.evidence.is_some_and(|at| now.saturating_sub(at) < self.cfg.timing.s);
+        self.give_up_if_stuck(now);
         let barred = self.proposing.not_before.is_some_and(|at| now < at);
-        if self.proposing.attempt.is_some() || barred || !can || self.epoch() < self.muted_epoch {
+        if self.proposing.active() || barred || self.epoch() < self.muted_epoch {
+            return;
+        }
+        if !self.can_decide(now) {
             return;
         }
         match wish {
@@ -68,10 +91,29 @@ impl Node {
         }
     }
 
+    /// An attempt that has met no majority for long begins anew.
+    fn give_up_if_stuck(&mut self, now: Nanos) {
+        let limit = 12 * self.cfg.timing.beat;
+        if self.proposing.attempt.as_ref().is_some_and(|attempt| now > attempt.began + limit) {
+            self.back_off(now, 1);
+        }
+    }
+
     /// This host's place among those that could propose, lowest first.
     fn rank(&self, now: Nanos) -> u64 {
+        if self.wrong(Variant::NoBackOff) {
+            return 0;
+        }
         let before = self.slots().take_while(|slot| *slot != self.me());
-        before.filter(|slot| self.moving(now, *slot)).count() as u64
+        before.filter(|slot| self.there(now, *slot)).count() as u64
+    }
+
+    /// Whether a peer could propose: its block moves, or in network mode it answers.
+    fn there(&self, now: Nanos, slot: Slot) -> bool {
+        match self.by_network() {
+            true => self.peer(slot).evidence_age(now).is_some_and(|age| age < self.cfg.timing.s),
+            false => self.moving(now, slot),
+        }
     }
 
     /// Whether the peer's block was seen moving within G.
@@ -79,143 +121,190 @@ impl Node {
         self.peer(slot).block_age(now).is_some_and(|age| age < self.cfg.timing.connected())
     }
 
-    fn wish(&self, now: Nanos) -> Option<Wish> {
-        let view = self.view.as_ref()?;
-        if view.mode == Mode::Off {
-            return None;
-        }
-        let others = || view.members.iter().filter(|member| member.slot != self.me());
-        if let Some(why) = others().find_map(|member| self.must_go(now, member.slot, view)) {
-            return Some(Wish::Urgent(why));
-        }
-        let handing = |slot: Slot| match slot == self.me() {
-            true => self.agent.handed_over,
-            false => self.peer(slot).says(HANDING_OVER),
-        };
-        match view.master {
-            None => return Some(Wish::Calm("the view names no master".to_owned())),
-            Some(slot) if handing(slot) && self.successor(now, view).is_some() => {
-                return Some(Wish::Calm(format!("{} gave the mastership up", self.uuid(slot))));
-            }
-            Some(_) => {}
-        }
-        if let Some(mode) = self.marks.mode.filter(|mode| *mode != view.mode) {
-            return Some(Wish::Calm(format!("the pool's mode is to be {mode:?}")));
-        }
-        if let Some(slot) = self.joiner(now, view) {
-            return Some(Wish::Calm(format!("{} asks to be admitted", self.uuid(slot))));
-        }
-        let armed = |slot: Slot| match slot == self.me() {
-            true => self.armed,
-            false => self.peer(slot).says(ARMED),
-        };
-        let unmarked = view.members.iter().any(|member| !member.armed);
-        (unmarked && view.members.iter().all(|member| armed(member.slot)))
-            .then(|| Wish::Calm("every member is armed".to_owned()))
-    }
-
-    /// Why a member cannot stay, if so.
-    fn must_go(&self, now: Nanos, slot: Slot, view: &View) -> Option<String> {
-        let (peer, member, timing) = (self.peer(slot), view.member(slot)?, &self.cfg.timing);
-        let name = self.uuid(slot);
-        if peer.life > member.life {
-            return Some(format!("a later life of {name} was seen"));
-        }
-        if peer.dead_at.is_some() {
-            return Some(format!("{name} announced its reset"));
-        }
-        if peer.leaving {
-            return Some(format!("{name} leaves"));
-        }
-        if peer.unarmed {
-            return Some(format!("{name} disarmed by emergency"));
-        }
-        // A member admitted just now has had no time to answer.
-        let since = self.adopted_at.max(self.admitted_at.unwrap_or(0));
-        let evidence = peer.evidence.map_or(since, |date| date);
-        let age = now.saturating_sub(evidence);
-        if age > timing.s {
-            return Some(format!("no round trip with {name} for {}", Self::seconds(age)));
-        }
-        if peer.block_still > timing.s {
-            let still = Self::seconds(peer.block_still);
-            return Some(format!("the block of {name} stood still for {still}"));
-        }
-        None
-    }
-
     /// Opens a ballot above every one seen for this link.
     fn bid(&mut self, now: Nanos, why: String) {
-        let instance = self.epoch() + 1;
+        let instance = self.next_epoch();
         if self.decision.instance != instance {
             self.decision.instance = instance;
             self.decision.started = Ballot::default();
             self.decision.accepted = Ballot::default();
             self.decision.value = None;
         }
-        let (seen, _) = self.seen_decisions();
-        let highest = seen
-            .iter()
-            .filter(|(_, decision)| decision.instance == instance)
-            .map(|(_, decision)| decision.started.number)
-            .fold(self.decision.started.number, u64::max);
+        let mut highest = self.decision.started.number;
+        for disk in 0..self.disks.len() {
+            for (_, decision) in self.seen_decisions(disk) {
+                if decision.instance == instance {
+                    highest = highest.max(decision.started.number);
+                }
+            }
+        }
+        for vote in self.votes().filter(|vote| vote.instance == instance) {
+            highest = highest.max(vote.promised.number);
+        }
         let ballot = Ballot { number: highest + 1, slot: self.me().0 };
         self.decision.started = ballot;
-        self.disk.dirty = true;
+        self.write_decision();
         self.note(now, "proposal", None, format!("{why}; ballot {}", ballot.number));
-        self.proposing.attempt = Some(Attempt { ballot, accepting: false, why });
+        let attempt = Attempt { ballot, accepting: false, disks: 0, taken: None, began: now, why };
+        self.proposing.attempt = Some(attempt);
+        if self.wrong(Variant::PhaseOneSkipped) {
+            return self.accept(now);
+        }
+        self.bid_by_network(now);
+    }
+
+    /// What the own attempt asks of the acceptors that vote over the network, if anything.
+    pub(super) fn bid_in_packets(&self) -> Option<Arc<Bid>> {
+        let attempt = self.proposing.attempt.as_ref()?;
+        let statefiles = self.cfg.acceptors.statefiles;
+        if !self.by_network() && !self.cfg.acceptors.witness_votes(statefiles) {
+            return None;
+        }
+        let value = self.decision.value.clone().filter(|_| attempt.accepting);
+        let (instance, ballot) = (self.decision.instance, attempt.ballot);
+        Some(Arc::new(Bid { instance, ballot, value }))
+    }
+
+    /// Asks the acceptors that vote over the network, this host among them.
+    fn bid_by_network(&mut self, now: Nanos) {
+        let Some(bid) = self.bid_in_packets() else { return };
+        self.next_beat = now;
+        if self.by_network() {
+            self.take_bid(now, self.me(), &bid);
+        }
     }
 
     /// A cycle has completed: goes on with the attempt that it wrote, if any.
-    pub(super) fn after_cycle(&mut self, now: Nanos, flight: &Flight) {
+    pub(super) fn after_cycle(&mut self, now: Nanos, disk: usize, flight: &Flight) {
         let Some(attempt) = &self.proposing.attempt else { return };
+        if self.by_network() || !self.counts(disk) {
+            return;
+        }
         let (ballot, accepting) = (attempt.ballot, attempt.accepting);
         let written = if accepting { flight.accepted } else { flight.started };
         if written != ballot {
             return;
         }
-        let (seen, unclear) = self.seen_decisions();
-        match judge(&self.decision, &seen, &unclear) {
-            Verdict::Decided(view) => self.adopt(now, *view, None),
+        let unclear = self.unclear(now, disk);
+        let mut verdict = judge(&self.decision, self.seen_decisions(disk), unclear);
+        let ties =
+            self.wrong(Variant::BallotTie) || accepting && self.wrong(Variant::DecidedUnread);
+        if let (Verdict::Outbid(_, higher), true) = (&verdict, ties)
+            && (higher.number == ballot.number || accepting)
+        {
+            verdict = Verdict::Free(None);
+        }
+        match verdict {
+            Verdict::Decided(view) => self.adopt(now, view, None),
             Verdict::Outbid(slot, _) => self.outbid(now, slot),
             Verdict::Unclear(slot) => {
                 self.note(now, "ballots-unclear", Some(slot), "its block is broken".to_owned());
-                self.back_off(now, 1);
             }
-            Verdict::Free(_) if accepting => {
-                if let Some(view) = self.decision.value.clone() {
-                    self.adopt(now, view, None);
-                }
+            Verdict::Free(taken) => {
+                self.phase_done(now, |attempt| attempt.disks |= 1 << disk, taken)
             }
-            Verdict::Free(taken) => self.accept(now, ballot, taken.map(|view| *view)),
+        }
+    }
+
+    /// Votes have changed: goes on with the attempt that they answer, if any.
+    pub(super) fn after_votes(&mut self, now: Nanos) {
+        let Some(attempt) = &self.proposing.attempt else { return };
+        let (ballot, instance) = (attempt.ballot, self.decision.instance);
+        let higher =
+            self.votes().filter(|vote| vote.instance == instance).map(|v| v.promised).max();
+        if let Some(higher) = higher.filter(|higher| *higher > ballot) {
+            return self.outbid(now, Slot(higher.slot));
+        }
+        let own = |vote: &&Vote| vote.instance == instance && vote.accepted.number > 0;
+        let taken = self.votes().filter(own).max_by_key(|vote| vote.accepted);
+        let taken = taken.and_then(|vote| Some((vote.accepted, vote.value.clone()?)));
+        self.phase_done(now, |_| {}, taken);
+    }
+
+    /// One more acceptor has answered the present phase: with a majority of them it is over.
+    fn phase_done(
+        &mut self,
+        now: Nanos,
+        mark: impl FnOnce(&mut Attempt),
+        taken: Option<(Ballot, Arc<View>)>,
+    ) {
+        let Some(attempt) = &mut self.proposing.attempt else { return };
+        mark(attempt);
+        if !attempt.accepting
+            && taken.as_ref().map(|(ballot, _)| ballot)
+                > attempt.taken.as_ref().map(|(ballot, _)| ballot)
+        {
+            attempt.taken = taken;
+        }
+        let accepting = attempt.accepting;
+        if self.answered() < self.needed() {
+            return;
+        }
+        if !accepting {
+            return self.accept(now);
+        }
+        if let Some(view) = self.decision.value.clone() {
+            self.adopt(now, view, None);
+        }
+    }
+
+    /// How many acceptors have answered the present phase of the attempt.
+    fn answered(&self) -> usize {
+        let Some(attempt) = &self.proposing.attempt else { return 0 };
+        let instance = self.decision.instance;
+        let says = |vote: &Vote| {
+            let ballot = if attempt.accepting { vote.accepted } else { vote.promised };
+            vote.instance == instance && ballot == attempt.ballot
+        };
+        if self.by_network() {
+            return self.votes().filter(|vote| says(vote)).count();
+        }
+        let witness = self.cfg.acceptors.witness_votes(self.cfg.acceptors.statefiles);
+        let voted = witness && self.witness.vote.as_deref().is_some_and(says);
+        attempt.disks.count_ones() as usize + usize::from(voted)
+    }
+
+    /// How many acceptors must answer.
+    fn needed(&self) -> usize {
+        match self.by_network() {
+            true => self.network_majority(),
+            false => majority(self.cfg.acceptors.by_disk()),
         }
     }
 
     /// The end of phase one: a value accepted before must be taken over, else the membership
     /// is computed now, by this proposer alone.
-    fn accept(&mut self, now: Nanos, ballot: Ballot, taken: Option<View>) {
+    fn accept(&mut self, now: Nanos) {
+        let Some(attempt) = &self.proposing.attempt else { return };
+        let (ballot, taken) = (attempt.ballot, attempt.taken.clone());
+        let taken = taken.filter(|_| !self.wrong(Variant::ForeignValueDropped));
         let next = match taken {
-            Some(view) => Some(view),
-            None if self.view.is_none() => self.first_view(now),
-            None if self.stage == Stage::Member => self.next_view(now),
-            None => self.formed_view(now),
+            Some((_, view)) => Some(view),
+            None if self.view.is_none() => self.first_view(now).map(Arc::new),
+            None if self.stage == Stage::Member => self.next_view(now).map(Arc::new),
+            None => self.formed_view(now).map(Arc::new),
         };
         let Some(view) = next else { return self.back_off(now, 1) };
         // A host never proposes a view that leaves itself out: it waits and looks again.
         if view.member(self.me()).is_none() {
             return self.back_off(now, 2);
         }
+        if self.wrong(Variant::ViewsUndecided) {
+            return self.adopt(now, view, None);
+        }
         self.decision.accepted = ballot;
         self.decision.value = Some(view);
-        self.disk.dirty = true;
+        self.write_decision();
         if let Some(attempt) = &mut self.proposing.attempt {
             attempt.accepting = true;
+            attempt.disks = 0;
         }
+        self.bid_by_network(now);
     }
 
     /// A higher ballot: wait for a live proposer, overtake a dead one.
     fn outbid(&mut self, now: Nanos, slot: Slot) {
-        if self.moving(now, slot) {
+        if self.there(now, slot) && !self.wrong(Variant::NoBackOff) {
             return self.back_off(now, 2);
         }
         if let Some(attempt) = self.proposing.attempt.take() {
@@ -223,7 +312,7 @@ impl Node {
         }
     }
 
-    fn back_off(&mut self, now: Nanos, cycles: u64) {
+    pub(super) fn back_off(&mut self, now: Nanos, cycles: u64) {
         self.proposing.attempt = None;
         let wait = (cycles + self.rank(now)) * self.cfg.timing.beat;
         self.proposing.not_before = Some(now + wait);

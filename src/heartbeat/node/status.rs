@@ -1,20 +1,24 @@
 //! The living set as others may know it.
 
 use super::{Effect, Node, Stage};
-use crate::heartbeat::liveset::{DeadBoot, HostStatus, Liveness, Liveset, Phase};
-use crate::heartbeat::report::{ARMED, DISK_LOST, WAITING};
+use crate::heartbeat::liveset::{
+    DeadBoot, HostStatus, Liveness, Liveset, Phase, StatefileStatus, WitnessStatus,
+};
+use crate::heartbeat::report::{ARMED, BRAKED, DISK_LOST, WAITING};
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
-use crate::heartbeat::view::{Mode, Proof, Slot};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Member, Mode, Proof, Slot};
 
 /// What subscribers are told about; a change of it is a change of the living set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shown {
     phase: Phase,
     epoch: u64,
     may_act: bool,
     lost: bool,
     disk: bool,
-    hosts: Vec<(Liveness, bool)>,
+    /// A digest of how each host looks.
+    hosts: u64,
     dead: usize,
 }
 
@@ -23,8 +27,9 @@ impl Node {
     pub fn phase(&self) -> Phase {
         match self.stage {
             Stage::Reading { .. } | Stage::Forming { .. } => Phase::Starting,
-            Stage::Waiting => Phase::Waiting,
-            Stage::Member if self.armed => Phase::Armed,
+            Stage::Waiting | Stage::Held { .. } => Phase::Waiting,
+            // Without a lease a member may start nothing yet.
+            Stage::Member if self.armed && self.lease_end.is_some() => Phase::Armed,
             Stage::Member => Phase::Starting,
             Stage::Disarmed => Phase::Disarmed,
             Stage::Fencing { .. } => Phase::Fencing,
@@ -40,8 +45,10 @@ impl Node {
     /// Until when this host may act as master, none when it may not (R4.4, R6.1).
     pub fn may_act_until(&self, now: Nanos) -> Option<Nanos> {
         let view = self.view.as_ref()?;
-        let end = self.lease_end.filter(|end| now < *end)?;
+        let unchecked = self.wrong(Variant::NoLeaseCheck);
+        let end = self.lease_end.filter(|end| now < *end || unchecked)?;
         let may = self.is_member()
+            && self.stopping.is_none()
             && self.armed
             && view.master == Some(self.me())
             && matches!(view.mode, Mode::Disk | Mode::Network)
@@ -84,7 +91,13 @@ impl Node {
             may_act: act_until.is_some(),
             act_until_ns: act_until.unwrap_or(0),
             statefile_ok: !self.disk_lost(now),
-            storage_lost_by_all: self.storage_lost_by_all(now),
+            storage_lost_by_all: self.storage_lost_by_all(now) || self.by_network(),
+            statefiles: self.statefiles(now),
+            witness: self.cfg.acceptors.witness.then(|| WitnessStatus {
+                age_ms: self.witness.evidence.map(|at| now.saturating_sub(at) / MILLISECOND),
+            }),
+            not_real_time: Vec::new(),
+            worst_wake_ms: 0,
             timeout_s: self.cfg.timeout_s,
             hosts: self.slots().map(|slot| self.host_status(now, slot)).collect(),
             dead: dead.collect(),
@@ -95,7 +108,17 @@ impl Node {
 
     /// The newest decided view that this host has adopted.
     pub fn decided(&self) -> Option<&crate::heartbeat::View> {
-        self.view.as_ref()
+        self.view.as_deref()
+    }
+
+    fn statefiles(&self, now: Nanos) -> Vec<StatefileStatus> {
+        let states = self.disks.iter().enumerate();
+        states
+            .map(|(disk, state)| StatefileStatus {
+                age_ms: state.evidence.map(|at| now.saturating_sub(at) / MILLISECOND),
+                trusted: self.counts(disk),
+            })
+            .collect()
     }
 
     /// The lives that this host knows to be dead: slot, boot id, proof.
@@ -121,13 +144,15 @@ impl Node {
         let (peer, own) = (self.peer(slot), slot == self.me());
         let ms = |age: Nanos| age / MILLISECOND;
         let disk_age = match own {
-            true => self.disk.evidence.map(|at| now.saturating_sub(at)),
-            false => (peer.block_seq > 0).then(|| now.saturating_sub(peer.block_seen)),
+            true => self.disk_evidence().map(|at| now.saturating_sub(at)),
+            false => peer.block_age(now),
         };
-        let worst = match own {
-            true => self.worst_gap,
-            false => peer.report.as_ref().map_or(0, |report| report.worst_gap),
+        let gaps = match (own, &peer.report) {
+            (true, _) => (self.gaps.network.share(), self.gaps.disk.share()),
+            (false, Some(report)) => (report.network_gap, report.disk_gap),
+            (false, None) => (0, 0),
         };
+        let liveness = self.liveness(now, slot);
         let boot_id = match own {
             true => Some(self.cfg.boot_id),
             false => (peer.life.boot > 0).then_some(peer.boot_id),
@@ -140,60 +165,115 @@ impl Node {
                 .get(slot.index())
                 .copied()
                 .unwrap_or(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED)),
-            liveness: self.liveness(now, slot),
+            liveness,
+            why: self.why(now, slot, liveness),
+            links_ms: self.links.ages(slot, now).map(|(link, age)| (link, ms(age))).collect(),
             boot_id: boot_id.map(|id| id.to_string()),
             armed: if own { self.armed } else { peer.says(ARMED) && !peer.unarmed },
             network_age_ms: if own { Some(0) } else { peer.evidence_age(now).map(ms) },
             disk_age_ms: disk_age.map(ms),
-            worst_gap_share: f64::from(worst) / 1000.0,
+            worst_gap_share: f64::from(gaps.0) / 1000.0,
+            worst_disk_gap_share: f64::from(gaps.1) / 1000.0,
         }
     }
 
+    /// How a host looks from here.
     fn liveness(&self, now: Nanos, slot: Slot) -> Liveness {
         let peer = self.peer(slot);
         let view = self.view.as_ref();
-        let member = view.and_then(|view| view.member(slot));
-        let suspect = self.cfg.timing.s / 2;
-        let old = |age: Option<Nanos>| age.is_none_or(|age| age > suspect);
-        if let Some(member) = member {
-            if slot == self.me() && member.life == self.life {
-                return if self.disk_lost(now) { Liveness::Partitioned } else { Liveness::Live };
-            }
-            let lost = peer.says(DISK_LOST) || old(peer.block_age(now));
-            return match (peer.life == member.life && !old(peer.evidence_age(now)), !lost) {
-                (true, true) => Liveness::Live,
-                (true, false) => Liveness::Partitioned,
-                (false, true) => Liveness::Isolated,
-                (false, false) => Liveness::Suspect,
-            };
+        if let Some(member) = view.and_then(|view| view.member(slot)) {
+            return self.member_liveness(now, member);
         }
+        let fresh = peer.evidence_age(now).is_some_and(|age| age <= self.cfg.timing.s / 2);
         let waits = match slot == self.me() {
-            true => self.stage == Stage::Waiting,
-            false => peer.says(WAITING) && !old(peer.evidence_age(now)),
+            true => matches!(self.stage, Stage::Waiting | Stage::Held { .. }),
+            false => (peer.says(WAITING) || peer.says(BRAKED)) && fresh,
         };
         let gone = view.and_then(|view| view.gone(slot));
-        let dead = self.dead.iter().find(|dead| dead.slot == slot);
-        match (waits, gone, dead) {
-            (true, _, _) => Liveness::Waiting,
-            (_, _, Some(dead)) if dead.proof == Proof::LeftEmpty => Liveness::Excluded,
-            (_, _, Some(_)) => Liveness::Fenced,
-            (_, Some(gone), None) if gone.proof == Proof::LeftEmpty => Liveness::Excluded,
-            _ => Liveness::Failed,
+        let proof = gone.and_then(|gone| self.known_proof(gone));
+        match (waits, proof) {
+            (true, _) => Liveness::Waiting,
+            (_, Some(Proof::LeftEmpty)) => Liveness::Excluded,
+            (_, Some(_)) => Liveness::Fenced,
+            (_, None) => Liveness::Failed,
+        }
+    }
+
+    fn member_liveness(&self, now: Nanos, member: &Member) -> Liveness {
+        let half = self.cfg.timing.s / 2;
+        let old = |age: Option<Nanos>| age.is_none_or(|age| age > half);
+        let slot = member.slot;
+        if slot == self.me() {
+            let own_life = member.life == self.life;
+            return match self.stage {
+                Stage::Fencing { .. } => Liveness::Fenced,
+                _ if !own_life => Liveness::Failed,
+                _ if self.disk_lost(now) && !self.by_network() => Liveness::Suspect,
+                _ => Liveness::Live,
+            };
+        }
+        let peer = self.peer(slot);
+        if peer.dead_at.is_some() && peer.life == member.life {
+            return Liveness::Fenced;
+        }
+        let network = peer.life == member.life && !old(peer.evidence_age(now));
+        let disk = !old(peer.block_age(now)) && !peer.says(DISK_LOST);
+        let others = self.others().filter(|other| *other != slot);
+        let seen_by_some = others.into_iter().any(|other| {
+            !old(self.peer(other).evidence_age(now))
+                && !old(self.peer(other).reported_age(now, slot))
+        });
+        match (network, disk || self.by_network(), seen_by_some) {
+            (true, true, _) => Liveness::Live,
+            (true, false, _) => Liveness::Suspect,
+            (false, _, true) => Liveness::Partitioned,
+            (false, true, false) if !self.by_network() => Liveness::Isolated,
+            (false, ..) => Liveness::Failed,
+        }
+    }
+
+    /// Why a host is not simply live.
+    fn why(&self, now: Nanos, slot: Slot, liveness: Liveness) -> Option<String> {
+        let peer = self.peer(slot);
+        let ago = |age: Option<Nanos>| {
+            age.map_or("never".to_owned(), |age| format!("{} ago", Self::seconds(age)))
+        };
+        let disk = match slot == self.me() {
+            true => self.disk_evidence().map(|at| now.saturating_sub(at)),
+            false => peer.disk_age(now),
+        };
+        let view = self.view.as_ref();
+        let proof = view.and_then(|view| view.gone(slot)).and_then(|g| self.known_proof(g));
+        match (liveness, proof) {
+            (Liveness::Live, _) => None,
+            (_, Some(proof)) if liveness != Liveness::Waiting => Some(proof.sentence().to_owned()),
+            (Liveness::Suspect, _) => Some(format!("last disk cycle {}", ago(disk))),
+            (Liveness::Waiting, _) if peer.says(BRAKED) => {
+                Some("fenced several times in a row; joins after clean paths".to_owned())
+            }
+            (Liveness::Waiting, _) => Some("asks to be admitted".to_owned()),
+            _ => Some(format!(
+                "last round trip {}, block last moved {}",
+                ago(peer.evidence_age(now)),
+                ago(peer.block_age(now))
+            )),
         }
     }
 
     /// Tells the shell when something changed that subscribers care about.
     pub(super) fn show_changes(&mut self, now: Nanos) {
+        let mut hosts = 0u64;
+        for slot in self.slots() {
+            let look = self.liveness(now, slot) as u64 * 2 + u64::from(self.peer(slot).says(ARMED));
+            hosts = hosts.wrapping_mul(31).wrapping_add(look + 1);
+        }
         let shown = Shown {
             phase: self.phase(),
             epoch: self.epoch(),
             may_act: self.may_act_until(now).is_some(),
             lost: self.storage_lost_by_all(now),
             disk: self.disk_lost(now),
-            hosts: self
-                .slots()
-                .map(|slot| (self.liveness(now, slot), self.peer(slot).says(ARMED)))
-                .collect(),
+            hosts,
             dead: self.dead.len(),
         };
         if self.shown.as_ref() != Some(&shown) {
@@ -201,6 +281,28 @@ impl Node {
             if !self.fx.contains(&Effect::Changed) {
                 self.fx.push(Effect::Changed);
             }
+        }
+    }
+
+    /// Warns of a path that has been silent for more than half of what is harmless.
+    pub(super) fn warn_of_paths(&mut self, now: Nanos) {
+        let s = self.cfg.timing.s;
+        let Some(view) = self.view.as_ref().filter(|_| self.is_member() && self.armed) else {
+            return;
+        };
+        let others = view.members.iter().filter(|member| member.slot != self.me());
+        let worst = others.map(|member| (self.peer(member.slot).evidence, member.slot)).min();
+        if let Some((Some(date), slot)) = worst
+            && self.gaps.network.warns(now, now.saturating_sub(date), s)
+        {
+            let age = Self::seconds(now.saturating_sub(date));
+            let why = format!("no round trip with {} for {age}", self.uuid(slot));
+            self.note(now, "approaching-network-timeout", Some(slot), why);
+        }
+        let date = self.evidence_of_cycles().unwrap_or(self.started_at);
+        if self.gaps.disk.warns(now, now.saturating_sub(date), s) {
+            let why = format!("no disk cycle for {}", Self::seconds(now.saturating_sub(date)));
+            self.note(now, "approaching-statefile-timeout", Some(self.me()), why);
         }
     }
 }

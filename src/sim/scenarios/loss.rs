@@ -96,11 +96,26 @@ fn s05_statefile_lost_by_all_fences_nobody() {
 }
 
 #[test]
-fn s06_then_one_host_dies_and_all_go() {
+fn s06_then_one_host_dies_and_the_majority_lives() {
     let mut world = all_lose_the_disk(3);
     world.crash(1);
+    world.run(u64::from(T) + 3);
+    assert_eq!(world.resets(), Vec::<usize>::new(), "{}", world.story());
+    assert_eq!(world.members(0), [0, 2]);
+    assert_eq!(world.acting(), [0]);
+    assert!(world.knows_dead(0, 1) && world.knows_dead(2, 1), "{}", world.story());
+    // A further loss leaves no majority: nobody may live on alone.
+    world.crash(2);
     world.run(u64::from(T) + 1);
-    assert_eq!(world.resets(), [0, 2]);
+    assert_eq!(world.resets(), [0]);
+}
+
+#[test]
+fn s06_two_hosts_without_a_witness_go_with_the_first_loss() {
+    let mut world = all_lose_the_disk(2);
+    world.crash(1);
+    world.run(u64::from(T) + 1);
+    assert_eq!(world.resets(), [0]);
 }
 
 #[test]

@@ -195,21 +195,24 @@ fn s22_a_cloned_identity_is_refused_while_the_real_one_lives() {
     let mut refused = false;
     for turn in 0..20u64 {
         let now = turn * 500_000_000;
-        let mut effects = node.step(now, crate::heartbeat::Input::Timer).list;
+        let mut effects = Vec::new();
+        node.step(now, crate::heartbeat::Input::Timer, &mut effects);
         while let Some(effect) = effects.pop() {
-            if let crate::heartbeat::Effect::Cycle { id, own, .. } = effect {
+            if let crate::heartbeat::Effect::Cycle { id, disk, .. } = effect {
                 let read = crate::heartbeat::node::CycleRead {
-                    own_before: world.image[own as usize..own as usize + 4096].to_vec(),
-                    image: world.image.clone(),
+                    own_before: world.disks[0].beats[2].clone(),
+                    beats: world.disks[0].beats.clone(),
+                    decisions: world.disks[0].seen(),
                 };
                 let done = crate::heartbeat::node::CycleDone {
                     id,
+                    disk,
                     begun: now,
                     read_begun: now,
                     ended: now,
                     outcome: Ok(read),
                 };
-                effects.extend(node.step(now, crate::heartbeat::Input::Cycle(done)).list);
+                node.step(now, crate::heartbeat::Input::Cycle(done), &mut effects);
             }
             refused |= node.phase() == Phase::Off;
         }

@@ -1,8 +1,8 @@
 //! How the events of the world reach its machines, and what their effects do to it.
 
 use super::{Job, Path, What, World};
-use crate::heartbeat::block::BLOCK;
-use crate::heartbeat::node::{CycleDone, CycleRead, Effect, Input};
+use crate::heartbeat::node::{CycleDone, CycleFault, CycleRead, Effect, Input};
+use crate::heartbeat::packet::Packet;
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
 
 impl World {
@@ -31,7 +31,12 @@ impl World {
                     self.step(host, Input::Timer);
                 }
             }
-            What::Deliver(bytes) => self.step(host, Input::Packet(&bytes)),
+            What::Deliver(packet) => self.step(host, Input::Packet(0, &packet)),
+            What::Kept(record, what) => {
+                self.machines[host].kept = Some((*what).clone());
+                self.step(host, Input::Kept(record));
+            }
+            What::VmsStopped => self.step(host, Input::VmsStopped(Ok(()))),
             What::Write(job) => self.disk_write(host, job),
             What::Read(job) => self.disk_read(host, job),
             What::AgentTick => {
@@ -50,11 +55,9 @@ impl World {
             Path::Hangs => self.machines[host].parked.push(What::Write(job)),
             Path::Fails => self.disk_failed(host, &job),
             Path::Fine => {
-                job.own_before = self.image[job.own..job.own + BLOCK].to_vec();
-                for (offset, bytes) in &job.writes {
-                    let at = *offset as usize;
-                    self.image[at..at + bytes.len()].copy_from_slice(bytes);
-                }
+                let disk = &mut self.disks[job.disk];
+                job.own_before.clone_from(&disk.beats[host]);
+                disk.write(host, job.beat.take(), job.decision.take());
                 job.read_begun = self.clock(host, self.now);
                 let after = self.now + self.latency();
                 self.push(after, host, What::Read(job));
@@ -68,9 +71,15 @@ impl World {
             Path::Fails => self.disk_failed(host, &job),
             Path::Fine => {
                 let ended = self.clock(host, self.now);
-                let read = CycleRead { own_before: job.own_before, image: self.image.clone() };
+                let disk = &self.disks[job.disk];
+                let read = CycleRead {
+                    own_before: job.own_before,
+                    beats: disk.beats.clone(),
+                    decisions: disk.seen(),
+                };
                 let (id, begun, read_begun) = (job.id, job.begun, job.read_begun);
-                let done = CycleDone { id, begun, read_begun, ended, outcome: Ok(read) };
+                let disk = job.disk as u8;
+                let done = CycleDone { id, disk, begun, read_begun, ended, outcome: Ok(read) };
                 self.step(host, Input::Cycle(done));
             }
         }
@@ -78,9 +87,9 @@ impl World {
 
     fn disk_failed(&mut self, host: usize, job: &Job) {
         let ended = self.clock(host, self.now);
-        let outcome = Err("the path failed".to_owned());
-        let done =
-            CycleDone { id: job.id, begun: job.begun, read_begun: job.begun, ended, outcome };
+        let outcome = Err(CycleFault::Path("the path failed".to_owned()));
+        let (id, begun, disk) = (job.id, job.begun, job.disk as u8);
+        let done = CycleDone { id, disk, begun, read_begun: begun, ended, outcome };
         self.step(host, Input::Cycle(done));
     }
 
@@ -91,18 +100,19 @@ impl World {
     pub(super) fn step(&mut self, host: usize, input: Input<'_>) {
         let now = self.clock(host, self.now);
         let Some(node) = &mut self.machines[host].node else { return };
-        let effects = node.step(now, input);
-        self.set_wake(host, effects.wake);
-        let mut list: std::collections::VecDeque<Effect> = effects.list.into();
-        while let Some(effect) = list.pop_front() {
+        let mut list = Vec::new();
+        let mut wake = node.step(now, input, &mut list);
+        let mut next = 0;
+        while next < list.len() {
+            let effect = std::mem::replace(&mut list[next], Effect::Changed);
+            next += 1;
             let reading = self.apply(host, effect);
             let now = self.clock(host, self.now);
             if let (Some(left), Some(node)) = (reading, &mut self.machines[host].node) {
-                let effects = node.step(now, Input::Watchdog(left));
-                self.set_wake(host, effects.wake);
-                list.extend(effects.list);
+                wake = node.step(now, Input::Watchdog(left), &mut list);
             }
         }
+        self.set_wake(host, wake);
     }
 
     fn set_wake(&mut self, host: usize, wake: Nanos) {
@@ -122,13 +132,22 @@ impl World {
     /// Carries an effect out; a watchdog that was set gives its reading.
     fn apply(&mut self, host: usize, effect: Effect) -> Option<Nanos> {
         match effect {
-            Effect::Send(bytes) => self.send(host, &bytes),
-            Effect::Cycle { id, own, writes } => {
+            Effect::Send(packet) => self.send(host, &packet),
+            Effect::Cycle { id, disk, beat, decision, all: _ } => {
                 let begun = self.clock(host, self.now);
-                let own = own as usize;
-                let job = Job { id, own, begun, read_begun: begun, writes, own_before: Vec::new() };
+                let disk = usize::from(disk);
+                let read_begun = begun;
+                let job = Job { id, disk, begun, read_begun, beat, decision, own_before: None };
                 let at = self.now + self.latency();
                 self.push(at, host, What::Write(job));
+            }
+            Effect::Keep(record, what) => {
+                let at = self.now + self.latency();
+                self.push(at, host, What::Kept(record, what));
+            }
+            Effect::StopVms => {
+                let at = self.now + self.latency();
+                self.push(at, host, What::VmsStopped);
             }
             Effect::Arm(end) | Effect::Program(end) => return self.set_watchdog(host, end),
             Effect::CutWatchdog => {
@@ -153,17 +172,17 @@ impl World {
             Effect::Answer(ticket, outcome) => {
                 self.machines[host].answers.insert(ticket, outcome);
             }
-            Effect::Reset | Effect::Changed => {}
+            Effect::Reset | Effect::Changed | Effect::FenceDevice(_) => {}
         }
         None
     }
 
-    fn send(&mut self, from: usize, bytes: &[u8]) {
+    fn send(&mut self, from: usize, packet: &Packet) {
         for to in 0..self.uuids.len() {
             let lost = self.chance(100) < self.loss;
             if to != from && !self.cut[from][to] && !lost {
                 let at = self.now + self.latency() / 10;
-                self.push(at, to, What::Deliver(bytes.to_vec()));
+                self.push(at, to, What::Deliver(packet.clone()));
             }
         }
     }

@@ -1,11 +1,16 @@
 //! One machine of the world, and what may happen to it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::heartbeat::Node;
+use crate::heartbeat::decision::Decision;
+use crate::heartbeat::kept::Kept;
 use crate::heartbeat::node::{Answer, Refusal};
+use crate::heartbeat::packet::Packet;
+use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::Nanos;
 
 /// How a host's path to the disk behaves.
@@ -20,26 +25,29 @@ pub enum Path {
 }
 
 /// What is to happen to a machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
     Wake,
-    Deliver(Vec<u8>),
+    Deliver(Packet),
     Write(Job),
     Read(Job),
     Watchdog(Nanos),
     AgentTick,
     AgentGone,
+    Kept(u64, Arc<Kept>),
+    VmsStopped,
 }
 
 /// A disk cycle under way; it belongs to one boot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Job {
     pub id: u64,
-    pub own: usize,
+    pub disk: usize,
     pub begun: Nanos,
     pub read_begun: Nanos,
-    pub writes: Vec<(u64, Vec<u8>)>,
-    pub own_before: Vec<u8>,
+    pub beat: Option<Arc<Report>>,
+    pub decision: Option<Arc<Decision>>,
+    pub own_before: Option<Arc<Report>>,
 }
 
 /// One machine.
@@ -64,6 +72,8 @@ pub struct Machine {
     pub answers: BTreeMap<u64, Result<Answer, Refusal>>,
     /// What the daemon noted, each with its clock's nanoseconds.
     pub notes: Vec<String>,
+    /// What its daemon keeps across boots.
+    pub kept: Option<Kept>,
     /// Boot ids of lives that have ended.
     pub(super) ended: Vec<Uuid>,
     /// Whether no armed session runs in this boot.
@@ -95,6 +105,7 @@ impl Machine {
             resets: 0,
             answers: BTreeMap::new(),
             notes: Vec::new(),
+            kept: None,
             ended: Vec::new(),
             disarmed: true,
             boot: 0,

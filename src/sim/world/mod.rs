@@ -3,23 +3,23 @@
 //! from zero; a number that no host has is a mistake of the caller.
 
 pub mod check;
+mod disk;
 mod fault;
 mod happen;
 mod machine;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use uuid::Uuid;
 
-use crate::heartbeat::auth::Key;
-use crate::heartbeat::block::{BlockError, format_statefile};
 use crate::heartbeat::liveset::{Liveset, Phase};
 use crate::heartbeat::node::{Answer, Config, Control, Input, Node, Refusal};
+use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing, TimingError};
 use crate::heartbeat::view::{Slot, View};
 
 pub use check::Violation;
+pub use disk::Statefile;
 use machine::{Job, What};
 pub use machine::{Machine, Path};
 
@@ -32,13 +32,38 @@ pub enum Unfit {
     /// No timers follow from its T.
     #[error(transparent)]
     Timing(#[from] TimingError),
-    /// Its hosts do not fit into a statefile.
-    #[error(transparent)]
-    Hosts(#[from] BlockError),
 }
 
 /// What is to happen: when, in which order, to which host, in which of its boots.
-type Due = Reverse<(Nanos, u64, usize, u32, What)>;
+#[derive(Debug)]
+struct Due {
+    at: Nanos,
+    order: u64,
+    host: usize,
+    boot: u32,
+    what: What,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    /// The earliest is the greatest, for the heap.
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
 
 /// The world.
 pub struct World {
@@ -48,8 +73,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// The hosts' uuids.
     pub uuids: Vec<Uuid>,
-    /// What the statefile holds.
-    pub image: Vec<u8>,
+    /// The statefiles.
+    pub disks: Vec<Statefile>,
     /// T in seconds.
     pub timeout_s: u32,
     /// `cut[from][to]`: packets that way are lost.
@@ -79,7 +104,7 @@ impl World {
         let mut world = World {
             now: BEGIN,
             machines: Vec::new(),
-            image: format_statefile(generation, &key(), &uuids)?,
+            disks: vec![Statefile::new(hosts)],
             timing: Timing::new(timeout_s, hosts, 0, 0)?,
             uuids,
             timeout_s,
@@ -157,10 +182,18 @@ impl World {
     pub fn config(&self, host: usize, form: bool) -> Config {
         Config {
             generation: self.generation,
-            key: key(),
             hosts: self.uuids.clone(),
             addresses: Vec::new(),
-            me: Slot(host as u8),
+            me: Slot::at(host),
+            acceptors: Acceptors { statefiles: self.disks.len(), witness: false },
+            kept: self.machines[host].kept.clone(),
+            braked: None,
+            resident: false,
+            fresh: false,
+            stop_vms: false,
+            fence_device: false,
+            #[cfg(feature = "wrong-variants")]
+            variant: None,
             timing: self.timing,
             timeout_s: self.timeout_s,
             boot_id: self.machines[host].boot_id,
@@ -238,7 +271,8 @@ impl World {
     fn push(&mut self, at: Nanos, host: usize, what: What) {
         self.order += 1;
         let boot = self.machines[host].boot;
-        self.queue.push(Reverse((at, self.order, host, boot, what)));
+        let order = self.order;
+        self.queue.push(Due { at, order, host, boot, what });
     }
 
     /// Runs for so many seconds.
@@ -276,13 +310,13 @@ impl World {
             return;
         }
         match self.queue.peek() {
-            Some(Reverse((at, ..))) if *at <= end => {}
+            Some(due) if due.at <= end => {}
             _ => {
                 self.now = end;
                 return;
             }
         }
-        let Some(Reverse((at, _, host, boot, what))) = self.queue.pop() else { return };
+        let Some(Due { at, host, boot, what, .. }) = self.queue.pop() else { return };
         self.now = self.now.max(at);
         if boot != self.machines[host].boot {
             return;
@@ -290,9 +324,4 @@ impl World {
         self.happen(host, what);
         self.check();
     }
-}
-
-/// The key of every pool of the simulator.
-pub fn key() -> Key {
-    Key::new([7; 32])
 }

@@ -1,0 +1,72 @@
+//! What a host keeps on its own disk across boots, so that a promise outlives the one who gave
+//! it (R8.2, R8.3): the newest view decided without the statefile, the promise to decide nothing
+//! by disk, and the own vote.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::view::View;
+use super::vote::Vote;
+use super::wire::{Malformed, Reader, Writer};
+
+/// The record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The pool's HA session that it belongs to.
+    pub generation: Uuid,
+    /// Zero, or the epoch on top of which this host promised to decide nothing by disk.
+    pub promise: u64,
+    /// The newest view that this host adopted in network mode or as the end of it.
+    pub view: Option<Arc<View>>,
+    /// What this host has promised and accepted as an acceptor.
+    pub vote: Vote,
+}
+
+impl Kept {
+    /// The record's bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.uuid(self.generation);
+        w.u64(self.promise);
+        w.option(self.view.as_ref(), |w, view| view.write(w));
+        self.vote.write(&mut w);
+        let mut bytes = w.finish();
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a record; every field is checked.
+    pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let at = bytes.len().checked_sub(4).ok_or(Malformed)?;
+        let (body, crc) = bytes.split_at(at);
+        if crc32c::crc32c(body).to_le_bytes() != crc {
+            return Err(Malformed);
+        }
+        let mut r = Reader::new(body);
+        let generation = r.uuid()?;
+        let promise = r.u64()?;
+        let view = r.option(View::read)?.map(Arc::new);
+        let vote = Vote::read(&mut r)?;
+        if r.is_empty() { Ok(Kept { generation, promise, view, vote }) } else { Err(Malformed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_back_and_a_damaged_one_is_refused() {
+        let view = Some(Arc::new(crate::heartbeat::view::example(4)));
+        let kept = Kept { generation: Uuid::from_u128(1), promise: 3, view, ..Kept::default() };
+        let bytes = kept.bytes();
+        assert_eq!(Kept::read(&bytes), Ok(kept));
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert_eq!(Kept::read(&damaged), Err(Malformed), "byte {at}");
+        }
+    }
+}

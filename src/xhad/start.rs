@@ -1,0 +1,129 @@
+//! From a start request to the node's configuration: everything is checked before anything is
+//! opened.
+
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use super::control::{HostAddress, IsolationResponse, Refused, RefusedKind, StartConfig};
+use super::session::refused;
+use crate::heartbeat::auth::Key;
+use crate::heartbeat::kept::Kept;
+use crate::heartbeat::node::{Config, MOST_LINKS};
+use crate::heartbeat::quorum::Acceptors;
+use crate::heartbeat::timing::{Nanos, Timing};
+use crate::heartbeat::view::{MOST_HOSTS, Slot};
+use crate::host::faults::Faults;
+use crate::host::udp::Link;
+use crate::host::watchdog::Watchdog;
+
+fn bad(sentence: impl ToString) -> Refused {
+    refused(RefusedKind::BadRequest, sentence)
+}
+
+/// The hosts in the order of their slots, each once.
+pub fn sorted_hosts(config: &StartConfig) -> Result<Vec<HostAddress>, Refused> {
+    let mut hosts = config.hosts.clone();
+    hosts.sort_by_key(|host| host.uuid);
+    hosts.dedup_by_key(|host| host.uuid);
+    if hosts.len() != config.hosts.len() {
+        return Err(bad("a host is named twice"));
+    }
+    if hosts.len() > MOST_HOSTS {
+        return Err(bad(format!("more than {MOST_HOSTS} hosts cannot share a statefile")));
+    }
+    let mut addresses: Vec<_> = hosts.iter().map(|host| host.address).collect();
+    addresses.sort();
+    addresses.dedup();
+    if addresses.len() != hosts.len() {
+        return Err(bad("two hosts have the same address"));
+    }
+    Ok(hosts)
+}
+
+/// The place of a host among them.
+pub fn slot_of(hosts: &[HostAddress], uuid: Uuid) -> Option<Slot> {
+    hosts.iter().position(|host| host.uuid == uuid).map(Slot::at)
+}
+
+/// The session's key.
+pub fn key(config: &StartConfig) -> Result<Key, Refused> {
+    Key::from_hex(&config.key_hex).map_err(bad)
+}
+
+fn me(config: &StartConfig, hosts: &[HostAddress]) -> Result<Slot, Refused> {
+    slot_of(hosts, config.host).ok_or_else(|| bad("this host is not in the list"))
+}
+
+/// What the node is told once.
+pub fn node_config(
+    config: &StartConfig,
+    hosts: &[HostAddress],
+    watchdog: &dyn Watchdog,
+    kept: Option<Kept>,
+    braked: Option<Nanos>,
+) -> Result<Config, Refused> {
+    let acceptors =
+        Acceptors { statefiles: config.statefiles.len(), witness: config.witness.is_some() };
+    if let Some(fault) = acceptors.fault() {
+        return Err(bad(fault));
+    }
+    let stop_vms = config.isolation_response == IsolationResponse::StopVms;
+    if stop_vms && config.stop_vms_command.is_empty() {
+        return Err(bad("isolation-response=stop-vms needs a way to stop VMs"));
+    }
+    let step = watchdog.step().as_nanos() as u64;
+    let timing = Timing::new(config.timeout_s, hosts.len(), config.disk_cycle_ns, step)
+        .map_err(|error| refused(RefusedKind::Timing, error))?;
+    Ok(Config {
+        generation: config.generation,
+        hosts: hosts.iter().map(|host| host.uuid).collect(),
+        addresses: hosts.iter().map(|host| host.address).collect(),
+        me: me(config, hosts)?,
+        timing,
+        timeout_s: config.timeout_s,
+        acceptors,
+        boot_id: Uuid::parse_str(&config.boot_id).map_err(|_| bad("the boot id is no UUID"))?,
+        kept,
+        braked: braked.filter(|_| !config.form),
+        resident: config.resident,
+        fresh: config.resident || config.fresh,
+        stop_vms,
+        fence_device: config.fence_hook.is_some(),
+        #[cfg(feature = "wrong-variants")]
+        variant: None,
+        form: config.form,
+        first_master: config.first_master.and_then(|uuid| slot_of(hosts, uuid)),
+        weight: config.weight,
+        step,
+        tombstone: watchdog.trusted(),
+        starts_agent: !config.agent_command.is_empty(),
+        agent_pid: config.agent_pid,
+    })
+}
+
+/// One socket for each link; the first also talks with the witness.
+pub fn links(
+    config: &StartConfig,
+    hosts: &[HostAddress],
+    faults: &Faults,
+) -> Result<Vec<Link>, Refused> {
+    let own = &hosts[me(config, hosts)?.index()];
+    if config.links.len() >= MOST_LINKS {
+        return Err(bad(format!("at most {MOST_LINKS} links can be used")));
+    }
+    let first = hosts.to_vec();
+    let mut links = Vec::new();
+    for table in std::iter::once(&first).chain(&config.links) {
+        let address = |uuid: Uuid| table.iter().find(|host| host.uuid == uuid).map(|h| h.address);
+        // A host without an address on a further link does not use that link.
+        let Some(here) = address(own.uuid) else { continue };
+        let others = hosts.iter().filter(|host| host.uuid != own.uuid);
+        let peers: Vec<IpAddr> = others.filter_map(|host| address(host.uuid)).collect();
+        let witness = config.witness.filter(|_| links.is_empty());
+        let link = Link::bind(here, &peers, config.udp_port, witness, faults.clone())
+            .map_err(|error| refused(RefusedKind::Network, format!("{here}: {error}")))?;
+        links.push(link);
+    }
+    Ok(links)
+}
