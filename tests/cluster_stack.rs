@@ -11,13 +11,13 @@ mod pool;
 use std::time::Duration;
 
 use pool::{Pool, Setting, wait_for};
-use xe::host::faults::DISK_EIO;
+use xe::host::faults::{DISK_EIO, NET_CUT};
 
 /// Long enough for everything that comes at all.
 const LIMIT: Duration = Duration::from_secs(40);
 
 fn pool(net: u8) -> Pool {
-    Pool::new(Setting { net, timeout_s: 3, join_s: 40, watchdog: None })
+    Pool::new(Setting { net, first: 2, timeout_s: 3, join_s: 40, watchdog: None })
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_host_disarmed_with_guests_is_never_shown_dead() {
 
 #[test]
 fn switching_off_without_the_statefile_resets_nobody() {
-    let pool = Pool::new(Setting { net: 94, timeout_s: 5, join_s: 40, watchdog: None });
+    let pool = Pool::new(Setting { net: 94, first: 2, timeout_s: 5, join_s: 40, watchdog: None });
     pool.enable();
     for machine in &pool.machines {
         machine.write("guests", "0\n5\n");
@@ -149,17 +149,24 @@ fn switching_off_without_the_statefile_resets_nobody() {
 #[test]
 fn an_unwell_toolstack_is_started_again_and_costs_the_mastership_not_the_host() {
     let mut pool = pool(95);
+    // A restart gives a new process once, and no health.
+    let script = "cd \"${0%/*}\"\ntest -e restarts && exit\nkill -9 $(cat xapi.pid)\n\
+                  sleep 10000 & echo $! > xapi.pid\necho > restarts\n";
+    pool.machines[1].write("restart.sh", script);
     pool.enable();
     let master = pool.machines[1].uuid;
+    let old = pool.machines[1].toolstack();
     std::fs::remove_file(pool.machines[1].dir.join("well")).unwrap();
-    let restarts = pool.machines[1].dir.join("restarts");
-    wait_for("a restart", LIMIT, || restarts.exists());
+    wait_for("a restart", LIMIT, || pool.machines[1].dir.join("restarts").exists());
+    let new = pool.machines[1].toolstack();
+    assert!(new.is_some() && new != old);
+    assert!(pool.machines[1].proposes(), "the new toolstack is told that it is master still");
     let mut next = None;
     wait_for("another master", Duration::from_secs(60), || {
         next = [0, 2].into_iter().find(|n| pool.machines[*n].proposes());
         next.is_some()
     });
-    assert!(pool.machines[1].toolstack_ended(), "the old one ended before another was told");
+    assert_eq!(pool.machines[1].toolstack(), None, "it ended before another was told");
     assert!(pool.machines[next.unwrap()].liveset().hosts[&master].liveness);
     let said = pool.machines[1].text("ha_query_liveset");
     assert!(said.contains("<xapi_error_string>no answer </xapi_error_string>"), "{said}");
@@ -175,8 +182,74 @@ fn an_unwell_toolstack_is_started_again_and_costs_the_mastership_not_the_host() 
 }
 
 #[test]
+fn a_pool_that_lost_all_power_comes_back_with_one_master() {
+    let mut pool = pool(98);
+    pool.enable();
+    for machine in &mut pool.machines {
+        machine.power_off();
+    }
+    for machine in &mut pool.machines {
+        machine.boot();
+    }
+    assert_eq!(pool.on(&[0, 1, 2], "ha_start_daemon"), [0, 0, 0]);
+    let told: Vec<usize> = (0..3).filter(|n| pool.machines[*n].proposes()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for machine in &pool.machines {
+        let liveset = machine.liveset();
+        assert_eq!(liveset.masters(), [pool.machines[told[0]].uuid]);
+        assert!(liveset.hosts.values().all(|host| host.liveness));
+    }
+}
+
+#[test]
+fn an_enable_that_fails_leaves_nobody_armed_and_the_next_one_works() {
+    let mut pool =
+        Pool::new(Setting { net: 99, first: 2, timeout_s: 3, join_s: 5, watchdog: None });
+    assert_eq!(pool.machines[1].code("ha_set_pool_state init"), 0);
+    assert_eq!(pool.on(&[0, 1], "ha_start_daemon"), [12, 12], "the third host does not come");
+    for machine in &pool.machines {
+        assert_eq!(machine.code("ha_disarm_fencing"), 14);
+        assert_eq!(machine.code("ha_stop_daemon"), 0);
+    }
+    pool.again(40);
+    pool.enable();
+    assert_eq!(pool.machines[1].code("ha_set_pool_state invalid"), 0);
+    for machine in &pool.machines {
+        let over = || {
+            let files = ["state/toolstack.pid"];
+            files.iter().all(|file| machine.process(file).is_none())
+        };
+        wait_for("the end of the toolstack's watcher", LIMIT, over);
+    }
+    pool.again(40);
+    pool.enable();
+    assert_eq!(pool.resets(), [0, 0, 0]);
+}
+
+#[test]
+fn a_daemon_that_vanished_is_not_replaced_in_the_same_boot() {
+    let pool = Pool::new(Setting { net: 96, first: 2, timeout_s: 5, join_s: 40, watchdog: None });
+    pool.enable();
+    pool.machines[0].kill_daemon();
+    assert_eq!(pool.machines[0].code("ha_start_daemon"), 2, "the session did not end cleanly");
+    assert_eq!(pool.resets(), [1, 0, 0]);
+}
+
+#[test]
+fn force_disarms_a_host_that_nobody_hears() {
+    let pool = Pool::new(Setting { net: 97, first: 2, timeout_s: 5, join_s: 40, watchdog: None });
+    pool.enable();
+    let alone = &pool.machines[2];
+    alone.faults.set(DISK_EIO | NET_CUT).unwrap();
+    assert_eq!(alone.code("ha_disarm_fencing --force"), 0);
+    assert_eq!(alone.code("ha_stop_daemon"), 0);
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(pool.resets(), [0, 0, 0]);
+}
+
+#[test]
 fn what_cannot_start_has_its_own_code() {
-    let pool = Pool::new(Setting { net: 96, timeout_s: 3, join_s: 3, watchdog: None });
+    let pool = Pool::new(Setting { net: 96, first: 12, timeout_s: 3, join_s: 3, watchdog: None });
     let machine = &pool.machines[0];
     let (statefile, token) = (pool.dir.path().join("statefile"), pool.dir.path().join("ptoken"));
     assert_eq!(machine.code("ha_start_daemon"), 9, "a blank statefile");
@@ -213,10 +286,13 @@ fn what_cannot_start_has_its_own_code() {
 
 #[test]
 fn a_configuration_without_a_watchdog_starts_nothing() {
-    let pool = Pool::new(Setting { net: 97, timeout_s: 3, join_s: 5, watchdog: Some("NONE") });
+    let pool =
+        Pool::new(Setting { net: 97, first: 12, timeout_s: 3, join_s: 5, watchdog: Some("NONE") });
     let machine = &pool.machines[0];
     assert_eq!(machine.code("ha_set_pool_state init"), 0);
     assert_eq!(machine.code("ha_start_daemon"), 4);
+    std::fs::remove_file(machine.dir.join("xapi.pid")).unwrap();
+    assert_eq!(machine.code("ha_start_daemon"), 16, "the toolstack cannot be told");
     assert_eq!(machine.code("ha_set_host_weight rack 7"), 0);
     assert_eq!(machine.code("ha_set_host_weight native 7"), 1);
     assert_eq!(machine.code("ha_set_host_weight rack 65536"), 1);

@@ -71,9 +71,12 @@ fn install_links(
 ) -> Result<(), CliError> {
     let program = std::env::current_exe().map_err(|error| failed(dir, &error))?;
     std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
+    let links: Vec<_> = names.map(|name| dir.join(name)).collect();
+    if let Some(file) = links.iter().find(|link| link.exists() && !link.is_symlink()) {
+        return Err(CliError::text(format!("{} is no link; move it away first", file.display())));
+    }
     let mut made = 0;
-    for name in names {
-        let link = dir.join(name);
+    for link in links {
         // A link of an earlier time is replaced; anything else is somebody's file.
         if link.is_symlink() {
             std::fs::remove_file(&link).map_err(|error| failed(&link, &error))?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::exit::{Exit, Failure};
 use super::{Context, disk, session_runs};
 use crate::heartbeat::Mode;
-use crate::xhad::control::{Client, Liveset, Phase, PoolState};
+use crate::xhad::control::{Phase, PoolState, RefusedKind};
 
 /// The file that says which session this host has left.
 const LEFT: &str = "left.json";
@@ -44,14 +44,10 @@ pub fn forget(context: &Context) {
     let _not_there = std::fs::remove_file(context.settings.file(LEFT));
 }
 
-fn liveset(client: &Client) -> Result<Liveset, Failure> {
-    client.liveset().map_err(Failure::from)
-}
-
 /// Stops this host's watchdog: by leaving when it runs no guest, else when all others know.
 pub fn disarm(context: &Context) -> Result<(), Failure> {
     let client = context.settings.client();
-    let liveset = liveset(&client)?;
+    let liveset = client.liveset()?;
     match liveset.phase {
         Phase::Off => return Err(Failure::absent()),
         Phase::Disarmed => return Ok(()),
@@ -65,8 +61,23 @@ pub fn disarm(context: &Context) -> Result<(), Failure> {
     if empty && liveset.statefile_ok && client.set_excluded().is_ok() {
         return remember(context);
     }
-    client.disarm_fencing(false)?;
-    Ok(())
+    client.disarm_fencing(false).map_err(|error| match error.kind() {
+        Some(RefusedKind::TimedOut) => {
+            let sentence = format!("{error}; this host stays armed, and is reset if it is cut off");
+            Failure::new(Exit::Transient, sentence)
+        }
+        _ => error.into(),
+    })
+}
+
+/// Stops this host's watchdog at once, as a person asks who knows that no other host restarts
+/// its guests.
+pub fn disarm_by_force(context: &Context) -> Result<(), Failure> {
+    let client = context.settings.client();
+    if !session_runs(&client)? {
+        return Err(Failure::absent());
+    }
+    Ok(client.disarm_fencing(true)?)
 }
 
 /// Ends the session. An armed one is not ended: its watchdog would reset the host.

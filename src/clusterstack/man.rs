@@ -39,10 +39,12 @@ const PROGRAMS: [Program; 10] = [
     ),
     (
         "ha_disarm_fencing",
-        "",
+        "[--force]",
         "Stops this host's watchdog. When no guest runs here, the host leaves the living set by \
          a decided view; else, or when nothing can be decided, it disarms as soon as every \
-         other host knows, and nobody will take its guests for dead.",
+         other host knows, and nobody will take its guests for dead. When neither comes true in \
+         T and 10 seconds, the host stays armed (3). --force, which no toolstack gives, disarms \
+         at once: the others may then restart guests that still run here.",
     ),
     ("ha_stop_daemon", "", "Ends the session of a host that is not armed. The daemon stays, idle."),
     (
@@ -67,7 +69,7 @@ const PROGRAMS: [Program; 10] = [
         "ha_declare_dead",
         "UUID",
         "For a person, and no toolstack: says that a host which is out of the living set is \
-         dead. Its guests are restarted elsewhere. If it still runs, they run twice.",
+         dead. To be run on every host that is left. Its guests are restarted elsewhere. If it still runs, they run twice.",
     ),
 ];
 
@@ -76,7 +78,7 @@ programs in a folder of its own, one for each cluster stack. These programs let 
 heartbeat daemon of xe, without knowing it: the configuration that the toolstack writes, the \
 words, the exit codes and the printed text are those that it expects. Make the folder with";
 
-const DIFFERENCES: [&str; 11] = [
+const DIFFERENCES: [&str; 12] = [
     "T is the smaller of HeartbeatTimeout and StateFileTimeout. All other times of the heartbeat \
      follow from it; the intervals and the two watchdog times of the file are checked and not \
      used.",
@@ -89,12 +91,14 @@ const DIFFERENCES: [&str; 11] = [
      two intervals up to an hour; XapiRestartAttempts is not used. It never costs a reset of \
      the host. While it is unwell for more than 15 seconds on the master, and another host has \
      a well one, the daemon ends the toolstack's process and the mastership moves.",
-    "Where the toolstack's process id cannot be told, the mastership stays with its host as \
-     long as that lives.",
+    "A toolstack that is stopped on the master for more than 15 seconds, for example to be \
+     restarted, costs the mastership in the same way. So the toolstack's process must be known; \
+     where it cannot be told, nothing starts (16).",
     "A host disarms only in agreement with the others. ha_stop_daemon on an armed host is \
      refused (17); it does not lead to a reset.",
     "A host that was disarmed with guests on it, or that vanished without proof, stays alive in \
-     the toolstack's eyes until it joins again or ha_declare_dead is run on the master.",
+     the toolstack's eyes until it joins again or ha_declare_dead is run. If it was the \
+     master, nobody else is told TRUE before that.",
     "statefile_corrupted is always FALSE: damage of a block is repaired by its owner and costs \
      nobody the disk.",
     "The lists of active hosts of other hosts are derived from what this host judges of them; \
@@ -104,6 +108,7 @@ const DIFFERENCES: [&str; 11] = [
      NONE nothing starts (4).",
     "The statefile of the toolstack has 266240 bytes or more. A pool whose hosts need more is \
      refused at ha_set_pool_state init (9), with both numbers.",
+    "The daemon does not watch interfaces; a bond is looked at when the living set is asked for.",
 ];
 
 const LIMITS: [&str; 5] = [
@@ -116,8 +121,8 @@ const LIMITS: [&str; 5] = [
     "The heartbeat uses the addresses of the configuration and no other path; \
      HeartbeatInterface is checked and not bound to.",
     "Hosts and their addresses stay the same while HA is on.",
-    "After a restart of the whole pool the lowest host with a well toolstack becomes master, \
-     whoever was before; the toolstacks follow.",
+    "After a restart of the whole pool the host with the lowest UUID becomes master, whoever \
+     was before; the toolstacks follow.",
 ];
 
 const FILES: [(&str, &str); 5] = [
@@ -128,7 +133,9 @@ const FILES: [(&str, &str); 5] = [
     (
         "/etc/xe/cluster-stack.json",
         "Settings that differ: config, token, pool-role, state-dir, watchdog, health-check, \
-         restart, toolstack-pid, guests, bonding. Commands are lists of words.",
+         restart, toolstack-pid, guests, release-port, load-watchdog, bonding. Commands are lists \
+         of words. guests prints the id of each domain that runs, one a line; any other than 0 \
+         is a guest.",
     ),
 ];
 

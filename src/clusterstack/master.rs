@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::exit::{Exit, Failure};
-use super::session_runs;
-use crate::xhad::control::{Client, Phase, RefusedKind};
+use super::{Context, session_runs};
+use crate::xhad::control::{Phase, RefusedKind};
 
 /// How long to wait beyond T for the death of an earlier master to become certain.
 const BEYOND: Duration = Duration::from_secs(15);
@@ -13,7 +13,11 @@ const BEYOND: Duration = Duration::from_secs(15);
 ///
 /// A decided view may name this host while the earlier master is out of the view and not yet
 /// dead for certain. The answer waits for that, so that no two hosts are ever told TRUE.
-pub fn propose(client: &Client) -> Result<bool, Failure> {
+///
+/// The toolstack that asks is made known to xhad first: should the mastership leave this host
+/// later, exactly that process is ended before another host is told TRUE.
+pub fn propose(context: &Context) -> Result<bool, Failure> {
+    let client = &context.settings.client();
     if !session_runs(client)? {
         return Err(Failure::absent());
     }
@@ -30,6 +34,9 @@ pub fn propose(client: &Client) -> Result<bool, Failure> {
                 _ => Err(error.into()),
             };
         }
+    }
+    if let Some(pid) = context.settings.toolstack()? {
+        client.agent_lease(pid)?;
     }
     let end = Instant::now() + Duration::from_secs(u64::from(liveset.timeout_s)) + BEYOND;
     while Instant::now() < end {

@@ -29,6 +29,7 @@ pub mod toolstack;
 mod watch;
 mod weight;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -100,18 +101,21 @@ fn session_runs(client: &Client) -> Result<bool, Failure> {
 
 /// Runs the program with that name and the words behind it.
 pub fn main(name: &str, words: &[String]) -> ExitCode {
-    match run(name, words) {
-        Ok(Some(text)) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Ok(None) => ExitCode::SUCCESS,
+    match run(name, words).and_then(|text| say(&text.unwrap_or_default())) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let code = failure.exit.code();
             eprintln!("{name}: {failure} ({code})");
             ExitCode::from(code)
         }
     }
+}
+
+/// Prints the answer; a reader that is gone has not got it.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let said = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    said.map_err(|error| Failure::new(Exit::Transient, format!("the answer is lost: {error}")))
 }
 
 fn run(name: &str, words: &[String]) -> Result<Option<String>, Failure> {
@@ -125,12 +129,13 @@ fn run(name: &str, words: &[String]) -> Result<Option<String>, Failure> {
         (PROGRAM_DECLARE_DEAD, [host]) => declare_dead(&context, host)?,
         ("ha_query_liveset", []) => return report::query(&context).map(Some),
         ("ha_propose_master", []) => {
-            let master = master::propose(&context.settings.client())?;
+            let master = master::propose(&context)?;
             return Ok(Some(if master { "TRUE\n" } else { "FALSE\n" }.to_owned()));
         }
         ("ha_start_daemon", []) => start::start(&context)?,
         ("ha_stop_daemon", []) => leave::stop(&context)?,
         ("ha_disarm_fencing", []) => leave::disarm(&context)?,
+        ("ha_disarm_fencing", ["--force"]) => leave::disarm_by_force(&context)?,
         ("ha_set_excluded", []) => leave::set_excluded(&context)?,
         ("ha_clear_excluded", []) => leave::clear_excluded(&context)?,
         (PROGRAM_WATCH, []) => toolstack::run(&context)?,

@@ -37,6 +37,10 @@ pub struct Settings {
     pub toolstack_pid: Vec<String>,
     /// Prints the id of each domain that runs here, one a line; 0 is this one.
     pub guests: Vec<String>,
+    /// Gives the heartbeat's port free where something holds it for the cluster stack.
+    pub release_port: Vec<String>,
+    /// Brings the watchdog's device when there is none.
+    pub load_watchdog: Vec<String>,
     /// Where the kernel shows bonded interfaces.
     pub bonding: PathBuf,
 }
@@ -57,6 +61,8 @@ impl Default for Settings {
             restart: words("systemctl restart xapi.service"),
             toolstack_pid: words("systemctl show --property MainPID --value xapi.service"),
             guests: words("xenstore-list /local/domain"),
+            release_port: words("portrelease xhad"),
+            load_watchdog: words("modprobe xen_wdt"),
             bonding: "/proc/net/bonding".into(),
         }
     }
@@ -90,9 +96,27 @@ impl Settings {
         self.state_dir.join(name)
     }
 
-    /// The toolstack's process; zero when it does not run, none when that cannot be told.
-    pub fn toolstack(&self) -> Option<u32> {
-        output(&self.toolstack_pid)?.trim().parse().ok()
+    /// The toolstack's process, none when it does not run. It must be known: a mastership that
+    /// leaves this host ends that process first.
+    pub fn toolstack(&self) -> Result<Option<u32>, Failure> {
+        let pid: Option<u32> =
+            output(&self.toolstack_pid).and_then(|text| text.trim().parse().ok());
+        let told = || {
+            let command = self.toolstack_pid.join(" ");
+            let sentence = format!("the toolstack's process cannot be told: {command} failed");
+            Failure::new(Exit::Environment, sentence)
+        };
+        Ok(Some(pid.ok_or_else(told)?).filter(|pid| *pid > 0))
+    }
+
+    /// Does what must be done once before a session begins; what fails shows itself later.
+    pub fn prepare(&self, watchdog: &WatchdogConfig) {
+        output(&self.release_port);
+        if let WatchdogConfig::Linux { device, .. } = watchdog
+            && !device.exists()
+        {
+            output(&self.load_watchdog);
+        }
     }
 
     /// Whether guests may run here: only a list without any says that there is none.
@@ -128,6 +152,18 @@ mod tests {
         let refused = Settings::read(file.path()).unwrap_err();
         assert_eq!(refused.exit, Exit::Environment);
         assert!(refused.sentence.contains("tokne"), "{refused}");
+    }
+
+    #[test]
+    fn a_toolstack_that_cannot_be_found_is_no_toolstack_that_does_not_run() {
+        let with = |line: &str| {
+            let settings = Settings { toolstack_pid: words(line), ..Settings::default() };
+            settings.toolstack()
+        };
+        assert_eq!(with("echo 77"), Ok(Some(77)));
+        assert_eq!(with("echo 0"), Ok(None));
+        assert_eq!(with("false").unwrap_err().exit, Exit::Environment);
+        assert_eq!(with("echo what").unwrap_err().exit, Exit::Environment);
     }
 
     #[test]

@@ -39,9 +39,11 @@ pub fn start(context: &Context) -> Result<(), Failure> {
             return Err(Failure::new(Exit::PoolState, sentence));
         }
     };
+    let begin = start_config(context, &config, &key, form)?;
+    context.settings.prepare(&begin.watchdog);
     ensure_daemon(context, &client)?;
     let limit = if form { config.parameters.enable_join } else { config.parameters.boot_join };
-    join(&client, start_config(context, &config, &key, form)?, limit)?;
+    join(&client, begin, limit)?;
     leave::forget(context);
     toolstack::ensure(context)
 }
@@ -70,7 +72,7 @@ fn start_config(
         form,
         // The toolstack is started again by its own watcher, never by the daemon.
         agent_command: Vec::new(),
-        agent_pid: settings.toolstack().filter(|pid| *pid > 0),
+        agent_pid: settings.toolstack()?,
         weight: weight::total(context),
     })
 }

@@ -124,7 +124,7 @@ impl<'a> Watcher<'a> {
             watch: Watch::new(&config.parameters),
             status: Status::default(),
             job: None,
-            pid: context.settings.toolstack(),
+            pid: None,
             silences: 0,
         };
         watcher.status.write(context);
@@ -161,18 +161,15 @@ impl<'a> Watcher<'a> {
         true
     }
 
-    /// Renews the lease while the toolstack is well. Where its process cannot be told, nobody
-    /// could end it; then the mastership must not move, and the lease never lapses.
+    /// Renews the lease while the toolstack is well.
     fn renew(&mut self) {
-        if self.pid.is_some_and(|pid| !runs(pid)) {
-            self.pid = self.context.settings.toolstack();
+        self.pid = self.pid.filter(|pid| runs(*pid));
+        if self.pid.is_none() {
+            self.pid = self.context.settings.toolstack().ok().flatten();
         }
-        let pid = match self.pid {
-            Some(pid) if self.watch.is_well() && runs(pid) => pid,
-            Some(_) => return,
-            None => std::process::id(),
-        };
-        let _asked_again = self.client.agent_lease(pid);
+        if let Some(pid) = self.pid.filter(|pid| self.watch.is_well() && runs(*pid)) {
+            let _asked_again = self.client.agent_lease(pid);
+        }
     }
 
     fn begin_check(&mut self) {

@@ -29,6 +29,8 @@ pub struct Machine {
 pub struct Setting {
     /// The third byte of the addresses.
     pub net: u8,
+    /// The fourth byte of the first host's address.
+    pub first: u8,
     /// T in seconds.
     pub timeout_s: u32,
     /// How long all hosts have to join.
@@ -39,10 +41,10 @@ pub struct Setting {
 
 /// Three hosts; the second is the toolstack's master.
 pub struct Pool {
+    /// The hosts. They end before their files go.
+    pub machines: Vec<Machine>,
     /// The shared files.
     pub dir: tempfile::TempDir,
-    /// The hosts.
-    pub machines: Vec<Machine>,
     /// The session.
     pub generation: Uuid,
     setting: Setting,
@@ -91,13 +93,23 @@ impl Machine {
         self.toolstack = toolstack(&self.dir);
     }
 
-    /// Whether the toolstack's process has ended.
-    pub fn toolstack_ended(&mut self) -> bool {
-        self.toolstack.try_wait().unwrap().is_some()
+    /// The process that stands for the toolstack, if it runs.
+    pub fn toolstack(&mut self) -> Option<u32> {
+        let _collected = self.toolstack.try_wait();
+        self.process("xapi.pid")
+    }
+
+    /// The process whose id a file holds, if it runs.
+    pub fn process(&self, file: &str) -> Option<u32> {
+        let text = std::fs::read_to_string(self.dir.join(file)).ok()?;
+        let pid: u32 = text.trim().parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        (!stat.contains(") Z ")).then_some(pid)
     }
 
     /// Everything ends at once, as when the power goes.
     pub fn power_off(&mut self) {
+        kill(&self.dir.join("xapi.pid"));
         for process in [&mut self.keeper, &mut self.toolstack] {
             let _gone = process.kill();
             let _status = process.wait();
@@ -109,6 +121,9 @@ impl Machine {
     /// Only the heartbeat daemon ends; the watchdog does the rest.
     pub fn kill_daemon(&self) {
         kill(&self.dir.join("state/xhad.pid"));
+        wait_for("the daemon's end", Duration::from_secs(10), || {
+            self.process("state/xhad.pid").is_none()
+        });
     }
 
     /// The next boot of the host.
@@ -194,7 +209,7 @@ fn settings(pool: &Path, dir: &Path, keeper: bool) -> serde_json::Value {
         "pool-role": file("pool.conf"),
         "state-dir": file("state"),
         "health-check": ["sh", "-c", "test -e \"$0\" || { echo no answer; exit 1; }", file("well")],
-        "restart": ["sh", "-c", "echo again >> \"$0\"", file("restarts")],
+        "restart": ["sh", file("restart.sh")],
         "toolstack-pid": ["cat", file("xapi.pid")],
         "guests": ["cat", file("guests")],
     });
@@ -227,9 +242,10 @@ impl Pool {
             std::fs::write(own.join("settings.json"), text).unwrap();
             std::fs::write(own.join("guests"), "0\n").unwrap();
             std::fs::write(own.join("well"), "").unwrap();
-            let master = if n == 1 { "master".to_owned() } else { slave_of(setting.net) };
+            let master = if n == 1 { "master".to_owned() } else { slave_of(setting) };
             std::fs::write(own.join("pool.conf"), master).unwrap();
             std::fs::write(own.join("reset.sh"), reset_script(&own)).unwrap();
+            std::fs::write(own.join("restart.sh"), "cd \"${0%/*}\"\necho >> restarts\n").unwrap();
             Machine {
                 uuid: *uuid,
                 faults: FaultChannel::create().unwrap(),
@@ -258,13 +274,14 @@ impl Pool {
 
     /// The configuration of one host.
     pub fn config(&self, host: Uuid, statefile: &Path) -> String {
-        let Setting { net, timeout_s, join_s, watchdog } = self.setting;
+        let Setting { net, first, timeout_s, join_s, watchdog } = self.setting;
         let hosts: String = self
             .machines
             .iter()
             .enumerate()
             .map(|(n, machine)| {
-                let (uuid, address) = (machine.uuid, format!("127.0.{net}.{}", n + 2));
+                let (uuid, address) =
+                    (machine.uuid, format!("127.0.{net}.{}", usize::from(first) + n));
                 format!("<host><HostID>{uuid}</HostID><IPaddress>{address}</IPaddress></host>\n")
             })
             .collect();
@@ -310,14 +327,21 @@ impl Pool {
         assert!(self.machines[1].proposes(), "the toolstack's master asserts itself");
     }
 
+    /// The toolstack prepares a new session on the same statefile.
+    pub fn again(&mut self, join_s: u32) {
+        self.generation = Uuid::new_v4();
+        self.setting.join_s = join_s;
+        self.configure(&self.dir.path().join("statefile"));
+    }
+
     /// How often the watchdog of each host has fired.
     pub fn resets(&self) -> Vec<usize> {
         self.machines.iter().map(Machine::resets).collect()
     }
 }
 
-fn slave_of(net: u8) -> String {
-    format!("slave:127.0.{net}.3")
+fn slave_of(setting: Setting) -> String {
+    format!("slave:127.0.{}.{}", setting.net, setting.first + 1)
 }
 
 /// What the watchdog does to a host: every process of it ends, the daemon first.
