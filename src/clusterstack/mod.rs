@@ -61,6 +61,9 @@ pub const PROGRAM_DECLARE_DEAD: &str = "ha_declare_dead";
 pub const PROGRAM_WATCH: &str = "xe-toolstack-watch";
 /// How long a running daemon may take to say what it does.
 const ANSWERS: Duration = Duration::from_secs(10);
+/// How often a daemon is asked that does not answer in order, and the pause between.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Whether a program of this room has that name.
 pub fn is_program(name: &str) -> bool {
@@ -88,13 +91,21 @@ impl Context {
     }
 }
 
-/// Whether the daemon runs a session that is not over.
+/// Whether the daemon runs a session that is not over. A daemon that is just ending may still
+/// take a connection and drop it; it is asked again.
 fn session_runs(client: &Client) -> Result<bool, Failure> {
-    match client.clone().with_timeout(ANSWERS).liveset() {
-        Ok(liveset) => Ok(!matches!(liveset.phase, Phase::Off | Phase::Disarmed)),
-        Err(error) => {
-            let failure = Failure::from(error);
-            if failure.exit == Exit::DaemonAbsent { Ok(false) } else { Err(failure) }
+    let client = client.clone().with_timeout(ANSWERS);
+    let mut tries = 0;
+    loop {
+        let failure = match client.liveset() {
+            Ok(liveset) => return Ok(!matches!(liveset.phase, Phase::Off | Phase::Disarmed)),
+            Err(error) => Failure::from(error),
+        };
+        tries += 1;
+        match failure.exit {
+            Exit::DaemonAbsent => return Ok(false),
+            Exit::Transient if tries < TRIES => std::thread::sleep(PAUSE),
+            _ => return Err(failure),
         }
     }
 }
