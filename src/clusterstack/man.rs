@@ -91,9 +91,9 @@ const DIFFERENCES: [&str; 12] = [
      two intervals up to an hour; XapiRestartAttempts is not used. It never costs a reset of \
      the host. While it is unwell for more than 15 seconds on the master, and another host has \
      a well one, the daemon ends the toolstack's process and the mastership moves.",
-    "A toolstack that is stopped on the master for more than 15 seconds, for example to be \
-     restarted, costs the mastership in the same way. So the toolstack's process must be known; \
-     where it cannot be told, nothing starts (16).",
+    "A toolstack that is gone from the master for more than 45 seconds costs the mastership in \
+     the same way; a restart that is shorter does not, unless a host was lost just before. So \
+     the toolstack's process must be known; where it cannot be told, nothing starts (16).",
     "A host disarms only in agreement with the others. ha_stop_daemon on an armed host is \
      refused (17); it does not lead to a reset.",
     "A host that was disarmed with guests on it, or that vanished without proof, stays alive in \

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::exit::{Exit, Failure};
-use super::{Context, session_runs};
+use super::{Context, acting, session_runs};
 use crate::xhad::control::{Phase, RefusedKind};
 
 /// How long to wait beyond T for the death of an earlier master to become certain.
@@ -14,8 +14,8 @@ const BEYOND: Duration = Duration::from_secs(15);
 /// A decided view may name this host while the earlier master is out of the view and not yet
 /// dead for certain. The answer waits for that, so that no two hosts are ever told TRUE.
 ///
-/// The toolstack that asks is made known to xhad first: should the mastership leave this host
-/// later, exactly that process is ended before another host is told TRUE.
+/// A toolstack that asks as a master is made known to xhad first: should the mastership leave this
+/// host later, exactly that process is ended before another host is told TRUE.
 pub fn propose(context: &Context) -> Result<bool, Failure> {
     let client = &context.settings.client();
     if !session_runs(client)? {
@@ -35,9 +35,7 @@ pub fn propose(context: &Context) -> Result<bool, Failure> {
             };
         }
     }
-    if let Some(pid) = context.settings.toolstack()? {
-        client.agent_lease(pid)?;
-    }
+    acting::register(context, client)?;
     let end = Instant::now() + Duration::from_secs(u64::from(liveset.timeout_s)) + BEYOND;
     while Instant::now() < end {
         if client.check_lease()?.act {

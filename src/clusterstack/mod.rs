@@ -10,9 +10,11 @@
 //! | a host leaves, or is disarmed | [`leave`] |
 //! | the state of the pool | [`state`] |
 //! | the living set as XML | [`report`] |
+//! | who is ended before a mastership moves | `acting` |
 //! | the toolstack's health | [`toolstack`], by the rules of [`watch`] |
 //! | what is different from the peer | [`man`] |
 
+mod acting;
 pub mod config;
 mod disk;
 pub mod exit;
@@ -149,6 +151,7 @@ fn run(name: &str, words: &[String]) -> Result<Option<String>, Failure> {
         ("ha_disarm_fencing", ["--force"]) => leave::disarm_by_force(&context)?,
         ("ha_set_excluded", []) => leave::set_excluded(&context)?,
         ("ha_clear_excluded", []) => leave::clear_excluded(&context)?,
+        (PROGRAM_WATCH, [toolstack::STAND_IN]) => toolstack::stand_in(),
         (PROGRAM_WATCH, []) => toolstack::run(&context)?,
         _ => {
             let sentence = format!("usage: {name} {}", man::words_of(name));

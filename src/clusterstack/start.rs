@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::config::Config;
 use super::exit::{Exit, Failure};
 use super::key::KeyText;
-use super::{Context, disk, leave, session_runs, toolstack, weight};
+use super::{Context, acting, disk, leave, session_runs, toolstack, weight};
 use crate::host::boot_id;
 use crate::host::faults::Faults;
 use crate::xhad::control::{Client, ControlError, Phase, PoolState, StartConfig};
@@ -39,8 +39,11 @@ pub fn start(context: &Context) -> Result<(), Failure> {
             return Err(Failure::new(Exit::PoolState, sentence));
         }
     };
+    // Refused now rather than when the mastership is to leave this host.
+    context.settings.toolstack()?;
     let begin = start_config(context, &config, &key, form)?;
     context.settings.prepare(&begin.watchdog);
+    acting::forget(context);
     ensure_daemon(context, &client)?;
     let limit = if form { config.parameters.enable_join } else { config.parameters.boot_join };
     join(&client, begin, limit)?;
@@ -72,7 +75,7 @@ fn start_config(
         form,
         // The toolstack is started again by its own watcher, never by the daemon.
         agent_command: Vec::new(),
-        agent_pid: settings.toolstack()?,
+        agent_pid: None,
         weight: weight::total(context),
     })
 }

@@ -1,8 +1,7 @@
 //! The process that watches the toolstack while a session runs: it renews the agent's lease at
 //! xhad, checks the toolstack's health and starts it again. It never resets the host.
 //!
-//! The lease names the toolstack's own process. When the mastership must leave this host because
-//! its toolstack is unwell, xhad ends that process first; so no two hosts have an acting one.
+//! The lease names the process that acts as master, or a stand-in; see [`super::acting`].
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -13,10 +12,11 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use super::acting::Process;
 use super::config::Config;
 use super::exit::{Exit, Failure};
 use super::watch::{Due, Watch};
-use super::{Context, PROGRAM_WATCH, start};
+use super::{Context, PROGRAM_WATCH, acting, start};
 use crate::host::clock::boottime_ns;
 use crate::xhad::control::{Client, ControlError, Phase};
 
@@ -34,6 +34,10 @@ const PID: &str = "toolstack.pid";
 const STEP: Duration = Duration::from_millis(500);
 /// So long may a watcher of an ended session hold the lock.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So long may the toolstack be gone, to be started again, without losing the lease.
+const ABSENCE: Duration = Duration::from_secs(30);
+/// The word that makes a watcher's child a stand-in.
+pub const STAND_IN: &str = "stand-in";
 /// Most characters of a check's own words.
 const LONGEST_ERROR: usize = 100;
 
@@ -111,7 +115,9 @@ struct Watcher<'a> {
     watch: Watch,
     status: Status,
     job: Option<Child>,
-    pid: Option<u32>,
+    toolstack: Option<Process>,
+    seen: Instant,
+    stand_in: Option<Child>,
     silences: u32,
 }
 
@@ -124,7 +130,9 @@ impl<'a> Watcher<'a> {
             watch: Watch::new(&config.parameters),
             status: Status::default(),
             job: None,
-            pid: None,
+            toolstack: None,
+            seen: Instant::now(),
+            stand_in: None,
             silences: 0,
         };
         watcher.status.write(context);
@@ -161,15 +169,41 @@ impl<'a> Watcher<'a> {
         true
     }
 
-    /// Renews the lease while the toolstack is well.
+    /// Renews the lease while the toolstack is well and not gone for long.
     fn renew(&mut self) {
-        self.pid = self.pid.filter(|pid| runs(*pid));
-        if self.pid.is_none() {
-            self.pid = self.context.settings.toolstack().ok().flatten();
+        self.toolstack = self.toolstack.filter(|process| process.runs());
+        if self.toolstack.is_none() {
+            let pid = self.context.settings.toolstack().ok().flatten();
+            self.toolstack = pid.and_then(Process::of);
         }
-        if let Some(pid) = self.pid.filter(|pid| self.watch.is_well() && runs(*pid)) {
-            let _asked_again = self.client.agent_lease(pid);
+        if self.toolstack.is_some() {
+            self.seen = Instant::now();
         }
+        if !self.watch.is_well() || self.seen.elapsed() > ABSENCE {
+            return;
+        }
+        let renewed =
+            self.stand_in().and_then(|pid| acting::renew(self.context, &self.client, pid));
+        if let Err(failure) = renewed {
+            eprintln!("the lease is not renewed: {failure}");
+        }
+    }
+
+    /// The process that holds the lease while no toolstack acts as master; xhad may end it.
+    fn stand_in(&mut self) -> Result<u32, Failure> {
+        if let Some(child) = &mut self.stand_in
+            && let Ok(None) = child.try_wait()
+        {
+            return Ok(child.id());
+        }
+        let program = std::env::current_exe().map_err(|error| Failure::new(Exit::System, error))?;
+        let child = Command::new(program)
+            .args([PROGRAM_WATCH, STAND_IN])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| Failure::new(Exit::System, error))?;
+        Ok(self.stand_in.insert(child).id())
     }
 
     fn begin_check(&mut self) {
@@ -246,26 +280,7 @@ fn spawn(command: &[String], output: Stdio) -> std::io::Result<Child> {
     command.process_group(0).spawn()
 }
 
-/// Whether a process runs; a dead one that waits to be collected does not.
-fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|stat| {
-        !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_has_ended_does_not_run() {
-        assert!(runs(std::process::id()));
-        assert!(!runs(0), "no toolstack has the id 0");
-        let mut child = Command::new("true").spawn().unwrap();
-        while runs(child.id()) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        child.wait().unwrap();
-    }
+/// A stand-in: it does nothing and ends with its watcher.
+pub fn stand_in() {
+    let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
 }
