@@ -79,3 +79,25 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(line: &str) -> Applet {
+        choose(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_program_of_the_cluster_stack_is_known_by_its_link_and_as_a_first_word() {
+        let (name, words) = ("ha_set_pool_state".to_owned(), vec!["invalid".to_owned()]);
+        let wanted = Applet::ClusterStack(name, words);
+        assert_eq!(
+            chosen("/usr/libexec/xapi/cluster-stack/xhad/ha_set_pool_state invalid"),
+            wanted
+        );
+        assert_eq!(chosen("xe ha_set_pool_state invalid"), wanted);
+        let other = chosen("xe vm-list ha_set_pool_state");
+        assert!(matches!(other, Applet::Xe(words) if words.len() == 2));
+    }
+}

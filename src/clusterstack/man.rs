@@ -69,7 +69,8 @@ const PROGRAMS: [Program; 10] = [
         "ha_declare_dead",
         "UUID",
         "For a person, and no toolstack: says that a host which is out of the living set is \
-         dead. To be run on every host that is left. Its guests are restarted elsewhere. If it still runs, they run twice.",
+         dead. To be run on every host that is left. Its guests are restarted elsewhere. If it \
+         still runs, they run twice.",
     ),
 ];
 
