@@ -113,6 +113,26 @@ fn a_clean_shutdown_excludes_and_the_next_boot_joins() {
 }
 
 #[test]
+fn a_pool_that_shuts_down_host_by_host_comes_back() {
+    let mut pool =
+        Pool::new(Setting { net: 92, first: 12, timeout_s: 3, join_s: 40, watchdog: None });
+    pool.enable();
+    for n in [0, 2, 1] {
+        for step in ["ha_disarm_fencing", "ha_stop_daemon", "ha_set_excluded"] {
+            assert_eq!(pool.machines[n].code(step), 0, "{step} on host {n}");
+        }
+    }
+    for machine in &mut pool.machines {
+        machine.boot();
+    }
+    assert_eq!(pool.on(&[0, 1, 2], "ha_start_daemon"), [0, 0, 0]);
+    // All at once, as when HA is switched off without the statefile.
+    assert_eq!(pool.on(&[0, 1, 2], "ha_disarm_fencing"), [0, 0, 0]);
+    assert_eq!(pool.on(&[0, 1, 2], "ha_stop_daemon"), [0, 0, 0]);
+    assert_eq!(pool.resets(), [0, 0, 0]);
+}
+
+#[test]
 fn a_host_disarmed_with_guests_is_never_shown_dead() {
     let pool = pool(93);
     pool.enable();

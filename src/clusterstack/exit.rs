@@ -145,6 +145,7 @@ mod tests {
         assert_eq!(code(RefusedKind::PoolIsOff), 11);
         assert_eq!(code(RefusedKind::Watchdog), 4);
         assert_eq!(code(RefusedKind::TimedOut), 12);
+        assert_eq!(code(RefusedKind::ClonedIdentity), 13);
         assert_eq!(code(RefusedKind::WrongState), 17);
         let (socket, reason) = (String::new(), String::new());
         let gone = ControlError::Unreachable { socket, reason };

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::exit::{Exit, Failure};
 use super::{Context, disk, session_runs};
 use crate::heartbeat::Mode;
-use crate::xhad::control::{Phase, PoolState, RefusedKind};
+use crate::xhad::control::{Client, Phase, PoolState, RefusedKind};
 
 /// The file that says which session this host has left.
 const LEFT: &str = "left.json";
@@ -61,6 +61,13 @@ pub fn disarm(context: &Context) -> Result<(), Failure> {
     if empty && liveset.statefile_ok && client.set_excluded().is_ok() {
         return remember(context);
     }
+    disarm_only(&client)?;
+    // The last host has nobody to tell, and nobody who could take anything over.
+    let alone = client.liveset()?.members.iter().all(|member| Some(*member) == liveset.me);
+    if empty && alone { remember(context) } else { Ok(()) }
+}
+
+fn disarm_only(client: &Client) -> Result<(), Failure> {
     client.disarm_fencing(false).map_err(|error| match error.kind() {
         Some(RefusedKind::TimedOut) => {
             let sentence = format!("{error}; this host stays armed, and is reset if it is cut off");

@@ -112,12 +112,16 @@ const DIFFERENCES: [&str; 12] = [
     "The daemon does not watch interfaces; a bond is looked at when the living set is asked for.",
 ];
 
-const LIMITS: [&str; 5] = [
-    "No command of the toolstack carries an epoch. A master that was told of a death, then \
-     stalls and acts after another has taken its place cannot be recognised by anybody. The \
-     window is short, since a stalled host is reset by its watchdog at most T later, and its \
-     later questions are answered without any death; with xe-agent instead of the foreign \
-     toolstack there is none.",
+const LIMITS: [&str; 7] = [
+    "No command of the toolstack carries an epoch. What a master has sent, and what arrives only \
+     after another has taken its place, cannot be refused by anybody. The window is short: a \
+     host that stalls is reset at most T later, a toolstack that stalls alone is ended before \
+     the mastership moves, and a master that is none any more is told of no death. With xe-agent \
+     in the place of the foreign toolstack there is no window.",
+    "A master that shuts down cleanly has left the living set while its toolstack still runs; \
+     until that ends, another host may be told TRUE.",
+    "When all hosts shut down cleanly, the last one that did has to come back before the others \
+     can form a living set.",
     "Whoever has the pool's token can speak for any host.",
     "The heartbeat uses the addresses of the configuration and no other path; \
      HeartbeatInterface is checked and not bound to.",
