@@ -53,7 +53,7 @@ mod tests {
             let (uuid, low) = (Uuid::from_u128(n), n as u8);
             format!("<host><HostID>{uuid}</HostID><IPaddress>10.0.0.{low}</IPaddress></host>")
         };
-        let disk = tempfile::NamedTempFile::new_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let disk = tempfile::NamedTempFile::new().unwrap();
         disk.as_file().set_len(SMALLEST).unwrap();
         let text = format!(
             "<xhad-config version=\"1.0\"><common-config><GenerationUUID>{}</GenerationUUID>\
