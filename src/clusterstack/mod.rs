@@ -6,12 +6,12 @@
 //! | the toolstack's configuration | [`config`] |
 //! | where its files and commands are | [`settings`] |
 //! | the key that all hosts derive | [`key`] |
-//! | a session begins | [`start`] |
-//! | a host leaves, or is disarmed | [`leave`] |
-//! | the state of the pool | [`state`] |
+//! | a session begins | `start` |
+//! | a host leaves, or is disarmed | `leave` |
+//! | the state of the pool | `state` |
 //! | the living set as XML | [`report`] |
 //! | who is ended before a mastership moves | `acting` |
-//! | the toolstack's health | [`toolstack`], by the rules of [`watch`] |
+//! | the toolstack's health | [`toolstack`], by the rules of `watch` |
 //! | what is different from the peer | [`man`] |
 
 mod acting;

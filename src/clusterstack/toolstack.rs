@@ -1,7 +1,7 @@
 //! The process that watches the toolstack while a session runs: it renews the agent's lease at
 //! xhad, checks the toolstack's health and starts it again. It never resets the host.
 //!
-//! The lease names the process that acts as master, or a stand-in; see [`super::acting`].
+//! The lease names the process that acts as master, or a stand-in; see `acting.rs`.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
