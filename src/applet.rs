@@ -17,6 +17,8 @@ pub enum Applet {
     Plan(Vec<String>),
     /// Whole pools in simulated time, from seeds.
     Sim(Vec<String>),
+    /// A program that a XenServer toolstack runs, by its name, with its words.
+    ClusterStack(String, Vec<String>),
     /// A VM of the `process` driver (started by that driver only).
     ProcessVm(Vec<String>),
 }
@@ -43,6 +45,9 @@ pub fn choose(argv: &[String]) -> Applet {
             return make(rest.to_vec());
         }
     }
+    if crate::clusterstack::is_program(name) {
+        return Applet::ClusterStack(name.to_owned(), rest.to_vec());
+    }
     if name != "xe" && crate::cli::is_command(name) {
         let mut words = vec![name.to_owned()];
         words.extend_from_slice(rest);
@@ -53,6 +58,9 @@ pub fn choose(argv: &[String]) -> Applet {
             if first == word || first == program {
                 return make(rest[1..].to_vec());
             }
+        }
+        if crate::clusterstack::is_program(first) {
+            return Applet::ClusterStack(first.clone(), rest[1..].to_vec());
         }
     }
     Applet::Xe(rest.to_vec())
@@ -67,6 +75,29 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::Lab(words) => crate::lab::main(words),
         Applet::Plan(words) => crate::plan::case::main(words),
         Applet::Sim(words) => crate::sim::program::main(words),
+        Applet::ClusterStack(name, words) => crate::clusterstack::main(&name, &words),
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(line: &str) -> Applet {
+        choose(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_program_of_the_cluster_stack_is_known_by_its_link_and_as_a_first_word() {
+        let (name, words) = ("ha_set_pool_state".to_owned(), vec!["invalid".to_owned()]);
+        let wanted = Applet::ClusterStack(name, words);
+        assert_eq!(
+            chosen("/usr/libexec/xapi/cluster-stack/xhad/ha_set_pool_state invalid"),
+            wanted
+        );
+        assert_eq!(chosen("xe ha_set_pool_state invalid"), wanted);
+        let other = chosen("xe vm-list ha_set_pool_state");
+        assert!(matches!(other, Applet::Xe(words) if words.len() == 2));
     }
 }

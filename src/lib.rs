@@ -12,6 +12,7 @@
 //! | what is restarted, where and when | [`recovery`] |
 //! | the daemon that serves the API | [`agent`] |
 //! | the daemon that fences | [`xhad`] |
+//! | the same daemon under a foreign toolstack | [`clusterstack`] |
 //! | the machine: watchdog, disks, hypervisors | [`host`] |
 //! | a pool on one machine to play with | [`lab`] |
 //! | whole pools in simulated time, from a seed | [`sim`] |
@@ -20,6 +21,7 @@ pub mod agent;
 pub mod applet;
 pub mod cli;
 pub mod client;
+pub mod clusterstack;
 pub mod ha;
 pub mod heartbeat;
 pub mod host;

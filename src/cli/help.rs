@@ -16,7 +16,8 @@ To say more than one thing to a command, give it several name=value words.";
 const HINTS: &str = "
 A full list of commands: xe help --all
 Help on one command:     xe help <command>
-Every command's name as a program: xe install-links DIR; the manual page: xe man DIR
+Every command's name as a program: xe install-links DIR; the manual pages: xe man DIR
+The programs of a XenServer cluster stack: xe install-links --cluster-stack DIR
 ";
 
 /// Whether a line of names is full: nothing goes beyond this column.

@@ -42,7 +42,13 @@ pub fn main(words: Vec<String>, open_database: OpenDatabase) -> ExitCode {
     console.keyboard = std::io::stdin().is_terminal();
     let connect = |switches: &dialect::Switches| connect::connect(switches, open_database);
     if let Some(name) = words.first().filter(|name| own::is_own(name)) {
-        let outcome = own::run(name, words.get(1), &environment, &connect, &mut console);
+        let outcome = own::run(
+            name,
+            words.get(1..).unwrap_or_default(),
+            &environment,
+            &connect,
+            &mut console,
+        );
         return ExitCode::from(outcome.map_or_else(
             |error| {
                 console.note(&error.to_string());

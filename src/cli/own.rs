@@ -10,6 +10,7 @@ use super::errors::CliError;
 use super::man;
 use super::printing::Console;
 use super::run::Connect;
+use crate::clusterstack;
 
 /// Whether a word is one of these commands.
 pub fn is_own(name: &str) -> bool {
@@ -19,21 +20,31 @@ pub fn is_own(name: &str) -> bool {
 /// Runs one of them.
 pub fn run(
     name: &str,
-    word: Option<&String>,
+    words: &[String],
     environment: &Environment,
     connect: Connect<'_>,
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
-    match (name, word) {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match (name, words.as_slice()) {
         ("complete", line) => {
-            let line = line.map_or("", String::as_str);
+            let line = line.first().copied().unwrap_or_default();
             let words = completion::candidates(line, environment, connect);
             console.direct(&words.iter().map(|word| format!("{word}\n")).collect::<String>());
             Ok(())
         }
-        (_, None) => Err(CliError::text(format!("name a directory: xe {name} DIR"))),
-        ("man", Some(dir)) => man(Path::new(dir), console),
-        (_, Some(dir)) => install_links(Path::new(dir), console),
+        ("man", [dir]) => man(Path::new(dir), console),
+        ("install-links", ["--cluster-stack", dir]) => {
+            let names = clusterstack::PROGRAMS.iter().chain([&clusterstack::PROGRAM_DECLARE_DEAD]);
+            install_links(Path::new(dir), names.map(|name| (*name).to_owned()), console)
+        }
+        ("install-links", [dir]) if !dir.starts_with("--") => {
+            install_links(Path::new(dir), entry::all().map(|entry| entry.name()), console)
+        }
+        ("install-links", _) => Err(CliError::text(
+            "name a directory: xe install-links DIR, or xe install-links --cluster-stack DIR",
+        )),
+        _ => Err(CliError::text(format!("name a directory: xe {name} DIR"))),
     }
 }
 
@@ -42,20 +53,30 @@ fn failed(path: &Path, error: &std::io::Error) -> CliError {
 }
 
 fn man(dir: &Path, console: &mut Console<'_>) -> Result<(), CliError> {
-    let file = dir.join("xe.1");
-    let page = man::page().and_then(|page| std::fs::write(&file, page));
-    page.map_err(|error| failed(&file, &error))?;
-    console.direct(&format!("{}\n", file.display()));
+    let pages = [("xe.1", man::page()), (clusterstack::man::PAGE, Ok(clusterstack::man::page()))];
+    for (name, page) in pages {
+        let file = dir.join(name);
+        let written = page.and_then(|page| std::fs::write(&file, page));
+        written.map_err(|error| failed(&file, &error))?;
+        console.direct(&format!("{}\n", file.display()));
+    }
     Ok(())
 }
 
-/// One link for every command, so that its name alone is enough.
-fn install_links(dir: &Path, console: &mut Console<'_>) -> Result<(), CliError> {
+/// One link for every name, so that the name alone is enough.
+fn install_links(
+    dir: &Path,
+    names: impl Iterator<Item = String>,
+    console: &mut Console<'_>,
+) -> Result<(), CliError> {
     let program = std::env::current_exe().map_err(|error| failed(dir, &error))?;
     std::fs::create_dir_all(dir).map_err(|error| failed(dir, &error))?;
+    let links: Vec<_> = names.map(|name| dir.join(name)).collect();
+    if let Some(file) = links.iter().find(|link| link.exists() && !link.is_symlink()) {
+        return Err(CliError::text(format!("{} is no link; move it away first", file.display())));
+    }
     let mut made = 0;
-    for entry in entry::all() {
-        let link = dir.join(entry.name());
+    for link in links {
         // A link of an earlier time is replaced; anything else is somebody's file.
         if link.is_symlink() {
             std::fs::remove_file(&link).map_err(|error| failed(&link, &error))?;
