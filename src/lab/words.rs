@@ -55,6 +55,7 @@ fn command() -> Command {
                 flag("early-exclusion", "Break the rules: hosts count as dead at once").hide(true),
             ]),
         )
+        .subcommand(super::times::words::command())
         .subcommand(make("timeline", "What happened, a line an event").args([
             flag("json", "An object a line"),
             flag("all", "From the beginning, not from the last fault"),
