@@ -3,7 +3,7 @@
 //!
 //! | to find | look in |
 //! |---|---|
-//! | the words of the command line | [`words`] |
+//! | the words of the command line, and their manual page | [`words`], [`manual`] |
 //! | what a lab is on disk | [`setting`], [`addresses`] |
 //! | up and down | [`up`], [`found`], [`fleet`] |
 //! | a machine from outside: power, watchdog, faults | [`machine`], [`boot`], [`door`], [`group`] |
@@ -27,6 +27,7 @@ pub mod fleet;
 pub mod found;
 pub mod group;
 pub mod machine;
+pub mod manual;
 pub mod netns;
 pub mod report;
 pub mod setting;

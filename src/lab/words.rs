@@ -17,7 +17,8 @@ pub fn parse(words: &[String]) -> Result<ArgMatches, clap::Error> {
     command().try_get_matches_from(name.chain(words.iter().cloned()))
 }
 
-fn command() -> Command {
+/// The commands.
+pub fn command() -> Command {
     Command::new("xe lab")
         .bin_name("xe lab")
         .about("A pool on this machine, to play with and to test on")

@@ -43,7 +43,7 @@ pub fn watch(rig: &Rig, seconds: u64) -> Steady {
         .map(|of| (of, pids(of).into_iter().map(|pid| (pid, usage::count(pid))).collect()))
         .collect();
     std::thread::sleep(Duration::from_secs(seconds));
-    let used = |(pid, counters): (u32, Option<_>)| usage::since(pid, counters?);
+    let used = |(pid, counters): (u32, Option<_>)| usage::since(pid, &counters?);
     let shares = before
         .into_iter()
         .map(|(of, counted)| Share { of, each: counted.into_iter().filter_map(used).collect() })
