@@ -28,6 +28,7 @@ fn a_fault_is_a_row_with_its_figures_in_their_order() {
     assert_eq!((&row["fault"], &row["on"]), (&"net-cut".into(), &"master".into()));
     assert_eq!((&row["network"], &row["timeout"]), (&"loopback".into(), &3.into()));
     assert_eq!((&row["runs"], &row["false_fences"]), (&1.into(), &0.into()));
+    assert_eq!(row["too_early"], 0);
     let figure = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("no {name}: {row}"));
     assert!(figure("fenced") > 0.0, "{row}");
     assert!(figure("fenced") < figure("excluded"), "excluded while it could still act: {row}");

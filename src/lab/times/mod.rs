@@ -26,6 +26,7 @@ pub mod words;
 use anyhow::bail;
 
 use super::print;
+use disturb::Path;
 use row::Row;
 use trial::Trial;
 use words::{Task, Wish};
@@ -41,7 +42,7 @@ pub fn run(mut wish: Wish) -> anyhow::Result<()> {
     }
     match &wish.task {
         Task::Faults { trials, runs } => faults(&wish, trials, *runs),
-        Task::Disturb { rounds } => disturbances(&wish, *rounds),
+        Task::Disturb { paths, rounds } => disturbances(&wish, paths, *rounds),
         Task::Steady { seconds } => {
             let steady = steady::run(&wish.build, *seconds)?;
             match wish.json {
@@ -96,15 +97,17 @@ fn faults(wish: &Wish, trials: &[Trial], runs: usize) -> anyhow::Result<()> {
         let (hosts, timeout) = (wish.build.hosts, wish.build.timeout_s);
         print(&format!("{hosts} hosts, T={timeout}, network: {word}\n{}", row::show(&rows)));
     }
+    let too_early = rows.iter().map(Row::too_early).sum::<usize>();
+    anyhow::ensure!(too_early == 0, "in {too_early} runs a host was known dead before its reset");
     let missing = rows.iter().map(|row| row.missing().len()).sum::<usize>();
     harmless(rows.iter().map(Row::false_fences).sum())?;
     anyhow::ensure!(missing == 0, "in {missing} runs something did not happen");
     Ok(())
 }
 
-fn disturbances(wish: &Wish, rounds: usize) -> anyhow::Result<()> {
-    let tallies = trial::beside(wish.at_once, disturb::PATHS.len(), |number| {
-        let path = disturb::PATHS[number];
+fn disturbances(wish: &Wish, paths: &[(&'static str, Path)], rounds: usize) -> anyhow::Result<()> {
+    let tallies = trial::beside(wish.at_once, paths.len(), |number| {
+        let path = paths[number];
         eprintln!("{}, {rounds} times", path.0);
         let tally = disturb::run(&wish.build, path, rounds)?;
         if wish.json {

@@ -41,7 +41,7 @@ fn rounded(figure: f64) -> f64 {
 }
 
 impl Row {
-    /// An empty row.
+    /// The row of these runs.
     pub fn new(trial: Trial, build: &Build, runs: Vec<Outcome>) -> Self {
         Self { trial, timeout_s: build.timeout_s, hosts: build.hosts, runs }
     }
@@ -61,6 +61,11 @@ impl Row {
         self.runs.iter().filter(|run| run.excluded.is_some_and(|s| s > goal)).count()
     }
 
+    /// In how many runs the victim was known dead before it was reset.
+    pub fn too_early(&self) -> usize {
+        self.runs.iter().filter(|run| run.too_early).count()
+    }
+
     /// What did not happen at all.
     pub fn missing(&self) -> Vec<&'static str> {
         self.runs.iter().filter_map(|run| run.missing).collect()
@@ -75,7 +80,8 @@ impl Row {
         let mut object = json!({
             "fault": self.trial.harm.word(), "on": self.trial.on(), "timeout": self.timeout_s,
             "hosts": self.hosts, "runs": self.runs.len(), "false_fences": self.false_fences(),
-            "late": self.late(), "missing": self.missing(), "load": self.load(),
+            "late": self.late(), "too_early": self.too_early(), "missing": self.missing(),
+            "load": self.load(),
             "network": self.runs.first().map(|run| run.network),
         });
         let figures = [
@@ -136,8 +142,11 @@ pub fn show(rows: &[Row]) -> String {
          first host that knows until one that knows may act as master"
     );
     for row in rows {
+        let (fault, on) = (row.trial.harm.word(), row.trial.on());
+        if row.too_early() > 0 {
+            text.push_str(&format!("\n{fault} on the {on}: known dead BEFORE its reset"));
+        }
         for missing in row.missing() {
-            let (fault, on) = (row.trial.harm.word(), row.trial.on());
             text.push_str(&format!("\n{fault} on the {on}: {missing} did not come"));
         }
     }
@@ -182,7 +191,9 @@ mod tests {
     fn what_did_not_come_stands_below_the_table() {
         let mut silent = run(None, 3.0);
         silent.missing = Some("the reset");
+        silent.too_early = true;
         let text = show(&[row(Harm::DiskEio, vec![silent])]);
         assert!(text.ends_with("disk-eio on the member: the reset did not come"), "{text}");
+        assert!(text.contains("disk-eio on the member: known dead BEFORE its reset"), "{text}");
     }
 }

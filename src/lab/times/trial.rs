@@ -32,6 +32,8 @@ pub struct Outcome {
     pub after_reset: Option<f64>,
     /// How many other hosts were reset.
     pub false_fences: usize,
+    /// Whether somebody knew the victim dead before it was reset: its VMs could run twice.
+    pub too_early: bool,
     /// What did not happen in time.
     pub missing: Option<&'static str>,
     /// The load of this computer at the end.
@@ -87,11 +89,17 @@ impl Trial {
             master: between(seen.first, seen.master),
             after_reset: between(reset, seen.all),
             false_fences: rig.resets_but(&[victim]),
+            too_early: self.harm.leaves_a_machine() && too_early(seen.first, reset),
             missing,
             load: load(),
             network: rig.network.word(),
         })
     }
+}
+
+/// Whether a host was known dead that had not been reset.
+fn too_early(known: Option<u64>, reset: Option<u64>) -> bool {
+    known.is_some_and(|known| reset.is_none_or(|reset| known < reset))
 }
 
 /// The reset comes before the exclusion; the line about it may take a little longer.
@@ -129,6 +137,12 @@ pub fn beside<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn to_be_known_dead_before_the_reset_is_too_early() {
+        assert!(too_early(Some(5), Some(6)) && too_early(Some(5), None));
+        assert!(!too_early(Some(6), Some(6)) && !too_early(None, Some(6)));
+    }
 
     #[test]
     fn jobs_keep_their_order_and_an_error_ends_them() {

@@ -6,11 +6,15 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
+use super::disturb::{self, Path};
 use super::harm::{self, Harm};
 use super::rig::{self, Build};
 use super::trial::Trial;
 use crate::heartbeat::timing::{LARGEST_T, SMALLEST_T};
 use crate::heartbeat::view::MOST_HOSTS;
+
+/// The word for every path that can be disturbed.
+const EACH: &str = "each";
 
 /// What is to be measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +26,10 @@ pub enum Task {
         /// How often each.
         runs: usize,
     },
-    /// Disturbances of each path, so many times.
+    /// Disturbances of paths, so many times each.
     Disturb {
+        /// Which paths, with their words.
+        paths: Vec<(&'static str, Path)>,
         /// How often each.
         rounds: usize,
     },
@@ -77,10 +83,11 @@ pub fn command() -> Command {
              watchdog, on one statefile; with root's rights each in a network namespace of its \
              own. Without one of --disturb, --steady, --crowd and --burn it loses a host by each \
              fault, each time in a fresh pool and at a random phase of the beat, and prints a \
-             row a fault. Fails when a host was reset that suffered nothing, or something did \
-             not happen at all.\n\nWith --json a row is an object on a line of its own: fenced, \
-             excluded, after_reset and master are the worst of the runs in seconds, \
-             NAME_spread is smallest, middle and largest.",
+             row a fault. Fails when a host was reset that suffered nothing, when one was known \
+             dead before its reset, or when something did not happen at all.\n\n\
+             With --json a row is an object on a line of its own: fenced, excluded, after_reset \
+             and master are the worst of the runs in seconds, NAME_spread is smallest, middle \
+             and largest.",
         )
         .arg(number("timeout", "T", "T in seconds; 10, or 30 / 60 / 3 with steady / crowd / burn"))
         .arg(number("hosts", "N", "How many hosts; 3, with --crowd 64 or as many as can be"))
@@ -118,7 +125,16 @@ pub fn command() -> Command {
 fn tasks() -> [Arg; 4] {
     let only = |arg: Arg| arg.conflicts_with("fault");
     [
-        only(flag("disturb", "Disturb each path for as long as is promised to harm nobody")),
+        Arg::new("disturb")
+            .long("disturb")
+            .value_name("PATH")
+            .help("Disturb this path, or each, for as long as is promised to harm nobody")
+            .num_args(0..=1)
+            .default_missing_value(EACH)
+            .conflicts_with("fault")
+            .value_parser(
+                disturb::PATHS.map(|(word, _)| word).into_iter().chain([EACH]).collect::<Vec<_>>(),
+            ),
         only(number("steady", "SECONDS", "What quiet daemons use"))
             .num_args(0..=1)
             .default_missing_value("60"),
@@ -154,12 +170,16 @@ fn trials(given: &ArgMatches) -> Vec<Trial> {
     pairs.map(|(harm, on_master)| Trial { harm, on_master }).collect()
 }
 
+fn paths(asked: &str) -> Vec<(&'static str, Path)> {
+    disturb::PATHS.into_iter().filter(|(word, _)| asked == EACH || asked == *word).collect()
+}
+
 /// Understands the words.
 pub fn wish(given: &ArgMatches) -> anyhow::Result<Wish> {
     let runs = given_number(given, "runs").unwrap_or(5);
     let minutes = given.get_one::<f64>("burn").copied();
-    let (task, timeout, hosts) = if given.get_flag("disturb") {
-        (Task::Disturb { rounds: runs }, 10, 3)
+    let (task, timeout, hosts) = if let Some(word) = given.get_one::<String>("disturb") {
+        (Task::Disturb { paths: paths(word), rounds: runs }, 10, 3)
     } else if let Some(seconds) = given.get_one::<u32>("steady") {
         (Task::Steady { seconds: u64::from(*seconds) }, 30, 3)
     } else if let Some(lost) = given_number(given, "crowd") {
@@ -226,7 +246,10 @@ mod tests {
         let burn = asked("--burn 0.5 --timeout 5").unwrap();
         assert_eq!(burn.task, Task::Burn { how_long: Duration::from_secs(30) });
         assert_eq!(burn.build.timeout_s, 5);
-        assert_eq!(asked("--disturb --runs 9").unwrap().task, Task::Disturb { rounds: 9 });
+        let each = Task::Disturb { paths: disturb::PATHS.to_vec(), rounds: 9 };
+        assert_eq!(asked("--disturb --runs 9").unwrap().task, each);
+        let stall = Task::Disturb { paths: vec![("stall", Path::Stall)], rounds: 5 };
+        assert_eq!(asked("--disturb stall").unwrap().task, stall);
     }
 
     #[test]
@@ -238,6 +261,7 @@ mod tests {
             "--hosts 100000",
             "--runs 0",
             "--disturb --steady",
+            "--disturb cable",
             "--burn --fault net-cut",
             "--burn -1",
         ] {
