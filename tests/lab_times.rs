@@ -36,6 +36,16 @@ fn a_fault_is_a_row_with_its_figures_in_their_order() {
     assert_eq!(entries(dir.path()), Vec::<std::path::PathBuf>::new());
 }
 
+/// With the safety rule broken on purpose the measurement must find what goes wrong.
+#[test]
+fn a_host_known_dead_before_its_reset_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["--timeout", "3", "--runs", "1", "--fault", "kill-xhad", "--on", "member"];
+    let out = times(dir.path(), &[&words[..], &["--early-exclusion"]].concat()).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(!out.status.success() && text.contains("known dead BEFORE its reset"), "{text}");
+}
+
 #[test]
 fn an_interrupted_measurement_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();

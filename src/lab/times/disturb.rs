@@ -15,8 +15,11 @@ use crate::host::faults::{DISK_EIO, DISK_HANG, NET_CUT};
 /// What is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
-    /// All packets of one host.
+    /// All packets of one host, for exactly as long.
     Network,
+    /// One host's cable is out of the switch. Its kernel may take longer to talk to the others
+    /// again: it asks for lost neighbours only once a second. Without namespaces as `Network`.
+    Cable,
     /// One host's accesses to the statefile fail.
     DiskErrors,
     /// One host's accesses to the statefile hang.
@@ -30,8 +33,9 @@ pub enum Path {
 }
 
 /// Every path with its word.
-pub const PATHS: [(&str, Path); 6] = [
+pub const PATHS: [(&str, Path); 7] = [
     ("network", Path::Network),
+    ("cable", Path::Cable),
     ("disk-errors", Path::DiskErrors),
     ("disk-hang", Path::DiskHang),
     ("stall", Path::Stall),
@@ -65,7 +69,7 @@ impl Path {
     fn promise(self, timing: &Timing) -> u64 {
         let promise = timing.promise();
         match self {
-            Path::Network => promise.network,
+            Path::Network | Path::Cable => promise.network,
             Path::DiskErrors | Path::DiskHang | Path::EverybodysDisk => promise.disk,
             Path::Stall => promise.stall,
             Path::NetworkAndDisk => promise.network.min(promise.disk).min(promise.stall),
@@ -80,12 +84,9 @@ impl Path {
             Path::DiskErrors => one.channel.set(bits(DISK_EIO))?,
             Path::DiskHang => one.channel.set(bits(DISK_HANG))?,
             Path::Stall => one.signal(if on { Signal::STOP } else { Signal::CONT })?,
-            Path::Network if rig.network.plug(host, !on)? => {}
-            Path::Network => one.channel.set(bits(NET_CUT))?,
-            Path::NetworkAndDisk => {
-                let cable = rig.network.plug(host, !on)?;
-                one.channel.set(bits(DISK_EIO | if cable { 0 } else { NET_CUT }))?;
-            }
+            Path::Cable if rig.network.plug(host, !on)? => {}
+            Path::Network | Path::Cable => one.channel.set(bits(NET_CUT))?,
+            Path::NetworkAndDisk => one.channel.set(bits(NET_CUT | DISK_EIO))?,
             Path::EverybodysDisk => {
                 for host in &rig.hosts {
                     host.channel.set(bits(DISK_HANG))?;

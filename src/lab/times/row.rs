@@ -164,7 +164,8 @@ mod tests {
     }
 
     fn row(harm: Harm, runs: Vec<Outcome>) -> Row {
-        Row { trial: Trial { harm, on_master: false }, timeout_s: 3, hosts: 3, runs }
+        let trial = Trial { harm, on_master: false, early_exclusion: false };
+        Row { trial, timeout_s: 3, hosts: 3, runs }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::harm::Harm;
 use super::rig::{Build, Rig, random_part};
 use super::watch::Watch;
+use crate::host::faults::EARLY_EXCLUSION;
 use crate::lab::demo::slowness;
 
 /// How long the others are watched afterwards, for resets that should not be.
@@ -17,6 +18,9 @@ pub struct Trial {
     pub harm: Harm,
     /// Whether the master suffers it, else a member.
     pub on_master: bool,
+    /// Whether hosts count as dead before they are (see [`EARLY_EXCLUSION`]), to show that it
+    /// would be noticed.
+    pub early_exclusion: bool,
 }
 
 /// What was measured, in seconds.
@@ -68,6 +72,9 @@ impl Trial {
             false => (master + 1) % rig.hosts.len(),
         };
         let watch = Watch::begin(&rig, &[victim])?;
+        for host in rig.hosts.iter().filter(|host| self.early_exclusion && host.number != victim) {
+            host.channel.set(EARLY_EXCLUSION)?;
+        }
         // A few beats for fresh evidence everywhere, and then any phase of the beat.
         let beat = rig.session.timing()?.beat;
         std::thread::sleep(Duration::from_nanos(3 * beat) + random_part(2 * beat)?);

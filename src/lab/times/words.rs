@@ -113,6 +113,7 @@ pub fn command() -> Command {
         .args(tasks())
         .group(ArgGroup::new("task").args(["disturb", "steady", "crowd", "burn"]))
         .arg(flag("json", "An object a row"))
+        .arg(flag("early-exclusion", "Break the rules: hosts count as dead at once").hide(true))
         .arg(
             Arg::new("dir")
                 .long("dir")
@@ -167,7 +168,8 @@ fn trials(given: &ArgMatches) -> Vec<Trial> {
         .filter(|(word, _)| on == "both" || on == *word);
     let on: Vec<bool> = on.map(|(_, on_master)| on_master).collect();
     let pairs = faults.iter().flat_map(|harm| on.iter().map(|on_master| (*harm, *on_master)));
-    pairs.map(|(harm, on_master)| Trial { harm, on_master }).collect()
+    let early_exclusion = given.get_flag("early-exclusion");
+    pairs.map(|(harm, on_master)| Trial { harm, on_master, early_exclusion }).collect()
 }
 
 fn paths(asked: &str) -> Vec<(&'static str, Path)> {
@@ -230,7 +232,7 @@ mod tests {
     #[test]
     fn faults_and_hosts_can_be_picked() {
         let wish = asked("--fault kill-xhad --fault net-cut --on master --runs 2 --json").unwrap();
-        let trial = |harm| Trial { harm, on_master: true };
+        let trial = |harm| Trial { harm, on_master: true, early_exclusion: false };
         let trials = vec![trial(Harm::NetCut), trial(Harm::KillXhad)];
         assert_eq!(wish.task, Task::Faults { trials, runs: 2 });
         assert!(wish.json && !wish.loopback);
@@ -261,7 +263,7 @@ mod tests {
             "--hosts 100000",
             "--runs 0",
             "--disturb --steady",
-            "--disturb cable",
+            "--disturb cables",
             "--burn --fault net-cut",
             "--burn -1",
         ] {
