@@ -62,6 +62,14 @@ pub fn choose(argv: &[String]) -> Applet {
         if crate::clusterstack::is_program(first) {
             return Applet::ClusterStack(first.clone(), rest[1..].to_vec());
         }
+        if let ("help", Some(name)) = (first.as_str(), rest.get(1)) {
+            for (program, word, make) in PROGRAMS {
+                if name == word || name == program {
+                    let asked = rest[2..].iter().cloned();
+                    return make(asked.chain(["--help".to_owned()]).collect());
+                }
+            }
+        }
     }
     Applet::Xe(rest.to_vec())
 }
@@ -69,7 +77,14 @@ pub fn choose(argv: &[String]) -> Applet {
 /// Runs what argv asks for and gives its exit code.
 pub fn run(argv: &[String]) -> ExitCode {
     match choose(argv) {
-        Applet::Xe(words) => crate::cli::main(words, crate::agent::in_process::open),
+        Applet::Xe(words) => {
+            if let [word, dir] = &words[..]
+                && word == "man"
+            {
+                write_manual(dir);
+            }
+            crate::cli::main(words, crate::agent::in_process::open)
+        }
         Applet::Agent(words) => crate::agent::main(words),
         Applet::Xhad(words) => crate::xhad::main(words),
         Applet::Lab(words) => crate::lab::main(words),
@@ -78,6 +93,14 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::ClusterStack(name, words) => crate::clusterstack::main(&name, &words),
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),
     }
+}
+
+/// The manual page of the lab, beside the one that the command line makes of its own commands.
+/// A directory that cannot be written to is reported there.
+fn write_manual(dir: &str) {
+    let page = crate::lab::manual::page();
+    let file = std::path::Path::new(dir).join("xe-lab.1");
+    let _told_below = page.and_then(|page| std::fs::write(file, page));
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ fn has_disk(liveset: &Liveset, host: &HostStatus) -> bool {
     let own = liveset.me == Some(host.uuid);
     member
         && !liveset.storage_lost_by_all
-        && if own { liveset.statefile_ok } else { host.liveness != Liveness::Partitioned }
+        && if own { liveset.statefile_ok } else { host.liveness != Liveness::Suspect }
 }
 
 /// Ages in milliseconds of all other members.
@@ -187,7 +187,7 @@ fn raw_lines(page: &mut Page, liveset: &Liveset, around: &Surroundings) {
 fn seen_by(
     liveset: &Liveset,
     host: &HostStatus,
-    lost: Liveness,
+    lost: &[Liveness],
     age: fn(&HostStatus) -> Option<u64>,
 ) -> Vec<Uuid> {
     if !liveset.members.contains(&host.uuid) {
@@ -195,7 +195,7 @@ fn seen_by(
     }
     let own = liveset.me == Some(host.uuid);
     let fresh = |age: Option<u64>| age.is_some_and(|age| age < u64::from(liveset.timeout_s) * 1000);
-    let blind = !own && [Liveness::Suspect, lost].contains(&host.liveness);
+    let blind = !own && lost.contains(&host.liveness);
     let sees = |other: &&&HostStatus| {
         other.uuid == host.uuid
             || !blind
@@ -223,8 +223,10 @@ fn raw_host(
     page.time("time_since_xapi_restart_first_attempted", restart);
     let error = if own { printable(&around.toolstack.error) } else { String::new() };
     page.leaf("xapi_error_string", error);
-    let beats = seen_by(liveset, host, Liveness::Isolated, |host| host.network_age_ms);
-    let blocks = seen_by(liveset, host, Liveness::Partitioned, |host| host.disk_age_ms);
+    let silent = [Liveness::Isolated, Liveness::Partitioned, Liveness::Failed];
+    let beats = seen_by(liveset, host, &silent, |host| host.network_age_ms);
+    let still = [Liveness::Suspect, Liveness::Failed];
+    let blocks = seen_by(liveset, host, &still, |host| host.disk_age_ms);
     page.list("heartbeat_active_list_on_heartbeat", &beats);
     page.list("heartbeat_active_list_on_statefile", &beats);
     page.list("statefile_active_list_on_heartbeat", &blocks);

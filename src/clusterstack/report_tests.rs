@@ -16,7 +16,10 @@ fn host(n: usize, liveness: Liveness) -> HostStatus {
         armed: true,
         network_age_ms: Some(100 * n as u64),
         disk_age_ms: Some(200 * n as u64),
+        why: None,
+        links_ms: Vec::new(),
         worst_gap_share: 0.0,
+        worst_disk_gap_share: 0.0,
     }
 }
 

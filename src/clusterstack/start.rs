@@ -77,6 +77,7 @@ fn start_config(
         agent_command: Vec::new(),
         agent_pid: None,
         weight: weight::total(context),
+        ..StartConfig::default()
     })
 }
 

@@ -1,6 +1,7 @@
 //! Which loopback addresses a lab takes: 127.0.N.2 and on, the first N at which nothing listens.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
 
 use anyhow::bail;
 
@@ -16,11 +17,14 @@ pub struct Block {
     pub held: TcpListener,
 }
 
-/// Takes the first free block for so many hosts.
-pub fn take(hosts: usize) -> anyhow::Result<Block> {
+/// The blocks that a lab looks through.
+pub const ALL: RangeInclusive<u8> = 0..=254;
+
+/// Takes the first free one of these blocks for so many hosts.
+pub fn take(blocks: RangeInclusive<u8>, hosts: usize) -> anyhow::Result<Block> {
     let last = u8::try_from(hosts + 1).ok().filter(|last| *last < 255);
     let Some(last) = last else { bail!("{hosts} hosts do not fit into a block of addresses") };
-    for block in 0..=254 {
+    for block in blocks {
         // Whoever holds the first address owns the block; the others may be in use by strangers.
         let Ok(held) = TcpListener::bind((Ipv4Addr::new(127, 0, block, 1), PORTS.0)) else {
             continue;
@@ -45,10 +49,10 @@ mod tests {
 
     #[test]
     fn two_labs_beside_each_other_take_different_addresses() {
-        let first = take(3).unwrap();
-        let second = take(3).unwrap();
+        let first = take(ALL, 3).unwrap();
+        let second = take(ALL, 3).unwrap();
         assert_eq!(first.addresses.len(), 3);
         assert!(first.addresses.iter().all(|address| !second.addresses.contains(address)));
-        assert!(take(254).is_err());
+        assert!(take(ALL, 254).is_err());
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | to find | look in |
 //! |---|---|
-//! | the words of the command line | [`words`] |
+//! | the words of the command line, and their manual page | [`words`], [`manual`] |
 //! | what a lab is on disk | [`setting`], [`addresses`] |
 //! | up and down | [`up`], [`found`], [`fleet`] |
 //! | a machine from outside: power, watchdog, faults | [`machine`], [`boot`], [`door`], [`group`] |
@@ -11,6 +11,7 @@
 //! | what can be done to a host | [`fault`] |
 //! | what happened | [`canaries`], [`events`], [`timeline`], [`status`] |
 //! | one failure from beginning to end | [`demo`], [`checks`], [`report`] |
+//! | the heartbeat alone, measured | [`times`] |
 
 pub mod addresses;
 pub mod api;
@@ -26,11 +27,13 @@ pub mod fleet;
 pub mod found;
 pub mod group;
 pub mod machine;
+pub mod manual;
 pub mod netns;
 pub mod report;
 pub mod setting;
 pub mod status;
 pub mod timeline;
+pub mod times;
 pub mod up;
 pub mod words;
 
@@ -52,6 +55,7 @@ pub fn main(words: Vec<String>) -> ExitCode {
             return boot::init(Path::new(state_dir), Some(address));
         }
         ["machine-power", dir, word] => return ended(machine::power_command(dir.into(), word)),
+        [times::leash::WORD, dir] => return times::leash::main(Path::new(dir)),
         ["monitor", dir] => return ended(canaries::main(Path::new(dir))),
         _ => {}
     }
@@ -106,6 +110,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             fault::inflict(&lab, host, fault, given.get_flag("also-vm-disks"))?;
         }
         "demo" => demo::run(&words::trial(given)?, given.get_flag("json"))?,
+        "times" => times::run(times::words::wish(given)?)?,
         "timeline" => show_timeline(&Lab::find_or_last(&dir)?, given),
         _ => {}
     }

@@ -61,7 +61,7 @@ pub fn up(wish: &Wish, say: &dyn Fn(&str)) -> anyhow::Result<Held> {
     let (dir, lock) = setting::claim(&wish.dir)?;
     setting::sweep(&dir)?;
     assert_direct_io(&dir)?;
-    let block = addresses::take(wish.hosts)?;
+    let block = addresses::take(addresses::ALL, wish.hosts)?;
     let addresses = match wish.netns {
         true => netns::addresses(&block),
         false => block.addresses.clone(),

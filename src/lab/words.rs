@@ -17,7 +17,8 @@ pub fn parse(words: &[String]) -> Result<ArgMatches, clap::Error> {
     command().try_get_matches_from(name.chain(words.iter().cloned()))
 }
 
-fn command() -> Command {
+/// The commands.
+pub fn command() -> Command {
     Command::new("xe lab")
         .bin_name("xe lab")
         .about("A pool on this machine, to play with and to test on")
@@ -55,6 +56,7 @@ fn command() -> Command {
                 flag("early-exclusion", "Break the rules: hosts count as dead at once").hide(true),
             ]),
         )
+        .subcommand(super::times::words::command())
         .subcommand(make("timeline", "What happened, a line an event").args([
             flag("json", "An object a line"),
             flag("all", "From the beginning, not from the last fault"),
