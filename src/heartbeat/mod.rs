@@ -30,6 +30,7 @@ pub mod variant;
 pub mod view;
 pub mod vote;
 pub mod wire;
+pub mod witness;
 
 #[cfg(test)]
 mod codec_tests;
@@ -40,6 +41,7 @@ pub use liveset::Liveset;
 pub use node::{Config, Effect, Input, Node};
 pub use timing::Timing;
 pub use view::{Mode, Slot, View};
+pub use witness::Witness;
 
 /// The protocol's number: it stands in every packet and block, and others are refused.
 pub const PROTOCOL: u16 = 2;
