@@ -18,6 +18,7 @@ pub mod enable;
 pub mod leave;
 pub mod mastership;
 pub mod preflight;
+pub mod settings;
 
 use uuid::Uuid;
 

@@ -203,6 +203,8 @@ impl Node {
         self.stopping = Some(now);
         let text = format!("{why}: this host stops its VMs instead of being reset");
         self.note(now, "isolation", Some(self.me()), self.with_evidence(now, &text));
+        // The agent first: what it is about to start would be missed by the count.
+        self.fx.push(Effect::KillAgent);
         self.fx.push(Effect::StopVms);
         self.fx.push(Effect::Changed);
     }

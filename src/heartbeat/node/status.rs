@@ -28,6 +28,7 @@ impl Node {
         match self.stage {
             Stage::Reading { .. } | Stage::Forming { .. } => Phase::Starting,
             Stage::Waiting | Stage::Held { .. } => Phase::Waiting,
+            Stage::Member if self.stopping.is_some() => Phase::Fencing,
             // Without a lease a member may start nothing yet.
             Stage::Member if self.armed && self.lease_end.is_some() => Phase::Armed,
             Stage::Member => Phase::Starting,
