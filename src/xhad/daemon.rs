@@ -100,6 +100,10 @@ impl Daemon {
         {
             session.tick();
         }
+        if self.session.as_ref().is_some_and(Session::may_rejoin) {
+            let (unheard, _) = std::sync::mpsc::channel();
+            self.rejoin(unheard);
+        }
         if self.session.as_mut().is_some_and(|session| session.take_after().changed) {
             self.tell_subscribers();
         }
@@ -246,12 +250,13 @@ impl Daemon {
         matches!(phase, Phase::Off | Phase::Disarmed)
     }
 
-    fn start(&mut self, config: StartConfig, reply: Sender<Response>) {
+    fn start(&mut self, mut config: StartConfig, reply: Sender<Response>) {
         if !self.idle() {
             let why = "a session runs already";
             let _client_gone = reply.send(refusal(RefusedKind::WrongState, why));
             return;
         }
+        config.fresh |= self.session.as_ref().is_some_and(Session::left_empty);
         self.session = None;
         if !self.prepared {
             self.prepared = true;

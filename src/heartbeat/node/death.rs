@@ -78,6 +78,9 @@ impl Node {
         if later || peer.life > life && self.wrong(Variant::SessionIsBoot) {
             return Some(Proof::NewBoot);
         }
+        if peer.vouches_for(life) {
+            return Some(Proof::LeftEmpty);
+        }
         if peer.life == life && peer.dead_at.is_some_and(|at| now >= at) {
             return Some(Proof::Tombstone);
         }

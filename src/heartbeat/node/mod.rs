@@ -309,7 +309,9 @@ impl Node {
         self.tick_network(now);
         self.judge(now);
         self.tick_first_views(now);
-        self.consider(now);
+        if self.is_member() {
+            self.consider(now);
+        }
     }
 
     fn next_wake(&self, now: Nanos) -> Nanos {

@@ -38,6 +38,17 @@ impl Node {
         }
     }
 
+    /// Whether this session has ended without VMs: a later one in the same boot is a fresh one.
+    pub fn left_empty(&self) -> bool {
+        self.stage == Stage::Disarmed && self.marks.leaving
+    }
+
+    /// Since when this host has been out by its own isolation response: its VMs are stopped, and
+    /// it may ask to be admitted again.
+    pub fn isolated_since(&self) -> Option<Nanos> {
+        self.stopping.filter(|_| self.left_empty())
+    }
+
     /// The epoch of the newest decided view, zero when there is none.
     pub fn liveset_epoch(&self) -> u64 {
         self.epoch()
