@@ -280,7 +280,10 @@ impl Daemon {
 
     fn rejoin(&mut self, reply: Sender<Response>) {
         match self.last_config.clone() {
-            Some(config) => self.start(StartConfig { form: false, ..config }, reply),
+            Some(config) => {
+                let agent_pid = self.session.as_ref().map_or(config.agent_pid, Session::agent);
+                self.start(StartConfig { form: false, agent_pid, ..config }, reply);
+            }
             None => {
                 let why = "no session has run here to rejoin";
                 let _client_gone = reply.send(refusal(RefusedKind::WrongState, why));

@@ -147,6 +147,11 @@ impl Session {
         self.node.isolated_since().is_some_and(|since| boottime_ns() > since + REJOIN_AFTER)
     }
 
+    /// The agent's process, while it runs.
+    pub fn agent(&self) -> Option<u32> {
+        self.agent.filter(|pid| *pid > 0)
+    }
+
     /// The sockets to wait on.
     pub fn links(&self) -> &[Link] {
         &self.links

@@ -11,6 +11,7 @@
 //! | the SR that carries HA and its two volumes | [`volumes`] |
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
+//! | paths that were nearly lost | [`near_misses`] |
 
 pub mod boot;
 pub mod daemon;
@@ -19,6 +20,7 @@ pub mod emergency;
 pub mod enable;
 pub mod follow;
 pub mod leave;
+pub mod near_misses;
 pub mod plan;
 pub mod takeover;
 pub mod view;
