@@ -36,7 +36,7 @@ const WIDE_FILES: [(&str, usize); 0] = [];
 const NO_IDEA: [&str; 2] = ["src/cli/dialect/tests.rs", "src/lab/checks/tests.rs"];
 
 /// All that lies at the top.
-const TOP: [&str; 17] = [
+const TOP: [&str; 18] = [
     ".ci",
     ".gitignore",
     "ARCHITECTURE.md",
@@ -49,6 +49,7 @@ const TOP: [&str; 17] = [
     "benches",
     "clippy.toml",
     "completions",
+    "contrib",
     "fuzz",
     "man",
     "rustfmt.toml",

@@ -2,7 +2,6 @@
 //! wholly before anything is done.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -29,9 +28,9 @@ pub struct Settings {
     /// How many statefiles; none: as many SRs as are named, else one.
     #[serde(default)]
     pub statefiles: Option<usize>,
-    /// Where the witness answers.
+    /// Where the witness answers: a name or address, and a port.
     #[serde(default)]
-    pub witness: Option<SocketAddr>,
+    pub witness: Option<String>,
     /// Networks whose addresses are further links, in order.
     #[serde(default)]
     pub links: Vec<Uuid>,
@@ -95,9 +94,12 @@ fn statefiles(value: &str) -> Result<usize, String> {
     }
 }
 
-fn witness(value: &str) -> Result<SocketAddr, String> {
-    let found = value.to_socket_addrs().map_err(|error| error.to_string())?.next();
-    found.ok_or_else(|| "the name has no address".to_owned())
+fn witness(value: &str) -> Result<String, String> {
+    let (name, port) = value.rsplit_once(':').unwrap_or((value, ""));
+    match port.parse::<u16>() {
+        Ok(1..) if !name.is_empty() => Ok(value.to_owned()),
+        _ => Err("it must be HOST:PORT".to_owned()),
+    }
 }
 
 fn links(value: &str) -> Result<Vec<Uuid>, String> {
@@ -150,7 +152,7 @@ mod tests {
         ]);
         let wanted = Settings {
             statefiles: Some(3),
-            witness: Some("127.0.0.1:694".parse().unwrap()),
+            witness: Some("127.0.0.1:694".to_owned()),
             links: vec![network],
             fence_hook: Some(("/opt/fence".into(), 12)),
             stop_vms: true,
@@ -164,7 +166,7 @@ mod tests {
         for (key, value, why) in [
             ("statefiles", "2", "half of them"),
             ("statefiles", "seven", "one, three or five"),
-            ("witness", "nowhere", "invalid socket address"),
+            ("witness", "nowhere", "HOST:PORT"),
             ("links", "eth0", "no UUID"),
             ("fence-hook", "fence.sh", "whole path"),
             ("fence-hook-timeout", "0", "between 1 and 600"),

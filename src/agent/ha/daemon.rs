@@ -42,7 +42,7 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         udp_port: agent.config.udp_port,
         links: session.links.iter().map(|link| link.iter().filter_map(address).collect()).collect(),
         statefiles: session.statefile_paths(),
-        witness: session.settings.witness,
+        witness: session.witness,
         fence_hook: session
             .settings
             .fence_hook

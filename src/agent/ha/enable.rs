@@ -13,6 +13,7 @@ use crate::pool::rows::{Host, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -219,6 +220,7 @@ fn new_session(
         statefiles,
         sr: uuid_of(db, "SR", first)?,
         metadata: volumes::ensure(agent, db, first, epoch, true)?,
+        witness: witness(&settings)?,
         links: links(db, &settings)?,
         settings,
         disk_cycle: 0,
@@ -227,6 +229,16 @@ fn new_session(
         metadata_path: Default::default(),
         armed: false,
     })
+}
+
+/// The witness's address, which all hosts use: names may mean something else elsewhere.
+fn witness(settings: &Settings) -> Answer<Option<SocketAddr>> {
+    let Some(name) = &settings.witness else { return Ok(None) };
+    let refused = |why: String| {
+        Failure::new("INVALID_VALUE", ["witness".to_owned(), format!("{name}: {why}")])
+    };
+    let mut found = name.to_socket_addrs().map_err(|error| refused(error.to_string()))?;
+    found.next().map(Some).ok_or_else(|| refused("the name has no address".to_owned()))
 }
 
 /// The addresses of every host on the networks that are further links.

@@ -60,6 +60,9 @@ pub struct Session {
     /// What else was said when HA was switched on.
     #[serde(default)]
     pub settings: Settings,
+    /// Where the witness answers.
+    #[serde(default)]
+    pub witness: Option<std::net::SocketAddr>,
     /// The addresses of further links: by link, then by host.
     #[serde(default)]
     pub links: Vec<Vec<(Uuid, String)>>,
