@@ -36,7 +36,7 @@ impl Node {
         let found: Vec<(Slot, Life, Proof)> = view
             .gone
             .iter()
-            .filter(|gone| !known(gone))
+            .filter(|gone| gone.member.slot != self.me() && !known(gone))
             .filter_map(|gone| {
                 let proof = self.proof_of(now, gone)?;
                 Some((gone.member.slot, gone.member.life, proof))

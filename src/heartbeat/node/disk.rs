@@ -228,8 +228,12 @@ impl Node {
             own.life < self.life || own.life == self.life && own.seq < flight.beat_seq
         };
         let before = |own: &Report| own.life == self.life && own.seq < state.written;
-        let own_decision = read.decisions.get(me).and_then(Seen::decision);
-        let ballots_back = own_decision.is_some_and(|own| own.seq < flight.decision_seq);
+        // A block that was written and is blank again has gone back to before its first write.
+        let ballots_back = match read.decisions.get(me) {
+            Some(Seen::Decision(own, _)) => own.seq < flight.decision_seq,
+            Some(Seen::Blank) => flight.decision_seq > 0,
+            Some(Seen::Broken) | None => false,
+        };
         let back = read.beats.get(me).and_then(Option::as_ref).is_some_and(|own| older(own))
             || read.own_before.as_ref().is_some_and(|own| before(own))
             || ballots_back;

@@ -7,7 +7,7 @@ use crate::heartbeat::liveset::{
 use crate::heartbeat::report::{ARMED, BRAKED, DISK_LOST, WAITING};
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
 use crate::heartbeat::variant::Variant;
-use crate::heartbeat::view::{Member, Mode, Proof, Slot};
+use crate::heartbeat::view::{Life, Member, Mode, Proof, Slot};
 
 /// What subscribers are told about; a change of it is a change of the living set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +49,11 @@ impl Node {
         self.stopping.filter(|_| self.left_empty())
     }
 
+    /// The life that this daemon has taken.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
     /// The epoch of the newest decided view, zero when there is none.
     pub fn liveset_epoch(&self) -> u64 {
         self.epoch()
@@ -61,6 +66,8 @@ impl Node {
         let end = self.lease_end.filter(|end| now < *end || unchecked)?;
         let may = self.is_member()
             && self.stopping.is_none()
+            // Who has said that it leaves is followed at once, by that mark alone (R5.3c).
+            && !self.marks.leaving
             && self.armed
             && view.master == Some(self.me())
             && matches!(view.mode, Mode::Disk | Mode::Network)
