@@ -1,6 +1,6 @@
 //! Plays every scenario of `tests/scenarios`: a script of faults with what is expected when.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
