@@ -178,6 +178,8 @@ impl World {
                 return Outcome::Done;
             }
             (Order::Discard, None) => return Outcome::Done,
+            // It is here already: only a scan can tell what it is.
+            (Order::Start, Some(_)) => return Outcome::Unknown,
             _ => return Outcome::Refused,
         };
         if next == State::Running {

@@ -50,6 +50,7 @@ impl World {
 
     fn policy_step(&mut self, host: usize, event: Event) {
         let epoch = self.epoch_of(host);
+        self.note_boots(host, epoch);
         let dead = self.dead_boots(host);
         let members: Vec<usize> = self.view_boots(host).into_iter().map(|(m, _)| m).collect();
         let live: Vec<(usize, bool)> =
