@@ -99,9 +99,8 @@ impl Node {
     /// a view that leaves itself out, and no value accepted before waits to be taken over.
     fn hopeless(&self, now: Nanos) -> bool {
         let instance = self.next_epoch();
-        let waits = |decision: &Decision| {
-            decision.instance == instance && decision.accepted.number > 0
-        };
+        let waits =
+            |decision: &Decision| decision.instance == instance && decision.accepted.number > 0;
         let mut seen = (0..self.disks.len()).flat_map(|disk| self.seen_decisions(disk));
         let accepted = waits(&self.decision)
             || seen.any(|(_, decision)| waits(decision))
