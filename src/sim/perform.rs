@@ -77,7 +77,7 @@ impl World {
             Verb::Late => self.set_late(a, b as u64 * MILLISECOND),
             Verb::Freeze => self.freeze(a, b, true),
             Verb::Thaw => self.freeze(a, b, false),
-            Verb::Rewind => self.rewind(a, b as u64),
+            Verb::Rewind if self.may_rewind(a) => self.rewind(a, b as u64),
             Verb::Scramble => self.scramble(a, b),
             Verb::Calm => self.calm(),
             _ => return false,
@@ -105,6 +105,18 @@ impl World {
         self.administer(a, b, control);
     }
 
+    /// Each statefile goes back once at most, and only while an armed host reads and writes it:
+    /// what nobody remembers cannot be known again.
+    fn may_rewind(&self, disk: usize) -> bool {
+        let sees = |host: usize| {
+            let machine = &self.machines[host];
+            let stands = machine.paused || machine.stalled;
+            let fine = machine.paths[disk] == Path::Fine && self.disks[disk].frozen[host].is_none();
+            self.phase(host) == Phase::Armed && !stands && fine
+        };
+        !self.disks[disk].rewound && (0..self.machines.len()).any(sees)
+    }
+
     /// All faults end; who is down or fenced comes back by `recover`.
     pub fn calm(&mut self) {
         let hosts = self.machines.len();
@@ -127,8 +139,17 @@ impl World {
     /// every protected VM runs.
     pub fn recover(&mut self, limit_s: u64) {
         let end = self.now + limit_s * SECOND;
+        let half = self.now + limit_s * SECOND / 2;
+        let mut patient = true;
         while self.now < end && self.violation().is_none() && !self.is_whole() {
             (0..self.machines.len()).for_each(|host| self.tend(host));
+            if patient && self.now > half {
+                // Whoever has seen a statefile go back waits until it is booted again.
+                patient = false;
+                let waits = |host: &usize| self.phase(*host) == Phase::Waiting;
+                let waiting: Vec<usize> = (0..self.machines.len()).filter(waits).collect();
+                waiting.into_iter().for_each(|host| self.crash(host));
+            }
             self.run(2);
         }
         let whole = self.is_whole();

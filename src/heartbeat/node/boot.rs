@@ -76,6 +76,9 @@ impl Node {
             },
             Some(quiet) if quiet.own != self.past.own => self.fail(now, Refusal::ClonedIdentity),
             Some(quiet) => {
+                if self.view.as_ref().is_some_and(|view| view.mode == Mode::Off) {
+                    return self.fail(now, Refusal::PoolIsOff);
+                }
                 if now >= quiet.since + self.drain() && !self.arming {
                     self.rise(now);
                 }

@@ -157,6 +157,10 @@ impl Node {
         if matches!(self.stage, Stage::Disarmed | Stage::Failed) {
             return Ok(true);
         }
+        if matches!(self.stage, Stage::Fencing { .. }) {
+            // The others may have read that it dies: it must.
+            return Err(Refusal::WrongState("this host is about to be reset".to_owned()));
+        }
         self.marks.unarmed_since.get_or_insert(self.seq + 1);
         self.send_beat(now);
         let unheard = self.wrong(Variant::DisarmsUnheard);

@@ -107,13 +107,14 @@ impl Node {
     }
 
     /// No deadline is earlier than T and margin after this host was admitted, nor after its
-    /// own last answer under R8.1.
+    /// own last answer under R8.1, nor after the end of network mode: until then a lease could
+    /// rest on a majority, whatever one member heard and however long the block stood still.
     fn floor(&self, slot: Slot) -> Option<Nanos> {
         if self.wrong(Variant::NoFloor) {
             return Some(0);
         }
         let answered = self.peer(slot).answered_lost.unwrap_or(0);
-        Some(self.admitted_at?.max(answered) + self.certainly())
+        Some(self.admitted_at?.max(answered).max(self.came_back_at) + self.certainly())
     }
 
     /// R5.1. Where the lease needed every member, any one member's word is enough. Where it may

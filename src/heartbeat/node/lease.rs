@@ -141,7 +141,7 @@ impl Node {
             self.guard_end = Some(now + left);
             self.note(now, "armed", Some(self.me()), "the watchdog runs".to_owned());
             self.next_beat = now;
-            if matches!(self.stage, Stage::Reading { .. }) {
+            if matches!(self.stage, Stage::Reading { .. } | Stage::Held { .. }) {
                 self.begin_waiting(now);
             }
             return;

@@ -144,6 +144,8 @@ pub struct Node {
     view: Option<Arc<View>>,
     adopted_at: Nanos,
     admitted_at: Option<Nanos>,
+    /// When this host adopted the view in which nobody lives by the network any more.
+    came_back_at: Nanos,
     /// Until when views may not be proposed because the own ballots were lost.
     muted_epoch: u64,
     proposing: Proposing,
@@ -191,6 +193,7 @@ impl Node {
             view: None,
             adopted_at: now,
             admitted_at: None,
+            came_back_at: 0,
             muted_epoch: 0,
             proposing: Proposing::default(),
             armed: false,

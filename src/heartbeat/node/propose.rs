@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::disk::Flight;
 use super::{Node, Stage};
-use crate::heartbeat::decision::{Ballot, Verdict, judge};
+use crate::heartbeat::decision::{Ballot, Decision, Verdict, judge};
 use crate::heartbeat::quorum::majority;
 use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::variant::Variant;
@@ -80,6 +80,10 @@ impl Node {
         if !self.can_decide(now) {
             return;
         }
+        if self.hopeless(now) {
+            self.proposing.not_before = Some(now + self.cfg.timing.beat);
+            return;
+        }
         match wish {
             Wish::Urgent(why) => self.bid(now, why),
             Wish::Calm(why) => {
@@ -89,6 +93,19 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether a bid could only end in nothing and disturb others: this host would not propose
+    /// a view that leaves itself out, and no value accepted before waits to be taken over.
+    fn hopeless(&self, now: Nanos) -> bool {
+        let instance = self.next_epoch();
+        let waits =
+            |decision: &Decision| decision.instance == instance && decision.accepted.number > 0;
+        let mut seen = (0..self.disks.len()).flat_map(|disk| self.seen_decisions(disk));
+        let accepted = waits(&self.decision)
+            || seen.any(|(_, decision)| waits(decision))
+            || self.votes().any(|vote| vote.instance == instance && vote.accepted.number > 0);
+        self.stage == Stage::Member && !accepted && self.next_view(now).is_none()
     }
 
     /// An attempt that has met no majority for long begins anew.

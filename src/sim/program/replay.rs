@@ -10,9 +10,9 @@ use crate::sim::script;
 pub(super) fn main(words: &[String]) -> Result<ExitCode, String> {
     let asked = words::parse(words)?;
     let [name] = &asked.names[..] else { return Err("SEED:SCHEDULE is missing".to_owned()) };
-    let parts = name.split_once(':').and_then(|(seed, schedule)| {
-        Some((seed.parse().ok()?, Schedule::named(schedule)?))
-    });
+    let parts = name
+        .split_once(':')
+        .and_then(|(seed, schedule)| Some((seed.parse().ok()?, Schedule::named(schedule)?)));
     let (seed, schedule) = parts.ok_or_else(|| format!("{name} is no SEED:SCHEDULE"))?;
     let mut case = Case::new(schedule, seed, asked.wanted);
     if let Some(keep) = &asked.keep {

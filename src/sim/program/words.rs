@@ -44,7 +44,8 @@ pub(super) fn parse(words: &[String]) -> Result<Words, String> {
             continue;
         }
         let value = rest.next().ok_or_else(|| format!("{word} has no value"))?;
-        take(&mut found, word, value).ok_or_else(|| format!("{word} {value} was not understood"))?;
+        take(&mut found, word, value)
+            .ok_or_else(|| format!("{word} {value} was not understood"))?;
     }
     Ok(found)
 }
@@ -106,8 +107,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for line in ["--seeds 5..5", "--seeds 5..2", "--seeds x", "--hosts 1", "--hosts 33",
-            "--timeout", "--what 3", "--only nothing", "--jobs 0"] {
+        for line in [
+            "--seeds 5..5",
+            "--seeds 5..2",
+            "--seeds x",
+            "--hosts 1",
+            "--hosts 33",
+            "--timeout",
+            "--what 3",
+            "--only nothing",
+            "--jobs 0",
+        ] {
             assert!(asked(line).is_err(), "{line}");
         }
     }

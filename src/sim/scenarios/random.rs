@@ -33,9 +33,8 @@ fn real_bytes_change_nothing_that_is_decided() {
 #[test]
 fn a_seed_tells_the_same_story_again() {
     for schedule in Schedule::ALL {
-        let [first, second] = [7, 7].map(|seed| {
-            Case::new(schedule, seed, Wanted::default()).play(true).unwrap()
-        });
+        let [first, second] =
+            [7, 7].map(|seed| Case::new(schedule, seed, Wanted::default()).play(true).unwrap());
         assert!(first.story().lines().count() > 10);
         assert_eq!((first.story(), first.now), (second.story(), second.now));
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::World;
 use super::disk::{Blocks, Landing};
 use super::machine::{Job, Path, What};
 use super::net::key;
-use super::World;
 use crate::heartbeat::block::{self, Kind, Layout};
 use crate::heartbeat::node::{CycleDone, CycleFault, CycleRead, Input};
 use crate::heartbeat::timing::{MILLISECOND, Nanos};

@@ -59,6 +59,8 @@ pub struct Statefile {
     pub now: Arc<Content>,
     /// What it held, once a second; kept only where it may be needed.
     past: VecDeque<(Nanos, Arc<Content>)>,
+    /// Whether it has gone back.
+    pub rewound: bool,
     /// What a stale path shows of it, by host.
     pub frozen: Vec<Option<Arc<Content>>>,
 }
@@ -84,7 +86,7 @@ impl Statefile {
     /// A blank one for so many hosts.
     pub fn new(hosts: usize) -> Self {
         let now = Arc::new(Content::new(hosts));
-        Statefile { now, past: VecDeque::new(), frozen: vec![None; hosts] }
+        Statefile { now, past: VecDeque::new(), rewound: false, frozen: vec![None; hosts] }
     }
 
     /// A host writes its own blocks, the beat block first.
@@ -126,6 +128,7 @@ impl Statefile {
         let known = self.past.iter().rev().find(|(at, _)| *at <= to).or(self.past.front());
         if let Some((_, content)) = known {
             self.now = Arc::clone(content);
+            self.rewound = true;
         }
     }
 

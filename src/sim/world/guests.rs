@@ -68,7 +68,7 @@ pub(super) struct Guests {
     pub(super) executing: BTreeMap<usize, (u64, State)>,
     /// Jobs under way, by number.
     jobs: BTreeMap<u64, Command>,
-    /// Scans that wait for jobs of older epochs (R6.3).
+    /// Scans that wait for jobs (R6.3).
     scans: Vec<Command>,
     /// Commands that a hung agent has not looked at.
     pub(super) waiting: Vec<Command>,
@@ -178,6 +178,8 @@ impl World {
                 return Outcome::Done;
             }
             (Order::Discard, None) => return Outcome::Done,
+            // It is here already: only a scan can tell what it is.
+            (Order::Start, Some(_)) => return Outcome::Unknown,
             _ => return Outcome::Refused,
         };
         if next == State::Running {
@@ -201,11 +203,12 @@ impl World {
         }
     }
 
-    /// A scan is answered once every job of an older epoch has ended (R6.3).
+    /// A scan is answered once every job that came before it has ended (R6.3): also of the same
+    /// epoch, since its master may have given up waiting for it.
     fn answer_scans(&mut self, host: usize) {
         let guests = &mut self.machines[host].guests;
         let oldest = guests.jobs.values().map(|job| job.epoch).min().unwrap_or(u64::MAX);
-        let ready = |scan: &mut Command| scan.epoch <= oldest;
+        let ready = |scan: &mut Command| scan.epoch < oldest;
         let ready: Vec<Command> = guests.scans.extract_if(.., ready).collect();
         for scan in ready {
             let found = self.machines[host].guests.executing.clone();

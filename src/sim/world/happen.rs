@@ -1,7 +1,7 @@
 //! How the events of the world reach its machines.
 
-use super::machine::{AgentState, What};
 use super::World;
+use super::machine::{AgentState, What};
 use crate::heartbeat::node::{Control, Effect, Input};
 use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::view::Slot;

@@ -80,9 +80,7 @@ impl World {
     /// Whether a host knows another one to be dead.
     pub fn knows_dead(&self, host: usize, other: usize) -> bool {
         let node = self.machines[host].node.as_ref();
-        node.is_some_and(|node| {
-            node.known_dead().iter().any(|(slot, ..)| slot.index() == other)
-        })
+        node.is_some_and(|node| node.known_dead().iter().any(|(slot, ..)| slot.index() == other))
     }
 
     /// The hosts that may act as master now; never more than one.

@@ -30,8 +30,9 @@ impl World {
         let Some(node) = &self.machines[host].node else { return BTreeSet::new() };
         let known = node.known_dead().into_iter();
         let mut dead: BTreeSet<Boot> = known
-            .map(|(slot, boot_id, _)| {
-                Boot { host: self.uuids[slot.index()], boot_id: boot_id.to_string() }
+            .map(|(slot, boot_id, _)| Boot {
+                host: self.uuids[slot.index()],
+                boot_id: boot_id.to_string(),
             })
             .collect();
         let db = &self.rows.db;
@@ -50,6 +51,7 @@ impl World {
 
     fn policy_step(&mut self, host: usize, event: Event) {
         let epoch = self.epoch_of(host);
+        self.note_boots(host, epoch);
         let dead = self.dead_boots(host);
         let members: Vec<usize> = self.view_boots(host).into_iter().map(|(m, _)| m).collect();
         let live: Vec<(usize, bool)> =
@@ -169,7 +171,8 @@ impl World {
                 let (here, owner) = (found.get(&vm), rows::residence(&now, vm));
                 let intent = rows::intent_of(&now, vm);
                 let same = intent == rows::intent_of(&before, vm);
-                let there = intent.as_ref().and_then(|i| rows::host_at(&now, "xe_intent", i, "host"));
+                let there =
+                    intent.as_ref().and_then(|i| rows::host_at(&now, "xe_intent", i, "host"));
                 match (here, owner == Some(member)) {
                     (Some((run, State::Running)), false) if owner.is_none() => {
                         rows::set_running(tx, vm, member, *run);

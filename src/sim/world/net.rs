@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::machine::What;
 use super::World;
+use super::machine::What;
 use crate::heartbeat::Key;
 use crate::heartbeat::node::Input;
 use crate::heartbeat::packet::Packet;

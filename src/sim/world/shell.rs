@@ -92,7 +92,7 @@ impl World {
     }
 
     /// The boots of the members, as the view names them, in the rows of the hosts.
-    fn note_boots(&mut self, host: usize, epoch: u64) {
+    pub(super) fn note_boots(&mut self, host: usize, epoch: u64) {
         let Some(view) = self.machines[host].node.as_ref().and_then(|node| node.decided()) else {
             return;
         };
