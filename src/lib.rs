@@ -15,11 +15,13 @@
 //! | the machine: watchdog, disks, hypervisors | [`host`] |
 //! | a pool on one machine to play with | [`lab`] |
 //! | whole pools in simulated time, from a seed | [`sim`] |
+//! | small pools, every order of events | [`explore`] |
 
 pub mod agent;
 pub mod applet;
 pub mod cli;
 pub mod client;
+pub mod explore;
 pub mod ha;
 pub mod heartbeat;
 pub mod host;
