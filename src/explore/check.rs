@@ -65,7 +65,9 @@ impl State {
             let vouched = matches!(proof, Proof::LeftEmpty | Proof::Operator);
             if runs && same && !vouched {
                 let slot = slot.0;
-                self.violate(|| format!("host {host} calls host {slot} dead while it runs: {proof:?}"));
+                self.violate(|| {
+                    format!("host {host} calls host {slot} dead while it runs: {proof:?}")
+                });
             }
         }
     }

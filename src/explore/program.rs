@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use super::action::Action;
 use super::search::{Outcome, explore};
-use super::setup::Setup;
+use super::setup::{Moves, Setup};
 use super::trace;
 use crate::heartbeat::variant::Variant;
 
 const USAGE: &str = "usage: xe-sim explore [--config NAME|all] [--most-states N] [--depth TICKS]\n\
-    [--faults F] [--json], or xe-sim explore variants [--config NAME|all] ...\n\
+    [--faults F] [--boots B] [--slow S] [--moves crash,net,...] [--json], or\n\
+    xe-sim explore variants [--config NAME|all] ...\n\
     Explores small pools wholly, or up to N states (200000), and prints a shortest trace to what\n\
     must not be. `variants` does so with each rule broken in turn (feature wrong-variants).\n\
     --variant NAME breaks one. Exit code 1 on a violation, with `variants` when none is caught.";
@@ -43,6 +44,7 @@ fn parse(words: &[String]) -> Result<Asked, String> {
     let mut asked =
         Asked { variants: false, setups: Setup::all(), most_states: MOST_STATES, json: false };
     let (mut depth, mut faults, mut variant) = (None, None, None);
+    let (mut boots, mut slow, mut moves) = (None, None, None);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match word.as_str() {
@@ -57,6 +59,9 @@ fn parse(words: &[String]) -> Result<Asked, String> {
                     "--most-states" => asked.most_states = value.parse().map_err(|_| bad())?,
                     "--depth" => depth = Some(value.parse().map_err(|_| bad())?),
                     "--faults" => faults = Some(value.parse().map_err(|_| bad())?),
+                    "--boots" => boots = Some(value.parse().map_err(|_| bad())?),
+                    "--slow" => slow = Some(value.parse().map_err(|_| bad())?),
+                    "--moves" => moves = Some(Moves::named(value).ok_or_else(bad)?),
                     "--variant" => variant = Some(variant_named(value).ok_or_else(bad)?),
                     _ => return Err(format!("{word} is unknown")),
                 }
@@ -69,6 +74,9 @@ fn parse(words: &[String]) -> Result<Asked, String> {
     for setup in &mut asked.setups {
         setup.depth = depth.unwrap_or(setup.depth);
         setup.budget.faults = faults.unwrap_or(setup.budget.faults);
+        setup.budget.boots = boots.unwrap_or(setup.budget.boots);
+        setup.budget.slow = slow.unwrap_or(setup.budget.slow);
+        setup.moves = moves.unwrap_or(setup.moves);
         setup.variant = variant;
     }
     Ok(asked)

@@ -1,7 +1,7 @@
 //! When two situations are the same: a fingerprint of all that decides what may follow.
 //!
 //! Everything that the rules or the properties look at goes in, dates as ages and sequences as
-//! distances (see the fingerprint of a node). Left out are the number of the tick and the lag of
+//! ranks (see the fingerprint of a node). Left out are the number of the tick and the lag of
 //! a clock, which nothing depends on, the numbers of cycles (a host has one in flight for each
 //! statefile), and the story so far except the views it has decided.
 
@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use super::setup::Setup;
 use super::state::{Host, Job, Mail, State, Statefile};
 use super::truth::{Dated, Truth};
-use crate::heartbeat::node::{Frame, Origin};
+use crate::heartbeat::node::{Frame, Ranks};
 
 /// A hash of 128 bits: of ten million situations two differing ones share theirs with a chance
 /// of one in 10^24.
@@ -77,37 +77,59 @@ impl Hasher for Wide {
 
 /// The fingerprint of a situation.
 pub fn fingerprint(setup: &Setup, state: &State) -> u128 {
-    let origins: Vec<Origin> = (0..state.hosts.len()).map(|host| state.origin(host)).collect();
-    let same = Same { state, origins, cap: Frame::oldest(&setup.timing()) };
+    let hosts = state.hosts.len();
+    let writes = (0..hosts).map(|host| state.writes(host)).collect();
+    let ranks = Ranks::new(hosts);
+    let same = Same { state, ranks, writes, cap: Frame::oldest(&setup.timing()) };
+    same.all(&mut Nothing);
+    same.ranks.collected();
     let mut out = Wide::default();
-    (state.open, state.links, state.net, state.all_cut).hash(&mut out);
-    (state.lossy, state.slow_links, state.left, &state.chain).hash(&mut out);
-    for (number, host) in state.hosts.iter().enumerate() {
-        same.host(number, host, &mut out);
-    }
-    for (number, disk) in state.disks.iter().enumerate() {
-        same.statefile(number, disk, &mut out);
-    }
-    for mail in state.mail.iter().chain(&state.later) {
-        mail.len().hash(&mut out);
-        mail.iter().for_each(|mail| same.mail(mail, &mut out));
-    }
+    same.all(&mut out);
     out.value()
+}
+
+/// Hears nothing: for the first pass, which collects.
+struct Nothing;
+
+impl Hasher for Nothing {
+    fn finish(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {}
 }
 
 struct Same<'a> {
     state: &'a State,
-    origins: Vec<Origin>,
+    ranks: Ranks,
+    writes: Vec<Vec<u64>>,
     cap: u64,
 }
 
 impl Same<'_> {
-    /// As seen by the clock of a host.
-    fn frame(&self, host: usize) -> Frame<'_> {
-        Frame { now: self.state.clock(host), cap: self.cap, origins: &self.origins }
+    fn all<H: Hasher>(&self, out: &mut H) {
+        let state = self.state;
+        (state.open, state.links, state.net, state.all_cut).hash(out);
+        (state.lossy, state.slow_links, state.left, &state.chain).hash(out);
+        for (number, host) in state.hosts.iter().enumerate() {
+            self.host(number, host, out);
+        }
+        for (number, disk) in state.disks.iter().enumerate() {
+            self.statefile(number, disk, out);
+        }
+        for mail in state.mail.iter().chain(&state.later) {
+            mail.len().hash(out);
+            mail.iter().for_each(|mail| self.mail(mail, out));
+        }
     }
 
-    fn host(&self, number: usize, it: &Host, out: &mut Wide) {
+    /// As seen by the clock of a host.
+    fn frame(&self, host: usize) -> Frame<'_> {
+        let (now, cap) = (self.state.clock(host), self.cap);
+        Frame { now, cap, ranks: &self.ranks, writes: &self.writes }
+    }
+
+    fn host<H: Hasher>(&self, number: usize, it: &Host, out: &mut H) {
         let Host {
             boot,
             alive,
@@ -123,7 +145,7 @@ impl Same<'_> {
             jobs,
             late,
             truth,
-            origin: _,
+            writes: _,
             done,
         } = it;
         let frame = self.frame(number);
@@ -144,7 +166,7 @@ impl Same<'_> {
         tick.map(|tick| tick.saturating_sub(self.state.tick))
     }
 
-    fn job(&self, host: usize, job: &Job, out: &mut Wide) {
+    fn job<H: Hasher>(&self, host: usize, job: &Job, out: &mut H) {
         let Job { boot, id: _, disk, begun, beat, decision, own_before, written, lands_by } = job;
         let frame = self.frame(host);
         let lands_by = self.left(Some(*lands_by).filter(|by| *by > 0));
@@ -166,7 +188,7 @@ impl Same<'_> {
         date.map(|date| (date.boot, self.frame(host).age(date.at)))
     }
 
-    fn truth(&self, host: usize, truth: &Truth, out: &mut Wide) {
+    fn truth<H: Hasher>(&self, host: usize, truth: &Truth, out: &mut H) {
         let Truth { taken, trip, lost, cycle } = truth;
         for other in 0..self.state.hosts.len() {
             self.dated(other, taken[other]).hash(out);
@@ -175,7 +197,7 @@ impl Same<'_> {
         cycle.iter().for_each(|date| self.frame(host).ages(*date).hash(out));
     }
 
-    fn mail(&self, mail: &Mail, out: &mut Wide) {
+    fn mail<H: Hasher>(&self, mail: &Mail, out: &mut H) {
         let Mail { from, sent, proof, packet } = mail;
         (from, self.dated(*from, Some(*sent)), proof.lost).hash(out);
         for (other, date) in proof.taken.iter().enumerate().take(self.state.hosts.len()) {
@@ -185,7 +207,7 @@ impl Same<'_> {
         (&packet.view, &packet.bid, &packet.vote).hash(out);
     }
 
-    fn statefile(&self, number: usize, disk: &Statefile, out: &mut Wide) {
+    fn statefile<H: Hasher>(&self, number: usize, disk: &Statefile, out: &mut H) {
         for (host, beat) in disk.beats.iter().enumerate() {
             beat.is_some().hash(out);
             if let Some(beat) = beat {

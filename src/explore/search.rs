@@ -54,7 +54,7 @@ impl Setup {
                 return Err(state.violation.unwrap_or("the pool does not form".to_owned()));
             }
         }
-        let settle = 2 * (self.s + self.l);
+        let settle = 4 * (self.s + self.l);
         for (ticks, action) in [(settle, None)]
             .into_iter()
             .chain(self.before.iter().map(|(ticks, action)| (*ticks, Some(*action))))

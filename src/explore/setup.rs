@@ -51,6 +51,25 @@ impl Moves {
         late: true,
         packet: true,
     };
+
+    /// The kinds with these names, which are those of the fields, with commas between.
+    pub fn named(names: &str) -> Option<Moves> {
+        let mut moves = Moves::default();
+        for name in names.split(',') {
+            *match name {
+                "crash" => &mut moves.crash,
+                "pause" => &mut moves.pause,
+                "net" => &mut moves.net,
+                "link" => &mut moves.link,
+                "disk" => &mut moves.disk,
+                "all" => &mut moves.all,
+                "late" => &mut moves.late,
+                "packet" => &mut moves.packet,
+                _ => return None,
+            } = true;
+        }
+        Some(moves)
+    }
 }
 
 /// How many faults may happen in one trace. To heal a fault costs nothing.

@@ -9,7 +9,7 @@ use super::truth::{Dated, Proof, Truth};
 use crate::heartbeat::block::{BlockError, Seen};
 use crate::heartbeat::decision::Decision;
 use crate::heartbeat::kept::Kept;
-use crate::heartbeat::node::{Config, Node, Origin};
+use crate::heartbeat::node::{Config, Node};
 use crate::heartbeat::packet::Packet;
 use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::report::Report;
@@ -105,8 +105,8 @@ pub struct Host {
     pub late: Option<u64>,
     /// The world's own evidence.
     pub truth: Truth,
-    /// From where its sequences are counted while no daemon runs.
-    pub origin: Origin,
+    /// How often its last daemon wrote the decision block, by statefile.
+    pub writes: Vec<u64>,
     /// How many steps of this tick it has taken.
     pub done: u8,
 }
@@ -151,7 +151,6 @@ impl State {
     pub fn new(setup: &Setup) -> State {
         let hosts = setup.hosts;
         let blank = Statefile { beats: vec![None; hosts], decisions: vec![[None, None]; hosts] };
-        let origin = Origin { writes: vec![0; setup.disks], ..Origin::default() };
         let host = Host {
             boot: 0,
             alive: false,
@@ -167,7 +166,7 @@ impl State {
             jobs: Vec::new(),
             late: None,
             truth: Truth::default(),
-            origin,
+            writes: vec![0; setup.disks],
             done: 0,
         };
         let mut state = State {
@@ -249,7 +248,7 @@ impl State {
 
     /// Ends the life of a host. A cycle that hangs may still land its write.
     pub fn end(&mut self, host: usize) {
-        let origin = self.origin(host);
+        let writes = self.writes(host);
         let it = &mut self.hosts[host];
         it.alive = false;
         it.paused = false;
@@ -259,7 +258,7 @@ impl State {
         it.epoch = 0;
         it.keeping.clear();
         it.truth = Truth::default();
-        it.origin = origin;
+        it.writes = writes;
         let late = it.late.take();
         it.jobs.retain(|job| late.is_some() && job.written.is_none() && job.boot == it.boot);
         it.jobs.iter_mut().for_each(|job| job.lands_by = late.unwrap_or(0));
@@ -267,17 +266,12 @@ impl State {
         self.later[host].clear();
     }
 
-    /// From where a host's sequences are counted: while a new boot has not taken them up, from
-    /// where the last one ended.
-    pub fn origin(&self, host: usize) -> Origin {
+    /// How often a host wrote its decision block: while a new boot has not taken the number up,
+    /// as often as the last one.
+    pub fn writes(&self, host: usize) -> Vec<u64> {
         let it = &self.hosts[host];
-        let mut origin = it.node.as_ref().map_or_else(|| it.origin.clone(), |node| node.origin());
-        origin.report = origin.report.max(it.origin.report);
-        origin.decision = origin.decision.max(it.origin.decision);
-        for (now, before) in origin.writes.iter_mut().zip(&it.origin.writes) {
-            *now = (*now).max(*before);
-        }
-        origin
+        let Some(node) = &it.node else { return it.writes.clone() };
+        node.decision_writes().iter().zip(&it.writes).map(|(new, old)| *new.max(old)).collect()
     }
 
     /// Whether packets get from one host to another.

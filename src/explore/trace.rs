@@ -20,7 +20,10 @@ pub fn lines(setup: &Setup, actions: &[Action]) -> Vec<String> {
         state.notes = Some(Vec::new());
         state.perform(setup, *action);
         if let Action::Step(host) = action {
-            lines.push(format!("tick {tick:>3}: host {host} takes step {}", state.hosts[*host].done));
+            lines.push(format!(
+                "tick {tick:>3}: host {host} takes step {}",
+                state.hosts[*host].done
+            ));
         }
         let notes = state.notes.take().unwrap_or_default();
         lines.extend(notes.into_iter().map(|note| format!("tick {tick:>3}:   {note}")));

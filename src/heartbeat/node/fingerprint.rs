@@ -1,12 +1,13 @@
 //! What of a node decides what it will do: for the explorer, which looks at each situation once.
 //!
-//! Two nodes with the same fingerprint behave alike from now on. Three things are therefore said
+//! Two nodes with the same fingerprint behave alike from now on. Two things are therefore said
 //! relatively: dates as ages (or as what is left), since the rules compare dates only with now
 //! and with each other; an age beyond every limit of the rules is as good as any other such age;
-//! sequences by their distance from the owner's newest, since they are only compared. What is
+//! sequences by their place among all of the same owner ([`Ranks`]). What is
 //! kept for the record alone (notes, gaps, links, errors told) is left out. Each struct is taken
 //! apart by all its fields, so that a new field has to be thought of here.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
@@ -25,15 +26,42 @@ use crate::heartbeat::report::{NEVER_MS, PeerReport, Report};
 use crate::heartbeat::timing::{MILLISECOND, Nanos, Timing};
 use crate::heartbeat::view::Life;
 
-/// From where the sequences of one host are counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Its newest report.
-    pub report: u64,
-    /// Its newest decision.
-    pub decision: u64,
-    /// How often it wrote its decision block, by statefile.
-    pub writes: Vec<u64>,
+/// The sequences of every host that occur anywhere in a situation, so that each can be told by
+/// its place among them. They are only compared, and a host's next is above all; so two
+/// situations whose sequences are ordered alike go on alike.
+#[derive(Debug, Default)]
+pub struct Ranks {
+    /// While false, fingerprints only collect the sequences.
+    ready: Cell<bool>,
+    /// Reports and decisions, by slot.
+    seqs: RefCell<[Vec<Vec<u64>>; 2]>,
+}
+
+impl Ranks {
+    /// For so many hosts, none collected yet.
+    pub fn new(hosts: usize) -> Ranks {
+        let none = || vec![Vec::new(); hosts];
+        Ranks { ready: Cell::new(false), seqs: RefCell::new([none(), none()]) }
+    }
+
+    /// All sequences have been met once.
+    pub fn collected(&self) {
+        for seqs in self.seqs.borrow_mut().iter_mut().flatten() {
+            seqs.sort_unstable();
+            seqs.dedup();
+        }
+        self.ready.set(true);
+    }
+
+    /// How many are above that one; none for zero, which stands for no sequence.
+    fn above(&self, kind: usize, slot: usize, seq: u64) -> Option<u64> {
+        let seqs = &mut self.seqs.borrow_mut()[kind][slot];
+        if !self.ready.get() {
+            seqs.push(seq);
+            return None;
+        }
+        (seq > 0).then(|| (seqs.len() - seqs.partition_point(|known| *known <= seq)) as u64)
+    }
 }
 
 /// What fingerprints are relative to.
@@ -43,8 +71,10 @@ pub struct Frame<'a> {
     pub now: Nanos,
     /// The age that stands for every older one; see [`Frame::oldest`].
     pub cap: Nanos,
-    /// By slot.
-    pub origins: &'a [Origin],
+    /// The sequences.
+    pub ranks: &'a Ranks,
+    /// How often each host wrote its decision block, by slot and statefile.
+    pub writes: &'a [Vec<u64>],
 }
 
 impl Frame<'_> {
@@ -73,16 +103,19 @@ impl Frame<'_> {
         date.map(|date| self.left(date))
     }
 
-    fn behind(newest: u64, seq: u64) -> Option<u64> {
-        (seq > 0).then(|| newest.wrapping_sub(seq))
-    }
-
     fn seq(&self, slot: usize, seq: u64) -> Option<u64> {
-        Self::behind(self.origins[slot].report, seq)
+        self.ranks.above(0, slot, seq)
     }
 
     fn decision_seq(&self, slot: usize, seq: u64) -> Option<u64> {
-        Self::behind(self.origins[slot].decision, seq)
+        self.ranks.above(1, slot, seq)
+    }
+
+    /// How many writes ago that was. Beyond two only the copy that it names matters.
+    fn writes_ago(&self, slot: usize, disk: usize, writes: u64) -> u64 {
+        let newest = self.writes[slot].get(disk).copied().unwrap_or(writes);
+        let ago = newest.wrapping_sub(writes);
+        if ago > 2 { 2 + ago % 2 } else { ago }
     }
 
     fn reported(&self, ms: u32, since: Nanos) -> Option<Nanos> {
@@ -123,17 +156,15 @@ impl Frame<'_> {
     /// A decision block of the host in `slot` on the statefile `disk`.
     pub fn decision<H: Hasher>(&self, slot: usize, disk: usize, block: &Decision, out: &mut H) {
         let Decision { seq, writes, life, instance, started, accepted, value, decided } = block;
-        let newest = self.origins[slot].writes.get(disk).copied().unwrap_or(0);
-        (self.decision_seq(slot, *seq), Self::behind(newest, *writes)).hash(out);
+        (self.decision_seq(slot, *seq), self.writes_ago(slot, disk, *writes)).hash(out);
         (life, instance, started, accepted, value, decided).hash(out);
     }
 }
 
 impl Node {
-    /// From where the sequences of this host are counted.
-    pub fn origin(&self) -> Origin {
-        let writes = self.disks.iter().map(|disk| disk.writes).collect();
-        Origin { report: self.seq, decision: self.decision.seq, writes }
+    /// How often this host wrote its decision block, by statefile.
+    pub fn decision_writes(&self) -> Vec<u64> {
+        self.disks.iter().map(|disk| disk.writes).collect()
     }
 
     /// Forgets what is kept for the record alone.
@@ -192,8 +223,7 @@ impl Node {
         for (number, disk) in disks.iter().enumerate() {
             frame.disk(me, number, disk, out);
         }
-        // How often it was written is the statefile's matter.
-        frame.decision(me, usize::MAX, &Decision { writes: 0, ..decision.clone() }, out);
+        frame.decision(me, usize::MAX, decision, out);
         frame.acceptor(acceptor, out);
         frame.proposing(proposing, out);
         frame.marks(me, marks, out);
@@ -301,7 +331,7 @@ impl Frame<'_> {
             }
         }
         let seqs = (self.seq(me, *written), self.decision_seq(me, *acked));
-        let writes = Self::behind(self.origins[me].writes[number], *writes);
+        let writes = self.writes_ago(me, number, *writes);
         (seqs, dirty, writes, rewound, foreign.min(&2)).hash(out);
     }
 
@@ -310,7 +340,7 @@ impl Frame<'_> {
             acceptor;
         (promise, vote, kept_promise, kept_vote, self.ages(*back_since)).hash(out);
         for (number, promise, vote) in waiting {
-            (Self::behind(*record, *number), promise, vote).hash(out);
+            (record - number, promise, vote).hash(out);
         }
     }
 

@@ -40,7 +40,7 @@ use super::vote::Vote;
 use agent::Agent;
 use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
-pub use fingerprint::{Frame, Origin};
+pub use fingerprint::{Frame, Ranks};
 use gaps::Gaps;
 use links::Links;
 pub use links::MOST_LINKS;
