@@ -1,6 +1,7 @@
 //! What may happen next.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::setup::{Order, Setup};
 use super::state::State;
@@ -185,8 +186,17 @@ impl State {
         }
     }
 
-    /// Lets an action happen.
+    /// Lets an action happen. A panic of the rules is a violation like any other; what it leaves
+    /// half done is not played on.
     pub fn perform(&mut self, setup: &Setup, action: Action) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.happen(setup, action))) {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            self.violate(|| format!("a panic: {}", text.unwrap_or("without words")));
+        }
+    }
+
+    fn happen(&mut self, setup: &Setup, action: Action) {
         let count = self.hosts.len();
         let link = |from: usize, to: usize| 1u16 << (from * count + to);
         match action {

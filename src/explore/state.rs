@@ -195,6 +195,11 @@ impl State {
         BEGIN + (self.tick - self.hosts[host].lag) * TICK
     }
 
+    /// The name of a host.
+    pub fn uuid(host: usize) -> Uuid {
+        Uuid::from_u128(host as u128 + 1)
+    }
+
     /// The name of a host's boot.
     pub fn boot_id(host: usize, boot: u32) -> Uuid {
         Uuid::from_u128(0x1_0000 + 0x100 * host as u128 + u128::from(boot))
@@ -207,7 +212,7 @@ impl State {
         let boot = old.boot + 1;
         let config = Config {
             generation: GENERATION,
-            hosts: (1..=setup.hosts as u128).map(Uuid::from_u128).collect(),
+            hosts: (0..setup.hosts).map(State::uuid).collect(),
             addresses: Vec::new(),
             me: Slot::at(host),
             acceptors: Acceptors { statefiles: setup.disks, witness: false },

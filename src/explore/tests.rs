@@ -54,9 +54,49 @@ fn two_ways_to_the_same_situation_merge() {
 fn every_single_fault_is_explored_to_the_end() {
     for moves in ["crash", "pause", "net", "link", "disk", "all", "late", "packet"] {
         let setup = only("three", Moves::named(moves).unwrap());
-        let setup = Setup { depth: 200, ..setup };
         let outcome = explore(&setup, 50_000);
-        println!("{moves} {} {} {}", outcome.states, outcome.depth, outcome.complete);
         assert_eq!(outcome.violation, None, "{moves}");
+        assert!(outcome.complete, "{moves}: {} states", outcome.states);
+        assert!(outcome.states > 40, "{moves}: {} states", outcome.states);
+    }
+}
+
+#[test]
+fn the_reads_and_writes_of_two_hosts_are_explored_in_every_order() {
+    let setup = only("two", Moves { crash: true, ..Moves::default() });
+    let none = Setup { budget: Budget::default(), ..setup.clone() };
+    let (lockstep, free) = (Setup { order: Order::Lockstep, ..none.clone() }, none);
+    let (few, many) = (explore(&lockstep, 50_000), explore(&free, 50_000));
+    assert!(few.complete && many.complete);
+    assert!(many.states > 20 * few.states, "{} and {}", few.states, many.states);
+    assert_eq!(many.violation, None);
+}
+
+#[test]
+fn a_search_that_is_cut_says_so() {
+    let setup = only("three", Moves::ALL);
+    assert!(!explore(&setup, 50).complete);
+    assert!(!explore(&Setup { depth: 3, ..setup }, 50_000).complete);
+}
+
+#[cfg(feature = "wrong-variants")]
+#[test]
+fn broken_rules_are_caught_with_a_trace_that_can_be_read() {
+    use crate::heartbeat::variant::Variant;
+    for (variant, moves, why) in [
+        (Variant::EvidenceByReception, "net", "sets its watchdog"),
+        (Variant::RenewsWithoutDisk, "disk", "sets its watchdog"),
+        (Variant::ExcludedRenews, "net", "dead while it runs"),
+        (Variant::TombstoneFirst, "net", "dead while it runs"),
+        (Variant::ReadBeforeDeadline, "pause", "dead while it runs"),
+        (Variant::ActsBesideOldMaster, "net", "two masters"),
+    ] {
+        let setup = only("three", Moves::named(moves).unwrap());
+        let setup = Setup { variant: Some(variant), ..setup };
+        let (found, actions) = explore(&setup, 50_000).violation.expect(variant.word());
+        assert!(found.contains(why), "{}: {found}", variant.word());
+        let lines = super::trace::lines(&setup, &actions);
+        assert_eq!(lines.last(), Some(&format!("violation: {found}")), "{}", variant.word());
+        assert!(lines.iter().any(|line| line.starts_with("tick   0: ")), "{lines:?}");
     }
 }

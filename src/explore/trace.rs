@@ -2,6 +2,7 @@
 
 use super::action::Action;
 use super::setup::Setup;
+use super::state::State;
 
 /// The lines of a trace that begins with the healthy pool.
 pub fn lines(setup: &Setup, actions: &[Action]) -> Vec<String> {
@@ -26,11 +27,18 @@ pub fn lines(setup: &Setup, actions: &[Action]) -> Vec<String> {
             ));
         }
         let notes = state.notes.take().unwrap_or_default();
-        lines.extend(notes.into_iter().map(|note| format!("tick {tick:>3}:   {note}")));
+        lines.extend(notes.iter().map(|note| format!("tick {tick:>3}:   {}", named(setup, note))));
         let died = (0..alive.len()).filter(|host| alive[*host] && !state.hosts[*host].alive);
         let died = died.filter(|host| *action != Action::Crash(*host));
         lines.extend(died.map(|host| format!("tick {tick:>3}: host {host} is reset")));
     }
     lines.extend(state.violation.map(|why| format!("violation: {why}")));
     lines
+}
+
+/// A note with the hosts' numbers in place of their uuids.
+fn named(setup: &Setup, note: &str) -> String {
+    (0..setup.hosts).fold(note.to_owned(), |note, host| {
+        note.replace(&State::uuid(host).to_string(), &format!("host {host}"))
+    })
 }
