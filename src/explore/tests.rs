@@ -100,3 +100,18 @@ fn broken_rules_are_caught_with_a_trace_that_can_be_read() {
         assert!(lines.iter().any(|line| line.starts_with("tick   0: ")), "{lines:?}");
     }
 }
+
+#[test]
+fn a_pool_in_network_mode_comes_to_rest_beside_a_host_that_waits() {
+    let setup = Setup::named("lone-member").unwrap();
+    let mut state = setup.begin().unwrap();
+    state.perform(&setup, Action::DiskHeal(0, 0));
+    state.perform(&setup, Action::NetHeal(2));
+    let mut met = std::collections::HashSet::new();
+    let mut turns = 0;
+    while met.insert(fingerprint(&setup, &state)) {
+        state.perform(&setup, Action::Go);
+        turns += 1;
+        assert!(turns < 100, "something goes on for ever");
+    }
+}
