@@ -131,7 +131,7 @@ impl Setup {
             moves: Moves::ALL,
             budget: Budget { faults: 1, boots: 1, slow: 0 },
             before: Vec::new(),
-            depth: 40,
+            depth: 100,
             variant: None,
         }
     }
@@ -144,7 +144,7 @@ impl Setup {
             s: 6,
             l: 5,
             order: Order::Lockstep,
-            budget: Budget { faults: 2, boots: 1, slow: 1 },
+            budget: Budget { faults: 1, boots: 1, slow: 0 },
             ..Setup::two()
         }
     }
@@ -168,6 +168,12 @@ impl Setup {
             },
             Setup::three(),
             Setup {
+                name: "three-faults",
+                what: "three hosts, one statefile, one order, more faults",
+                budget: Budget { faults: 2, boots: 1, slow: 1 },
+                ..Setup::three()
+            },
+            Setup {
                 name: "three-turns",
                 what: "three hosts, one statefile, the hosts in every order",
                 order: Order::Turns,
@@ -184,7 +190,7 @@ impl Setup {
             Setup {
                 name: "lone",
                 what: "a host decided out before two lost the disk boots beside network mode",
-                budget: Budget { faults: 1, boots: 2, slow: 0 },
+                budget: Budget { faults: 0, boots: 1, slow: 0 },
                 before: vec![
                     (2, Action::Crash(2)),
                     (20, Action::AllCut),
@@ -199,7 +205,7 @@ impl Setup {
             Setup {
                 name: "lone-member",
                 what: "a host that entered network mode boots with the disk beside the others",
-                budget: Budget { faults: 1, boots: 2, slow: 0 },
+                budget: Budget { faults: 0, boots: 1, slow: 0 },
                 before: storage(&[
                     (15, Action::Crash(2)),
                     (4, Action::Boot(2)),
@@ -214,14 +220,14 @@ impl Setup {
                 name: "three-disks",
                 what: "three hosts, three statefiles, each host cut from another one",
                 disks: 3,
-                budget: one,
+                budget: Budget { boots: 0, ..one },
                 before: (0..3).map(|n| (1, Action::DiskCut(n, n))).collect(),
                 ..Setup::three()
             },
             Setup {
                 name: "power",
                 what: "three hosts form a view after all lost their power",
-                budget: Budget { faults: 1, boots: 4, slow: 0 },
+                budget: Budget { faults: 0, boots: 4, slow: 0 },
                 before: (0..3).map(|n| (u64::from(n == 0), Action::Crash(n))).collect(),
                 ..Setup::three()
             },
