@@ -7,7 +7,7 @@ use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Proof, Slot, View};
 
 /// What this host says of itself because it was asked to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Marks {
     /// Leaves cleanly (R9.4).
     pub leaving: bool,
@@ -31,7 +31,7 @@ impl Marks {
 }
 
 /// A request that waits for something.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pending {
     pub(super) ticket: u64,
     control: Control,

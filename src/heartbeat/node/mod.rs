@@ -10,6 +10,7 @@ mod control;
 mod death;
 mod disk;
 mod effect;
+mod fingerprint;
 mod form;
 mod gaps;
 mod lease;
@@ -39,6 +40,7 @@ use super::vote::Vote;
 use agent::Agent;
 use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
+pub use fingerprint::{Frame, Ranks};
 use gaps::Gaps;
 use links::Links;
 pub use links::MOST_LINKS;
@@ -123,7 +125,7 @@ enum Stage {
 }
 
 /// One host's part in the protocol.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     cfg: Config,
     stage: Stage,

@@ -14,26 +14,27 @@ use crate::heartbeat::vote::{Bid, Vote};
 use super::wish::Wish;
 
 /// The own attempt to decide the next view.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Proposing {
-    attempt: Option<Attempt>,
+    pub(super) attempt: Option<Attempt>,
     /// Back-off after a higher ballot of a live proposer, or after an attempt in vain.
     pub not_before: Option<Nanos>,
     /// Since when a wish that can wait has stood.
-    calm_since: Option<Nanos>,
+    pub(super) calm_since: Option<Nanos>,
 }
 
-#[derive(Debug)]
-struct Attempt {
-    ballot: Ballot,
+/// One ballot on its way.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub(super) ballot: Ballot,
     /// Phase two: the value is to be accepted.
-    accepting: bool,
+    pub(super) accepting: bool,
     /// The statefiles that have completed the present phase, as a bit each.
-    disks: u8,
+    pub(super) disks: u8,
     /// The highest ballot accepted before, with its value, as phase one has met it.
-    taken: Option<(Ballot, Arc<View>)>,
-    began: Nanos,
-    why: String,
+    pub(super) taken: Option<(Ballot, Arc<View>)>,
+    pub(super) began: Nanos,
+    pub(super) why: String,
 }
 
 impl Proposing {
