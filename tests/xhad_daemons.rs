@@ -128,6 +128,7 @@ impl Pool {
             form,
             agent_command: Vec::new(),
             agent_pid: None,
+            force_not_real_time: true,
             ..StartConfig::default()
         }
     }

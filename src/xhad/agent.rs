@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::inbox::{Inbox, Message};
+use super::threads;
 
 fn number(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
@@ -13,7 +14,7 @@ fn number(pid: u32) -> Option<Pid> {
 
 /// Tells the loop when a process ends; a process that is gone already, at once.
 pub fn watch(pid: u32, inbox: Inbox) {
-    std::thread::spawn(move || {
+    threads::start("process", move || {
         if let Some(Ok(file)) = number(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
             let mut files = [PollFd::new(&file, PollFlags::IN)];
             while let Err(rustix::io::Errno::INTR) = poll(&mut files, None) {}
@@ -37,7 +38,7 @@ pub fn start(command: &[String], inbox: &Inbox) -> std::io::Result<u32> {
     let mut child = Command::new(program).args(words).stdin(Stdio::null()).spawn()?;
     let pid = child.id();
     let inbox = inbox.clone();
-    std::thread::spawn(move || {
+    threads::start("process", move || {
         let _status = child.wait();
         inbox.send(Message::ProcessGone(pid));
     });

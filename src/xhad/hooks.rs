@@ -5,6 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::control::{FenceHook, HostAddress};
+use super::threads;
 
 /// How long stopping the VMs may take; the watchdog ends the host before, if the lease does.
 const STOP_LIMIT: Duration = Duration::from_secs(300);
@@ -28,7 +29,7 @@ pub fn fence(
             run(&mut command, limit).map_err(|why| format!("{}: {why}", hook.program.display())),
         );
     };
-    let _no_thread = std::thread::Builder::new().stack_size(128 << 10).spawn(work);
+    threads::start("hook", work);
 }
 
 /// Stops every VM of this host; the command ends well only when none is left.
@@ -40,7 +41,7 @@ pub fn stop_vms(words: Vec<String>, report: impl FnOnce(Result<(), String>) + Se
         };
         report(outcome);
     };
-    let _no_thread = std::thread::Builder::new().stack_size(128 << 10).spawn(work);
+    threads::start("hook", work);
 }
 
 /// Runs a program to its end within the limit.

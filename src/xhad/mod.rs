@@ -3,18 +3,21 @@
 
 pub mod agent;
 pub mod control;
-mod cycle;
+pub mod cycle;
 mod daemon;
 pub mod history;
 mod hooks;
 mod inbox;
 pub mod kept;
 pub mod marker;
+pub mod rehearsal;
 mod server;
 mod session;
 mod start;
 pub mod statefile;
 mod storm;
+mod threads;
+mod wakes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

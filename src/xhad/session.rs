@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::{agent, hooks, kept, start, storm};
 use crate::heartbeat::auth::Key;
 use crate::heartbeat::liveset::{Event, Liveset};
 use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node, Refusal};
-use crate::heartbeat::packet::{LONGEST, Packet};
+use crate::heartbeat::packet::{LONGEST, Packet, Rooms};
 use crate::heartbeat::view::Slot;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::{EARLY_EXCLUSION, Faults};
@@ -51,12 +51,12 @@ pub struct Session {
     key: Key,
     links: Vec<Link>,
     jobs: Vec<SyncSender<Job>>,
-    keeper: Sender<kept::Job>,
+    keeper: SyncSender<kept::Job>,
     watchdog: Box<dyn Watchdog>,
     around: Surroundings,
     wake: u64,
     agent: Option<u32>,
-    tickets: HashMap<u64, Sender<Response>>,
+    tickets: HashMap<u64, SyncSender<Response>>,
     next_ticket: u64,
     resetting: bool,
     after: After,
@@ -64,6 +64,10 @@ pub struct Session {
     effects: Vec<Effect>,
     sealed: Vec<u8>,
     buffer: Vec<u8>,
+    rooms: Rooms,
+    /// The agent was gone before anything could be done to it; the node is told with the next
+    /// tick, which is due.
+    agent_gone: bool,
 }
 
 pub(super) fn refused(kind: RefusedKind, sentence: impl ToString) -> Refused {
@@ -79,7 +83,7 @@ impl Session {
         let kept = kept::read(&around.state_dir, config.generation);
         let brake = storm::brake(&around.state_dir);
         let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
-        let links = start::links(&config, &hosts, &around.faults)?;
+        let links = start::links(&config, &hosts, &around.faults, &node_config.timing)?;
         let key = start::key(&config)?;
         let mut jobs = Vec::new();
         for (disk, path) in (0..).zip(&config.statefiles) {
@@ -93,7 +97,8 @@ impl Session {
                 me: node_config.me,
             };
             let thread = cycle::spawn(place, around.faults.clone(), around.inbox.clone());
-            jobs.push(thread.map_err(|error| refused(RefusedKind::StartFailed, error))?);
+            let why = "no thread for a statefile can be started";
+            jobs.push(thread.ok_or_else(|| refused(RefusedKind::StartFailed, why))?);
         }
         let now = boottime_ns();
         let keeper = kept::spawn(&around.state_dir, id, around.inbox.clone());
@@ -114,6 +119,8 @@ impl Session {
             effects: Vec::with_capacity(64),
             sealed: Vec::with_capacity(LONGEST),
             buffer: vec![0; LONGEST + 1],
+            rooms: Rooms::default(),
+            agent_gone: false,
             around,
             config,
         };
@@ -140,7 +147,12 @@ impl Session {
 
     /// When the next step is due, CLOCK_BOOTTIME in nanoseconds.
     pub fn wake(&self) -> u64 {
-        self.wake
+        if self.agent_gone { 0 } else { self.wake }
+    }
+
+    /// The period of its beats, in nanoseconds.
+    pub fn beat(&self) -> u64 {
+        self.node.timing().beat
     }
 
     /// What is known now.
@@ -163,6 +175,9 @@ impl Session {
 
     /// Time has passed.
     pub fn tick(&mut self) {
+        if std::mem::take(&mut self.agent_gone) {
+            self.process_gone(0);
+        }
         self.feed(Input::Timer);
         if self.around.faults.bits() & EARLY_EXCLUSION != 0 {
             self.exclude_early();
@@ -178,18 +193,18 @@ impl Session {
         }
     }
 
-    /// Takes every packet that is there.
-    pub fn take_packets(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        for link in 0..self.links.len() {
-            while let Some(length) = self.links[link].receive(&mut buffer) {
-                match Packet::open(&buffer[..length], &self.key, self.config.generation) {
-                    Ok(packet) => self.feed(Input::Packet(link as u8, &packet)),
-                    Err(error) => self.feed(Input::Refused(error)),
-                }
+    /// Takes one packet of a link that has one; the next turn takes the next.
+    pub fn take_packet(&mut self, link: usize) {
+        let Some(socket) = self.links.get_mut(link) else { return };
+        let Some((length, from)) = socket.receive(&mut self.buffer) else { return };
+        let bytes = &self.buffer[..length];
+        match Packet::open_into(bytes, &self.key, self.config.generation, &mut self.rooms) {
+            Ok(packet) => {
+                socket.heard(from, boottime_ns());
+                self.feed(Input::Packet(link as u8, &packet));
             }
+            Err(error) => self.feed(Input::Refused(error)),
         }
-        self.buffer = buffer;
     }
 
     /// A record is on the own disk.
@@ -236,7 +251,7 @@ impl Session {
     }
 
     /// A request for the node; the answer goes to `reply` when there is one.
-    pub fn control(&mut self, control: Control, reply: Sender<Response>) {
+    pub fn control(&mut self, control: Control, reply: SyncSender<Response>) {
         self.next_ticket += 1;
         self.tickets.insert(self.next_ticket, reply);
         self.feed(Input::Control(self.next_ticket, control));
@@ -280,7 +295,7 @@ impl Session {
                 }
             }
             Effect::Keep(record, what) => {
-                let _thread_gone = self.keeper.send(kept::Job { record, bytes: what.bytes() });
+                let _no_room = self.keeper.try_send(kept::Job { record, bytes: what.bytes() });
             }
             Effect::StopVms => self.stop_vms(),
             Effect::FenceDevice(slot) => self.ask_fence_device(slot),
@@ -305,7 +320,7 @@ impl Session {
                         Ok(_) => Response::Done,
                         Err(refusal) => Response::Refused(as_refused(&refusal)),
                     };
-                    let _client_gone = reply.send(response);
+                    let _client_gone = reply.try_send(response);
                 }
             }
         }
@@ -314,8 +329,9 @@ impl Session {
 
     fn send(&mut self, packet: &Packet) {
         self.sealed = packet.seal_over(&self.key, std::mem::take(&mut self.sealed));
+        let now = boottime_ns();
         for link in &self.links {
-            link.send(&self.sealed);
+            link.send(&self.sealed, now);
         }
     }
 
@@ -390,7 +406,7 @@ impl Session {
     /// No process stands behind the agent: tell the node as if one had ended.
     fn agent_was_gone(&mut self) {
         self.agent = Some(0);
-        self.around.inbox.send(Message::ProcessGone(0));
+        self.agent_gone = true;
     }
 
     fn say(&self, event: &str, why: &str) {
@@ -409,7 +425,7 @@ impl Drop for Session {
         for (_, reply) in self.tickets.drain() {
             let why = "the session was stopped";
             let stopped = refused(RefusedKind::StartFailed, why);
-            let _client_gone = reply.send(Response::Refused(stopped));
+            let _client_gone = reply.try_send(Response::Refused(stopped));
         }
     }
 }

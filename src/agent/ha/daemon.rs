@@ -39,6 +39,8 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         hosts: session.hosts.iter().filter_map(address).collect(),
         udp_port: agent.config.udp_port,
         statefiles: vec![session.statefile_path.clone()],
+        // The lab's watchdog ends processes, not machines: there a short T may be too short.
+        force_not_real_time: matches!(watchdog(agent), WatchdogConfig::Exec { .. }),
         watchdog: watchdog(agent),
         first_master: Some(session.first_master),
         form,
