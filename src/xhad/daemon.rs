@@ -2,7 +2,8 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -14,11 +15,12 @@ use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::session::{Session, Surroundings};
 use super::wakes::Wakes;
-use super::{marker, rehearsal, server, start, storm};
+use super::{marker, rehearsal, server, spawner, start, storm, upgrade};
 use crate::heartbeat::node::{Control, MOST_LINKS};
 use crate::host::clock::boottime_ns;
 use crate::host::faults::Faults;
-use crate::host::{arena, boot_id, pages, realtime, watchdog};
+use crate::host::signals::Termination;
+use crate::host::{arena, boot_id, confine, pages, realtime, watchdog};
 
 /// The daemon.
 struct Daemon {
@@ -31,23 +33,43 @@ struct Daemon {
     /// What this daemon lacks to keep its times under load.
     lacks: Vec<String>,
     wakes: Wakes,
+    termination: Termination,
+    ending: Option<Ending>,
+}
+
+/// The daemon was asked to end, and waits until the others know that its host is unarmed.
+struct Ending {
+    outcome: Receiver<Response>,
+    /// When it says that it still waits.
+    says_at: Option<u64>,
+    /// Whether there is a session to go on with.
+    was_armed: bool,
 }
 
 /// What has woken the loop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Rung {
     bell: bool,
+    termination: bool,
     links: [bool; MOST_LINKS],
 }
 
 /// Runs the daemon of a state directory; returns only when it cannot run.
 pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
+    // What needs a process of one thread comes first.
     arena::share();
     std::fs::create_dir_all(&state_dir)?;
-    let (inbox, outbox) = inbox::pair()?;
     let faults = Faults::from_environment();
+    let termination = Termination::take()?;
+    let spawner = spawner::fork()?;
+    let confined = confine::confine();
+    let (inbox, outbox) = inbox::pair()?;
     let history = History::open(&state_dir);
-    let around = Surroundings { state_dir, faults, inbox, history };
+    if let Err(error) = confined {
+        history.note("not-confined", &format!("all system calls are open: {error}"));
+    }
+    let spawner = spawner.listen()?;
+    let around = Surroundings { state_dir, faults, inbox, history, spawner };
     finish_old_session(&around)?;
     let socket = around.state_dir.join(SOCKET);
     let lacks = prepare(&around.history);
@@ -61,11 +83,19 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
         next_session: 1,
         lacks,
         wakes: Wakes::default(),
+        termination,
+        ending: None,
     };
-    loop {
+    daemon.take_up();
+    while !daemon.has_ended() {
         daemon.turn()?;
     }
+    daemon.around.history.flush(LAST_WORDS);
+    Ok(())
 }
+
+/// How long the last lines of the history are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Locks what is in use, and has everything used once that must not be cold later; gives what is
 /// missing to keep times.
@@ -95,7 +125,7 @@ fn finish_old_session(around: &Surroundings) -> anyhow::Result<()> {
     }
     let why = "an armed session of this boot did not end cleanly";
     around.history.note("reset", why);
-    around.history.flush(std::time::Duration::from_millis(100));
+    around.history.flush(Duration::from_millis(100));
     if let Ok(mut dog) = watchdog::open(&mark.watchdog) {
         dog.reset_now();
     }
@@ -120,6 +150,9 @@ impl Daemon {
                 self.take(message);
             }
         }
+        if rung.termination && self.termination.asked() {
+            self.end();
+        }
         if let Some(session) = &mut self.session
             && boottime_ns() >= session.wake()
         {
@@ -143,17 +176,19 @@ impl Daemon {
         });
         let links = self.session.as_ref().map_or(&[][..], Session::links);
         let bell = self.outbox.bell();
-        let mut files: [PollFd<'_>; MOST_LINKS + 1] = std::array::from_fn(|place| {
-            let link = place.checked_sub(1).and_then(|link| links.get(link));
-            let file = link.map_or(bell, |link| link.socket().as_fd());
+        let termination = self.termination.file();
+        let mut files: [PollFd<'_>; MOST_LINKS + 2] = std::array::from_fn(|place| {
+            let link = place.checked_sub(2).and_then(|link| links.get(link));
+            let other = if place == 0 { bell } else { termination };
+            let file = link.map_or(other, |link| link.socket().as_fd());
             PollFd::from_borrowed_fd(file, PollFlags::IN)
         });
         let mut rung = Rung::default();
-        match poll(&mut files[..=links.len()], timeout.as_ref()) {
+        match poll(&mut files[..links.len() + 2], timeout.as_ref()) {
             Ok(_) => {
                 let ready = |file: &PollFd<'_>| !file.revents().is_empty();
-                rung.bell = ready(&files[0]);
-                for (place, file) in rung.links.iter_mut().zip(&files[1..=links.len()]) {
+                (rung.bell, rung.termination) = (ready(&files[0]), ready(&files[1]));
+                for (place, file) in rung.links.iter_mut().zip(&files[2..links.len() + 2]) {
                     *place = ready(file);
                 }
             }
@@ -164,6 +199,76 @@ impl Daemon {
             self.woken(wake);
         }
         Ok(rung)
+    }
+
+    /// Takes up the session that an earlier daemon of this boot has ended in order.
+    fn take_up(&mut self) {
+        let Ok(boot) = boot_id::current(&self.around.faults) else { return };
+        let Some(config) = upgrade::take(&self.around.state_dir, &boot) else { return };
+        self.around.history.note("taken-up", "a new daemon goes on where the last one ended");
+        let (reply, refusal) = sync_channel(1);
+        self.start(config, reply);
+        if let Ok(Response::Refused(refused)) = refusal.try_recv() {
+            self.around.history.note("not-taken-up", &refused.sentence);
+        }
+    }
+
+    /// The system wants this process to end. An armed one disarms first, once all others know.
+    fn end(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let (reply, outcome) = sync_channel(1);
+        let says_at = match self.session.as_mut().filter(|session| session.is_armed()) {
+            None => {
+                let _unarmed = reply.try_send(Response::Done);
+                None
+            }
+            Some(session) => {
+                self.around.history.note("ending", "asked to end: the others are told first");
+                session.control(Control::Disarm { force: false }, reply);
+                Some(boottime_ns() + session.timeout() / 2)
+            }
+        };
+        self.ending = Some(Ending { outcome, says_at, was_armed: says_at.is_some() });
+    }
+
+    /// Whether this process may end now.
+    fn has_ended(&mut self) -> bool {
+        let Some(ending) = &mut self.ending else { return false };
+        let history = &self.around.history;
+        match ending.outcome.try_recv() {
+            Ok(Response::Refused(refused)) => {
+                let why = format!("this host stays armed, and the daemon goes on: {refused}");
+                history.note("not-ended", &why);
+                self.ending = None;
+                false
+            }
+            Ok(_) => {
+                self.leave_record();
+                true
+            }
+            Err(_) => {
+                if ending.says_at.is_some_and(|at| boottime_ns() >= at) {
+                    ending.says_at = None;
+                    let why = "this host stays armed until every other member knows of it";
+                    history.note("not-ended-yet", why);
+                }
+                false
+            }
+        }
+    }
+
+    /// For the next daemon of this boot, when this one was armed.
+    fn leave_record(&self) {
+        let armed_before = self.ending.as_ref().is_some_and(|ending| ending.was_armed);
+        let Some(session) = self.session.as_ref().filter(|_| armed_before) else { return };
+        let left = boot_id::current(&self.around.faults)
+            .and_then(|boot| upgrade::leave(&self.around.state_dir, &boot, session.config()));
+        match left {
+            Ok(()) => self.around.history.note("ended", "disarmed; the next daemon rejoins"),
+            Err(error) => self.around.history.note("ended", &format!("no record: {error}")),
+        }
     }
 
     /// Measures how late the loop woke, whatever woke it.
@@ -198,6 +303,11 @@ impl Daemon {
             Message::FencedOff(id, host) => {
                 if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
                     session.fenced_off(host);
+                }
+            }
+            Message::AgentStarted(id, outcome) => {
+                if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
+                    session.agent_started(outcome);
                 }
             }
             Message::ProcessGone(pid) => {
@@ -313,6 +423,7 @@ impl Daemon {
             return;
         }
         self.session = None;
+        upgrade::forget(&self.around.state_dir);
         let id = self.next_session;
         self.next_session += 1;
         match Session::start(id, config.clone(), self.around.clone()) {

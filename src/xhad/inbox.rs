@@ -22,6 +22,8 @@ pub enum Message {
     Cycle(u64, CycleDone),
     /// The process with that id has ended.
     ProcessGone(u32),
+    /// The agent of that session runs as this process, or could not be started.
+    AgentStarted(u64, Result<u32, String>),
     /// The record of that session with that number is on the own disk.
     Kept(u64, u64),
     /// The VMs of this host are stopped, or could not be.

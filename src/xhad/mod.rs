@@ -13,10 +13,12 @@ pub mod marker;
 pub mod rehearsal;
 mod server;
 mod session;
+mod spawner;
 mod start;
 pub mod statefile;
 mod storm;
 mod threads;
+mod upgrade;
 mod wakes;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use super::cycle::{self, Job, Place};
 use super::history::History;
 use super::inbox::{Inbox, Message};
 use super::marker::{self, Marker};
+use super::spawner::Spawner;
 use super::{agent, hooks, kept, start, storm};
 use crate::heartbeat::auth::Key;
 use crate::heartbeat::liveset::{Event, Liveset};
@@ -34,6 +35,8 @@ pub struct Surroundings {
     pub inbox: Inbox,
     /// The history.
     pub history: History,
+    /// Who starts programs.
+    pub spawner: Spawner,
 }
 
 /// What the daemon must do after a step.
@@ -68,6 +71,18 @@ pub struct Session {
     /// The agent was gone before anything could be done to it; the node is told with the next
     /// tick, which is due.
     agent_gone: bool,
+    launch: Launch,
+    armed: bool,
+}
+
+/// Whether an agent is being started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Launch {
+    None,
+    /// Its number is not known yet.
+    UnderWay,
+    /// The same, and it must be killed as soon as it is: the mastership leaves this host (R6.2).
+    Unwanted,
 }
 
 pub(super) fn refused(kind: RefusedKind, sentence: impl ToString) -> Refused {
@@ -121,6 +136,8 @@ impl Session {
             buffer: vec![0; LONGEST + 1],
             rooms: Rooms::default(),
             agent_gone: false,
+            launch: Launch::None,
+            armed: false,
             around,
             config,
         };
@@ -148,6 +165,21 @@ impl Session {
     /// When the next step is due, CLOCK_BOOTTIME in nanoseconds.
     pub fn wake(&self) -> u64 {
         if self.agent_gone { 0 } else { self.wake }
+    }
+
+    /// Whether its watchdog runs.
+    pub fn is_armed(&self) -> bool {
+        self.armed
+    }
+
+    /// T, in nanoseconds.
+    pub fn timeout(&self) -> u64 {
+        self.node.timing().t
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &StartConfig {
+        &self.config
     }
 
     /// The period of its beats, in nanoseconds.
@@ -307,9 +339,10 @@ impl Session {
             Effect::CutWatchdog => return Some(self.watchdog.cut_to_minimum()),
             Effect::Disarm => self.disarm(),
             Effect::Reset => self.reset(),
-            Effect::KillAgent => match self.agent {
-                Some(pid) => agent::kill(pid),
-                None => self.agent_was_gone(),
+            Effect::KillAgent => match (self.agent, self.launch) {
+                (_, Launch::UnderWay) => self.launch = Launch::Unwanted,
+                (Some(pid), _) => agent::kill(pid),
+                (None, _) => self.agent_was_gone(),
             },
             Effect::StartAgent => self.start_agent(),
             Effect::Note(event) => self.around.history.add(event),
@@ -338,7 +371,8 @@ impl Session {
     fn stop_vms(&self) {
         let (id, inbox) = (self.id, self.around.inbox.clone());
         let report = move |outcome| inbox.send(Message::VmsStopped(id, outcome));
-        hooks::stop_vms(self.config.stop_vms_command.clone(), report);
+        let words = self.config.stop_vms_command.clone();
+        hooks::stop_vms(self.around.spawner.clone(), words, report);
     }
 
     fn ask_fence_device(&self, slot: Slot) {
@@ -348,7 +382,8 @@ impl Session {
         };
         let (id, inbox, uuid) = (self.id, self.around.inbox.clone(), host.uuid);
         let history = self.around.history.clone();
-        hooks::fence(hook.clone(), host.clone(), move |outcome| {
+        let spawner = self.around.spawner.clone();
+        hooks::fence(spawner, hook.clone(), host.clone(), move |outcome| {
             let why = outcome.clone().err().unwrap_or("the fence device says off".to_owned());
             history.add(Event {
                 t_ns: boottime_ns(),
@@ -372,6 +407,8 @@ impl Session {
                 reason: error.to_string(),
             });
         }
+        // Whatever comes of it, it may run from here on.
+        self.armed = true;
         self.watchdog.arm(left_until(end))?;
         self.watchdog.read_back()
     }
@@ -379,6 +416,7 @@ impl Session {
     fn disarm(&mut self) {
         match self.watchdog.disarm() {
             Ok(()) => {
+                self.armed = false;
                 marker::clear(&self.around.state_dir);
                 storm::over(&self.around.state_dir);
             }
@@ -394,10 +432,25 @@ impl Session {
     }
 
     fn start_agent(&mut self) {
-        match agent::start(&self.config.agent_command, &self.around.inbox) {
-            Ok(pid) => self.agent = Some(pid),
-            Err(error) => {
-                self.say("agent-start-failed", &error.to_string());
+        let (words, around) = (self.config.agent_command.clone(), &self.around);
+        self.launch = Launch::UnderWay;
+        if !agent::start(words, self.id, around.spawner.clone(), around.inbox.clone()) {
+            self.agent_started(Err("no thread can be started".to_owned()));
+        }
+    }
+
+    /// The agent runs, or could not be started.
+    pub fn agent_started(&mut self, outcome: Result<u32, String>) {
+        let launch = std::mem::replace(&mut self.launch, Launch::None);
+        match outcome {
+            Ok(pid) => {
+                self.agent = Some(pid);
+                if launch == Launch::Unwanted {
+                    agent::kill(pid);
+                }
+            }
+            Err(why) => {
+                self.say("agent-start-failed", &why);
                 self.agent_was_gone();
             }
         }
