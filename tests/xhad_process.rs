@@ -94,3 +94,67 @@ fn a_daemon_whose_end_not_all_can_know_stays_and_says_so() {
     others.iter().for_each(|pid| kill_process(*pid, Signal::CONT).unwrap());
     assert!(pool.machines[1].daemon.wait().unwrap().success(), "it ends once they know");
 }
+
+/// The witness on a free port of its own; its first line tells where.
+struct Witness {
+    process: std::process::Child,
+    address: std::net::SocketAddr,
+}
+
+impl Witness {
+    fn start(pool: &Pool, port: u16) -> Witness {
+        use std::io::BufRead;
+        let (dir, key) = (pool.dir.path().join("witness"), pool.dir.path().join("key"));
+        std::fs::write(&key, &pool.key_hex).unwrap();
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_xe"))
+            .args(["xhad", "--witness", "--listen", &format!("127.0.0.1:{port}"), "--state-dir"])
+            .arg(dir)
+            .arg("--key-file")
+            .arg(key)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.take().unwrap();
+        std::io::BufReader::new(output).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap();
+        Witness { process, address }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_witness_votes_keeps_its_promises_and_comes_back() {
+    let pool = Pool::new(83, 10);
+    let witness = Witness::start(&pool, 0);
+    let second = pool.dir.path().join("second");
+    std::fs::copy(pool.statefile(), &second).unwrap();
+    // Two statefiles and the witness: without its vote no view is decided by one of them alone.
+    std::thread::scope(|scope| {
+        for (n, machine) in pool.machines.iter().enumerate() {
+            let mut config = pool.config(n, true);
+            config.statefiles.push(second.clone());
+            config.witness = Some(witness.address);
+            scope.spawn(move || machine.client.start(config).unwrap());
+        }
+    });
+    let heard = || {
+        let seen = pool.machines[0].liveset().witness.unwrap();
+        seen.age_ms.is_some_and(|age| age < 3000)
+    };
+    wait_for("round trips with the witness", Duration::from_secs(10), heard);
+    let kept = pool.dir.path().join("witness/witness");
+    wait_for("a promise on its disk", Duration::from_secs(10), || kept.exists());
+    let port = witness.address.port();
+    drop(witness);
+    let again = Witness::start(&pool, port);
+    wait_for("its return", Duration::from_secs(10), heard);
+    assert_eq!(again.address.port(), port);
+    assert!(pool.machines.iter().all(|machine| machine.liveset().members.len() == 3));
+}

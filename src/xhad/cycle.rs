@@ -119,6 +119,7 @@ pub struct Cycles {
     place: Place,
     layout: Layout,
     header: Option<Vec<u8>>,
+    header_damaged: bool,
     decisions: Vec<[Option<Cached>; 2]>,
     /// The sequence of each decision that was last read.
     read_seq: Vec<(u64, u64)>,
@@ -133,10 +134,12 @@ impl Cycles {
         let hosts = place.hosts.len();
         let layout = Layout { hosts };
         let whole = if hosts <= CONTIGUOUS { layout.len() } else { layout.decisions_at() };
-        let largest = layout.size(Kind::Beat).max(layout.size(Kind::Decision(0)));
+        let kinds = [Kind::Header, Kind::Beat, Kind::Decision(0)];
+        let largest = kinds.map(|kind| layout.size(kind)).into_iter().max().unwrap_or(0);
         Cycles {
             layout,
             header: None,
+            header_damaged: false,
             decisions: (0..hosts).map(|_| [None, None]).collect(),
             read_seq: vec![(0, 0); hosts],
             image: Aligned::new(whole),
@@ -168,6 +171,10 @@ impl Cycles {
     /// Reads the own beat block, then writes the beat and, when it changed, the decision.
     fn write<B: Blocks>(&mut self, disk: &B, job: &Job) -> Result<Option<Arc<Report>>, CycleFault> {
         let (generation, me, layout) = (self.place.generation, self.place.me, self.layout);
+        if let Some(header) = self.header.clone().filter(|_| self.header_damaged) {
+            self.put(disk, 0, &header)?;
+            self.header_damaged = false;
+        }
         let (at, size) = (layout.offset(Kind::Beat, me), layout.size(Kind::Beat));
         let before = disk.read_into(at, self.one.room(size));
         before.map_err(|error| self.failed(&error))?;
@@ -265,19 +272,33 @@ impl Cycles {
         content
     }
 
-    /// The header must be this session's and name its hosts.
+    /// The header must be this session's and name its hosts. One that was good in this session
+    /// and is damaged since is no fault: nobody needs it but a host that starts, so it is put
+    /// right with the next cycle. A blank one, or one of another session, is a statefile that
+    /// was taken for something else.
     fn check_header(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
         if self.header.as_deref() == Some(bytes) {
             return Ok(());
         }
-        let hosts = block::open_header(&self.place.key, self.place.generation, bytes)?;
-        if hosts != self.place.hosts {
-            return Err(BlockError::Foreign);
+        match block::open_header(&self.place.key, self.place.generation, bytes) {
+            Ok(hosts) if hosts == self.place.hosts => {
+                self.header = Some(bytes.to_vec());
+                Ok(())
+            }
+            Ok(_) => Err(BlockError::Foreign),
+            Err(BlockError::Blank) => Err(BlockError::Blank),
+            Err(BlockError::Generation(theirs)) => Err(BlockError::Generation(theirs)),
+            Err(error) => {
+                let known = self.header.as_deref().ok_or(error.clone())?;
+                let changed = known.iter().zip(bytes).filter(|(a, b)| a != b).count();
+                self.header_damaged = changed <= MOST_DAMAGE;
+                if self.header_damaged { Ok(()) } else { Err(error) }
+            }
         }
-        self.header = Some(bytes.to_vec());
-        Ok(())
     }
 }
 
+/// So many bytes of a header may be damaged: a sector. More is somebody else's content.
+const MOST_DAMAGE: usize = 512;
 /// Up to so many hosts the whole statefile is read in one piece.
 const CONTIGUOUS: usize = 64;

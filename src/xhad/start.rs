@@ -2,6 +2,7 @@
 //! opened.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -15,10 +16,54 @@ use crate::heartbeat::timing::{Nanos, Timing};
 use crate::heartbeat::view::{MOST_HOSTS, Slot};
 use crate::host::faults::Faults;
 use crate::host::udp::{Link, Silence};
-use crate::host::watchdog::Watchdog;
+use crate::host::watchdog::{Watchdog, WatchdogError};
 
 fn bad(sentence: impl ToString) -> Refused {
     refused(RefusedKind::BadRequest, sentence)
+}
+
+/// Every check of a configuration that needs neither a watchdog nor a socket; any values may stand
+/// in it.
+pub fn check(config: &StartConfig) -> Result<(), Refused> {
+    let hosts = sorted_hosts(config)?;
+    key(config)?;
+    node_config(config, &hosts, &Unarmed, None, None)?;
+    Ok(())
+}
+
+/// Stands for a watchdog where none is needed.
+struct Unarmed;
+
+impl Watchdog for Unarmed {
+    fn arm(&mut self, _remaining: Duration) -> Result<(), WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn set_remaining(&mut self, _remaining: Duration) -> Result<(), WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn read_back(&mut self) -> Result<Duration, WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn cut_to_minimum(&mut self) -> Result<Duration, WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn disarm(&mut self) -> Result<(), WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn step(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn trusted(&self) -> bool {
+        false
+    }
+
+    fn reset_now(&mut self) {}
 }
 
 /// The hosts in the order of their slots, each once.

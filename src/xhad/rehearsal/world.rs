@@ -182,6 +182,11 @@ impl World {
         Layout { hosts: self.hosts.len() }
     }
 
+    /// A byte of the statefile, zero behind its end.
+    pub fn byte(&self, at: usize) -> u8 {
+        self.disk.0.borrow().get(at).copied().unwrap_or(0)
+    }
+
     /// Changes one byte of the statefile.
     pub fn flip(&self, at: usize, mask: u8) {
         if let Some(byte) = self.disk.0.borrow_mut().get_mut(at) {
