@@ -146,6 +146,28 @@ fn blocks() {
 }
 
 #[test]
+fn control_requests_and_sessions() {
+    let config = xe::xhad::control::StartConfig {
+        key_hex: "5a".repeat(32),
+        boot_id: uuid::Uuid::nil().to_string(),
+        statefiles: vec!["/s".into()],
+        ..Default::default()
+    };
+    let request = xe::xhad::control::Request::Start(Box::new(config.clone()));
+    mutate(&serde_json::to_vec(&request).unwrap(), ROUNDS, readers::control);
+    mutate(&serde_json::to_vec(&config).unwrap(), ROUNDS, readers::session);
+}
+
+#[test]
+fn toolstack_configurations() {
+    let seed = b"<xhad-config version=\"1.0\"><common-config><GenerationUUID>9</GenerationUUID>\
+        <UDPport>694</UDPport><host><HostID>1</HostID><IPaddress>::1</IPaddress></host>\
+        </common-config><local-config><localhost><HostID>1</HostID></localhost></local-config>\
+        </xhad-config>";
+    mutate(seed, ROUNDS, readers::toolstack);
+}
+
+#[test]
 fn command_lines() {
     let seed = b"vm-start\nuuid=1\n--force\n-s\nhost\n-pw\nx\0server=h,username=r\\,s\0port=1\n";
     mutate(seed, ROUNDS, readers::words);

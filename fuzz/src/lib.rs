@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 use xe::cli::dialect::{self, Environment, Opening, words as grammar};
+use xe::clusterstack::config::Config;
 use xe::heartbeat::auth::Key;
 use xe::heartbeat::block::{self, Kind, Layout};
 use xe::heartbeat::packet::{LONGEST, Packet};
@@ -12,6 +13,7 @@ use xe::heartbeat::view::Slot;
 use xe::pool::dump::Dump;
 use xe::pool::journal::{Position, Record, replay};
 use xe::xenapi::xmlrpc;
+use xe::xhad::control::{Request, StartConfig};
 
 /// The session that packets and blocks belong to.
 pub const GENERATION: Uuid = Uuid::from_u128(5);
@@ -94,6 +96,27 @@ fn read_blocks(layout: Layout, slot: Slot, image: &[u8]) {
             .and_then(|sealed| block::open_beat(&key(), GENERATION, slot, &sealed));
         assert_eq!(again, Ok(report));
     }
+}
+
+/// A line of the heartbeat daemon's control socket; what is read is written and read as the same.
+pub fn control(bytes: &[u8]) {
+    if let Ok(request) = Request::read(bytes) {
+        let line = serde_json::to_vec(&request).unwrap_or_default();
+        assert_eq!(Request::read(&line), Ok(request));
+    }
+}
+
+/// A session's configuration, as a request and as the record of an upgrade hold it: every check
+/// before anything is opened returns.
+pub fn session(bytes: &[u8]) {
+    if let Ok(config) = serde_json::from_slice::<StartConfig>(bytes) {
+        let _ = xe::xhad::start::check(&config);
+    }
+}
+
+/// The configuration that a foreign toolstack writes.
+pub fn toolstack(bytes: &[u8]) {
+    let _ = Config::parse(&String::from_utf8_lossy(bytes));
 }
 
 /// Three parts, apart by a zero byte: words a line each, the extras, `~/.xe`.

@@ -102,7 +102,9 @@ impl From<ControlError> for Failure {
 
 fn of_refusal(kind: RefusedKind) -> Exit {
     match kind {
-        RefusedKind::BadRequest | RefusedKind::Timing => Exit::ConfigInvalid,
+        RefusedKind::BadRequest | RefusedKind::Timing | RefusedKind::NotRealTime => {
+            Exit::ConfigInvalid
+        }
         RefusedKind::Watchdog => Exit::Watchdog,
         RefusedKind::Network => Exit::System,
         RefusedKind::Statefile => Exit::StatefileInvalid,

@@ -1,5 +1,6 @@
 //! The heartbeat packet: fixed header, report, newest view, bid and vote, keyed code (section 10).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use super::PROTOCOL;
 use super::auth::{CODE_LEN, Key};
 use super::report::Report;
-use super::view::{Slot, View};
+use super::view::{MOST_HOSTS, Slot, View};
 use super::vote::{Bid, Vote};
 use super::wire::{Malformed, Reader, Writer};
 
@@ -79,6 +80,16 @@ impl Packet {
 
     /// Checks everything and gives the packet.
     pub fn open(bytes: &[u8], key: &Key, generation: Uuid) -> Result<Self, PacketError> {
+        Packet::open_into(bytes, key, generation, &mut Rooms::default())
+    }
+
+    /// The same, with the report in a room that is used again once nobody holds it.
+    pub fn open_into(
+        bytes: &[u8],
+        key: &Key,
+        generation: Uuid,
+        rooms: &mut Rooms,
+    ) -> Result<Self, PacketError> {
         if bytes.len() > LONGEST {
             return Err(PacketError::Foreign);
         }
@@ -100,7 +111,7 @@ impl Packet {
             return Err(PacketError::Unauthentic);
         }
         let sender = Slot(r.u16()?);
-        let report = Arc::new(Report::read(&mut r)?);
+        let report = rooms.read(&mut r)?;
         let view = r.option(View::read)?.map(Arc::new);
         let bid = r.option(Bid::read)?.map(Arc::new);
         let vote = r.option(Vote::read)?.map(Arc::new);
@@ -108,5 +119,40 @@ impl Packet {
             return Err(Malformed.into());
         }
         Ok(Packet { generation, sender, report, view, bid, vote })
+    }
+}
+
+/// Rooms for the reports of others. A node holds the newest of each host and lets go of the one
+/// before: in its steady state, reading packets takes no memory.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    given: VecDeque<Arc<Report>>,
+}
+
+/// How many rooms are looked at for one that is free; the oldest come first.
+const LOOKS: usize = 8;
+
+impl Rooms {
+    fn read(&mut self, r: &mut Reader<'_>) -> Result<Arc<Report>, Malformed> {
+        let mut room = self.free().unwrap_or_else(|| Arc::new(Report::empty()));
+        if let Some(report) = Arc::get_mut(&mut room) {
+            report.read_over(r)?;
+        }
+        if self.given.len() < 2 * MOST_HOSTS {
+            self.given.push_back(Arc::clone(&room));
+        }
+        Ok(room)
+    }
+
+    /// A room that nobody else holds; those that are held stay for later.
+    fn free(&mut self) -> Option<Arc<Report>> {
+        for _ in 0..LOOKS.min(self.given.len()) {
+            let room = self.given.pop_front()?;
+            if Arc::strong_count(&room) == 1 {
+                return Some(room);
+            }
+            self.given.push_back(room);
+        }
+        None
     }
 }

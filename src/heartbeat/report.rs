@@ -129,9 +129,40 @@ impl Report {
         });
     }
 
+    /// A report that says nothing, as a room for one that does.
+    pub fn empty() -> Self {
+        Report {
+            life: Life::default(),
+            boot_id: Uuid::nil(),
+            seq: 0,
+            epoch: 0,
+            flags: 0,
+            disk_ms: 0,
+            disks: 0,
+            rewound: 0,
+            witness_ms: 0,
+            promise: 0,
+            network_gap: 0,
+            disk_gap: 0,
+            weight: 0,
+            dead_within_ms: 0,
+            decision_seq: 0,
+            heir: None,
+            peers: Vec::new(),
+        }
+    }
+
     /// Decodes a report; every field is checked.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let report = Report {
+        let mut report = Report::empty();
+        report.read_over(r)?;
+        Ok(report)
+    }
+
+    /// Decodes a report into the room of one that is over; after an error its content is none.
+    pub fn read_over(&mut self, r: &mut Reader<'_>) -> Result<(), Malformed> {
+        let mut peers = std::mem::take(&mut self.peers);
+        *self = Report {
             life: Life::read(r)?,
             boot_id: r.uuid()?,
             seq: r.u48()?,
@@ -148,19 +179,21 @@ impl Report {
             dead_within_ms: r.u24()?,
             decision_seq: r.u48()?,
             heir: r.option(read_slot)?,
-            peers: r.list(|r| {
-                Ok(PeerReport {
-                    echo_life: Life::read(r)?,
-                    echo_seq: r.u48()?,
-                    evidence_ms: r.u24()?,
-                    heard_ms: r.u24()?,
-                })
-            })?,
+            peers: Vec::new(),
         };
-        if report.peers.len() > MOST_HOSTS || report.flags & !KNOWN != 0 || report.seq == 0 {
+        r.list_over(&mut peers, |r| {
+            Ok(PeerReport {
+                echo_life: Life::read(r)?,
+                echo_seq: r.u48()?,
+                evidence_ms: r.u24()?,
+                heard_ms: r.u24()?,
+            })
+        })?;
+        self.peers = peers;
+        if self.peers.len() > MOST_HOSTS || self.flags & !KNOWN != 0 || self.seq == 0 {
             return Err(Malformed);
         }
-        Ok(report)
+        Ok(())
     }
 }
 

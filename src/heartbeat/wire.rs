@@ -169,10 +169,24 @@ impl<'a> Reader<'a> {
     /// A list written by [`Writer::list`].
     pub fn list<V>(
         &mut self,
-        mut read: impl FnMut(&mut Self) -> Result<V, Malformed>,
+        read: impl FnMut(&mut Self) -> Result<V, Malformed>,
     ) -> Result<Vec<V>, Malformed> {
-        let count = self.u16()?;
-        (0..count).map(|_| read(self)).collect()
+        let mut list = Vec::new();
+        self.list_over(&mut list, read)?;
+        Ok(list)
+    }
+
+    /// The same, into the room of a list that is over.
+    pub fn list_over<V>(
+        &mut self,
+        list: &mut Vec<V>,
+        mut read: impl FnMut(&mut Self) -> Result<V, Malformed>,
+    ) -> Result<(), Malformed> {
+        list.clear();
+        for _ in 0..self.u16()? {
+            list.push(read(self)?);
+        }
+        Ok(())
     }
 
     /// Whether nothing is left.

@@ -38,41 +38,53 @@ impl DirectFile {
 
     /// Reads `length` bytes at `offset`; both must be multiples of [`ALIGN`].
     pub fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut room = Aligned::new(length);
+        self.read_into(offset, room.room(length))?;
+        Ok(room.room(length).to_vec())
+    }
+
+    /// Fills a part of an aligned room from `offset`; its length must be a multiple of [`ALIGN`].
+    pub fn read_into(&self, offset: u64, room: &mut [u8]) -> io::Result<()> {
         self.faults.check_disk()?;
-        let mut buffer = Aligned::new(length);
-        self.file.read_exact_at(buffer.bytes(), offset)?;
+        self.file.read_exact_at(room, offset)?;
         // A disk that broke while the answer was under way did not answer.
-        self.faults.check_disk()?;
-        Ok(buffer.bytes().to_vec())
+        self.faults.check_disk()
     }
 
     /// Writes at `offset`; it and the length must be multiples of [`ALIGN`]. Durable when it
     /// returns.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut room = Aligned::new(bytes.len());
+        room.room(bytes.len()).copy_from_slice(bytes);
+        self.write_from(offset, room.room(bytes.len()))
+    }
+
+    /// The same, of bytes that stand in an aligned room.
+    pub fn write_from(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.faults.check_disk()?;
-        let mut buffer = Aligned::new(bytes.len());
-        buffer.bytes().copy_from_slice(bytes);
-        self.file.write_all_at(buffer.bytes(), offset)?;
+        self.file.write_all_at(bytes, offset)?;
         self.faults.check_disk()
     }
 }
 
-/// A buffer whose usable part begins at a multiple of [`ALIGN`].
-struct Aligned {
+/// A room for bytes that begins at a multiple of [`ALIGN`].
+#[derive(Debug, Default)]
+pub struct Aligned {
     bytes: Vec<u8>,
     start: usize,
-    length: usize,
 }
 
 impl Aligned {
-    fn new(length: usize) -> Self {
+    /// A room for so many bytes.
+    pub fn new(length: usize) -> Self {
         let bytes = vec![0; length + ALIGN];
         let start = bytes.as_ptr().align_offset(ALIGN);
-        Aligned { bytes, start, length }
+        Aligned { bytes, start }
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + self.length]
+    /// Its first bytes; at most as many as it was made for.
+    pub fn room(&mut self, length: usize) -> &mut [u8] {
+        &mut self.bytes[self.start..self.start + length]
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::shared_word::SharedWord;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
 /// The variable that names the inherited file's number.
@@ -28,11 +29,13 @@ pub const EARLY_EXCLUSION: u64 = 1 << 4;
 
 const MAGIC: &[u8; 16] = b"xe lab faults 1\n";
 const LENGTH: u64 = 24;
+/// Where the bits stand, in words of eight bytes.
+const BITS_AT: usize = 2;
 
 /// What a process sees of the channel.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    channel: Option<Arc<File>>,
+    channel: Option<Arc<SharedWord>>,
 }
 
 impl Faults {
@@ -68,8 +71,8 @@ impl Faults {
         let length = file.metadata().map_or(0, |data| data.len());
         let mut magic = [0; 16];
         let marked = file.read_exact_at(&mut magic, 0).is_ok() && &magic == MAGIC;
-        let channel = (sealed && length == LENGTH && marked).then(|| Arc::new(file));
-        Faults { channel }
+        let word = (sealed && length == LENGTH && marked).then(|| SharedWord::map(&file, BITS_AT));
+        Faults { channel: word.and_then(Result::ok).map(Arc::new) }
     }
 
     /// Whether the lab started this process and handed it a channel.
@@ -79,12 +82,7 @@ impl Faults {
 
     /// The faults that are on now, as bits.
     pub fn bits(&self) -> u64 {
-        let Some(file) = &self.channel else { return 0 };
-        let mut bits = [0; 8];
-        match file.read_exact_at(&mut bits, 16) {
-            Ok(()) => u64::from_le_bytes(bits),
-            Err(_) => 0,
-        }
+        self.channel.as_ref().map_or(0, |word| word.read())
     }
 
     /// Whether the network is cut.

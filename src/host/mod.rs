@@ -1,11 +1,18 @@
 //! The machine that a host is: its clock and disks, its watchdog, what runs its VMs.
 
+pub mod arena;
 pub mod boot_id;
 pub mod clock;
+pub mod confine;
 pub mod direct_io;
 pub mod faults;
+pub mod fork;
 pub mod hypervisor;
+pub mod neighbour;
+pub mod pages;
 pub mod realtime;
+pub mod shared_word;
+pub mod signals;
 pub mod sr;
 pub mod udp;
 pub mod watchdog;

@@ -1,11 +1,11 @@
 //! The agent's process: watched, killed and started for the protocol.
 
-use std::process::{Command, Stdio};
-
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::inbox::{Inbox, Message};
+use super::spawner::{Program, Spawner};
+use super::threads;
 
 fn number(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
@@ -13,7 +13,7 @@ fn number(pid: u32) -> Option<Pid> {
 
 /// Tells the loop when a process ends; a process that is gone already, at once.
 pub fn watch(pid: u32, inbox: Inbox) {
-    std::thread::spawn(move || {
+    threads::start("process", move || {
         if let Some(Ok(file)) = number(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
             let mut files = [PollFd::new(&file, PollFlags::IN)];
             while let Err(rustix::io::Errno::INTR) = poll(&mut files, None) {}
@@ -29,17 +29,22 @@ pub fn kill(pid: u32) {
     }
 }
 
-/// Starts an agent; the loop is told when it ends. It stays in the daemon's process group, for
-/// it belongs to the same machine.
-pub fn start(command: &[String], inbox: &Inbox) -> std::io::Result<u32> {
-    let (program, words) =
-        command.split_first().ok_or_else(|| std::io::Error::other("no agent command"))?;
-    let mut child = Command::new(program).args(words).stdin(Stdio::null()).spawn()?;
-    let pid = child.id();
-    let inbox = inbox.clone();
-    std::thread::spawn(move || {
-        let _status = child.wait();
-        inbox.send(Message::ProcessGone(pid));
-    });
-    Ok(pid)
+/// Starts an agent; the loop is told its number, and when it ends, or that it did not start. It
+/// stays in the daemon's process group, for it belongs to the same machine. False: no thread.
+pub fn start(words: Vec<String>, session: u64, spawner: Spawner, inbox: Inbox) -> bool {
+    threads::start("agent", move || {
+        let mut number = None;
+        let program = Program { words, ..Program::default() };
+        let ended = spawner.follow(program, |pid| {
+            number = Some(pid);
+            inbox.send(Message::AgentStarted(session, Ok(pid)));
+        });
+        match number {
+            Some(pid) => inbox.send(Message::ProcessGone(pid)),
+            None => {
+                let why = ended.err().unwrap_or_default();
+                inbox.send(Message::AgentStarted(session, Err(why)));
+            }
+        }
+    })
 }

@@ -87,6 +87,10 @@ pub struct StartConfig {
     /// This host's weight when the pool breaks into parts of equal size.
     #[serde(default)]
     pub weight: u32,
+    /// Take a T under ten seconds although this daemon may not have real-time priority or locked
+    /// memory: a busy machine may then be reset for nothing (lab and tests).
+    #[serde(default)]
+    pub force_not_real_time: bool,
 }
 
 impl Default for StartConfig {
@@ -114,6 +118,7 @@ impl Default for StartConfig {
             agent_command: Vec::new(),
             agent_pid: None,
             weight: 0,
+            force_not_real_time: false,
         }
     }
 }
@@ -221,6 +226,43 @@ pub struct Lease {
     pub act_until_ns: u64,
 }
 
+/// A line longer than this is no request; the longest is the start of the largest pool.
+pub const LONGEST_LINE: usize = 1 << 20;
+/// No request nests deeper.
+const DEEPEST: usize = 16;
+
+impl Request {
+    /// Reads a line of the control socket. Anything may be in it: it is measured before it is
+    /// read, so that it takes neither much room nor much of a small stack.
+    pub fn read(line: &[u8]) -> Result<Self, Refused> {
+        let refused = |why: String| {
+            let sentence = format!("not a request: {why}");
+            Err(Refused { kind: RefusedKind::BadRequest, sentence })
+        };
+        if line.len() > LONGEST_LINE {
+            return refused(format!("longer than {LONGEST_LINE} bytes"));
+        }
+        if nesting(line) > DEEPEST {
+            return refused(format!("nested deeper than {DEEPEST}"));
+        }
+        serde_json::from_slice(line).or_else(|error| refused(error.to_string()))
+    }
+}
+
+/// How deep lists and objects nest at most, brackets in texts included.
+fn nesting(line: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in line {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 /// An answer that is no refusal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -259,6 +301,8 @@ pub enum RefusedKind {
     Watchdog,
     /// The timers leave no room.
     Timing,
+    /// T is too short for a daemon without real-time priority or locked memory.
+    NotRealTime,
     /// The network address or port cannot be used.
     Network,
     /// The statefile cannot be used, or belongs to somebody else.

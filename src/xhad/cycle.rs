@@ -1,13 +1,14 @@
 //! The threads that run disk cycles, one for each statefile: a hung disk hangs its thread and
 //! nothing else.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use uuid::Uuid;
 
 use super::inbox::{Inbox, Message};
+use super::threads;
 use crate::heartbeat::auth::Key;
 use crate::heartbeat::block::{
     self, BlockError, Kind, Layout, Seen, open_beat, open_decision_copy, seal_beat, seal_decision,
@@ -17,8 +18,9 @@ use crate::heartbeat::node::{CycleDone, CycleFault, CycleRead};
 use crate::heartbeat::report::Report;
 use crate::heartbeat::view::Slot;
 use crate::host::clock::boottime_ns;
-use crate::host::direct_io::DirectFile;
+use crate::host::direct_io::{Aligned, DirectFile};
 use crate::host::faults::Faults;
+use crate::host::realtime;
 
 /// One cycle to run.
 #[derive(Debug)]
@@ -52,15 +54,56 @@ pub struct Place {
     pub me: Slot,
 }
 
+/// Where blocks are read and written: a statefile, or a room in memory. Offsets, lengths and rooms
+/// are whole pages.
+pub trait Blocks {
+    /// Fills the room from that offset.
+    fn read_into(&self, offset: u64, room: &mut [u8]) -> std::io::Result<()>;
+    /// Writes at that offset; durable when it returns.
+    fn write_from(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()>;
+}
+
+impl Blocks for DirectFile {
+    fn read_into(&self, offset: u64, room: &mut [u8]) -> std::io::Result<()> {
+        DirectFile::read_into(self, offset, room)
+    }
+
+    fn write_from(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+        DirectFile::write_from(self, offset, bytes)
+    }
+}
+
 /// Starts the thread for one statefile; it ends when the sender is dropped.
-pub fn spawn(place: Place, faults: Faults, inbox: Inbox) -> std::io::Result<SyncSender<Job>> {
+pub fn spawn(place: Place, faults: Faults, inbox: Inbox) -> Option<SyncSender<Job>> {
     let (sender, jobs) = sync_channel(2);
     let name = format!("statefile-{}", place.disk);
-    std::thread::Builder::new()
-        .name(name)
-        .stack_size(256 << 10)
-        .spawn(move || Cycles::new(place, faults).run(&inbox, &jobs))?;
-    Ok(sender)
+    let work = move || {
+        // Where the loop has no such priority, this has none either; the loop has said so.
+        let _best_effort = realtime::round_robin(realtime::DISK);
+        run(place, &faults, &inbox, &jobs);
+    };
+    threads::start(&name, work).then_some(sender)
+}
+
+fn run(place: Place, faults: &Faults, inbox: &Inbox, jobs: &Receiver<Job>) {
+    let (session, disk, path) = (place.session, place.disk, place.path.clone());
+    let mut cycles = Cycles::new(place);
+    let mut file: Option<DirectFile> = None;
+    for job in jobs {
+        let begun = boottime_ns();
+        let mut read_begun = begun;
+        let opened = match file.take() {
+            Some(file) => Ok(file),
+            None => DirectFile::open(&path, faults.clone()).map_err(|error| cycles.failed(&error)),
+        };
+        let outcome = opened.and_then(|open| {
+            let read = cycles.cycle(&open, &job, || read_begun = boottime_ns())?;
+            file = Some(open);
+            Ok(read)
+        });
+        let done = CycleDone { id: job.id, disk, begun, read_begun, ended: boottime_ns(), outcome };
+        inbox.send(Message::Cycle(session, done));
+    }
 }
 
 /// A copy of a decision block as last read: equal bytes need not be checked again.
@@ -70,97 +113,106 @@ struct Cached {
     content: Result<Arc<Decision>, BlockError>,
 }
 
-struct Cycles {
+/// The cycles of one statefile, with what they remember of the last one.
+#[derive(Debug)]
+pub struct Cycles {
     place: Place,
     layout: Layout,
-    faults: Faults,
-    file: Option<DirectFile>,
     header: Option<Vec<u8>>,
+    header_damaged: bool,
     decisions: Vec<[Option<Cached>; 2]>,
     /// The sequence of each decision that was last read.
     read_seq: Vec<(u64, u64)>,
+    /// Rooms that are used again with each cycle: for all blocks, and for one.
+    image: Aligned,
+    one: Aligned,
 }
 
 impl Cycles {
-    fn new(place: Place, faults: Faults) -> Self {
+    /// Cycles that have read nothing yet.
+    pub fn new(place: Place) -> Self {
         let hosts = place.hosts.len();
+        let layout = Layout { hosts };
+        let whole = if hosts <= CONTIGUOUS { layout.len() } else { layout.decisions_at() };
+        let kinds = [Kind::Header, Kind::Beat, Kind::Decision(0)];
+        let largest = kinds.map(|kind| layout.size(kind)).into_iter().max().unwrap_or(0);
         Cycles {
-            layout: Layout { hosts },
-            faults,
-            file: None,
+            layout,
             header: None,
+            header_damaged: false,
             decisions: (0..hosts).map(|_| [None, None]).collect(),
             read_seq: vec![(0, 0); hosts],
+            image: Aligned::new(whole),
+            one: Aligned::new(largest),
             place,
         }
     }
 
-    fn run(&mut self, inbox: &Inbox, jobs: &Receiver<Job>) {
-        for job in jobs {
-            let begun = boottime_ns();
-            let mut read_begun = begun;
-            let outcome = self.cycle(&job, &mut read_begun);
-            let disk = self.place.disk;
-            let done =
-                CycleDone { id: job.id, disk, begun, read_begun, ended: boottime_ns(), outcome };
-            inbox.send(Message::Cycle(self.place.session, done));
-        }
+    /// One cycle: writes the own blocks, then reads all; `read_begins` is called in between.
+    pub fn cycle<B: Blocks>(
+        &mut self,
+        disk: &B,
+        job: &Job,
+        read_begins: impl FnOnce(),
+    ) -> Result<CycleRead, CycleFault> {
+        let own_before = self.write(disk, job)?;
+        read_begins();
+        // The image leaves its place for as long as it is read, so that the rest can change.
+        let mut image = std::mem::take(&mut self.image);
+        let read = self.read(disk, job, own_before, &mut image);
+        self.image = image;
+        read
     }
 
-    fn cycle(&mut self, job: &Job, read_begun: &mut u64) -> Result<CycleRead, CycleFault> {
-        let path = self.place.path.clone();
-        let io = |error: std::io::Error| CycleFault::Path(format!("{}: {error}", path.display()));
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => DirectFile::open(&path, self.faults.clone()).map_err(io)?,
-        };
-        let own_before = self.write(&file, job, &path)?;
-        *read_begun = boottime_ns();
-        let read = self.read(&file, job, own_before, &path)?;
-        self.file = Some(file);
-        Ok(read)
+    fn failed(&self, error: &std::io::Error) -> CycleFault {
+        CycleFault::Path(format!("{}: {error}", self.place.path.display()))
     }
 
     /// Reads the own beat block, then writes the beat and, when it changed, the decision.
-    fn write(
-        &self,
-        file: &DirectFile,
-        job: &Job,
-        path: &Path,
-    ) -> Result<Option<Arc<Report>>, CycleFault> {
-        let io = |error: std::io::Error| CycleFault::Path(format!("{}: {error}", path.display()));
-        let (key, generation, me) = (&self.place.key, self.place.generation, self.place.me);
-        let at = self.layout.offset(Kind::Beat, me);
-        let before = file.read(at, self.layout.size(Kind::Beat)).map_err(io)?;
-        let own_before = open_beat(key, generation, me, &before).ok().map(Arc::new);
+    fn write<B: Blocks>(&mut self, disk: &B, job: &Job) -> Result<Option<Arc<Report>>, CycleFault> {
+        let (generation, me, layout) = (self.place.generation, self.place.me, self.layout);
+        if let Some(header) = self.header.clone().filter(|_| self.header_damaged) {
+            self.put(disk, 0, &header)?;
+            self.header_damaged = false;
+        }
+        let (at, size) = (layout.offset(Kind::Beat, me), layout.size(Kind::Beat));
+        let before = disk.read_into(at, self.one.room(size));
+        before.map_err(|error| self.failed(&error))?;
+        let own_before = open_beat(&self.place.key, generation, me, self.one.room(size));
         if let Some(report) = &job.beat {
-            let block = seal_beat(key, generation, self.layout, me, report)?;
-            file.write(at, &block).map_err(io)?;
+            let block = seal_beat(&self.place.key, generation, layout, me, report)?;
+            self.put(disk, at, &block)?;
         }
         if let Some(decision) = &job.decision {
-            let (kind, block) = seal_decision(key, generation, self.layout, me, decision)?;
-            file.write(self.layout.offset(kind, me), &block).map_err(io)?;
+            let (kind, block) = seal_decision(&self.place.key, generation, layout, me, decision)?;
+            self.put(disk, layout.offset(kind, me), &block)?;
         }
-        Ok(own_before)
+        Ok(own_before.ok().map(Arc::new))
     }
 
-    fn read(
+    fn put<B: Blocks>(&mut self, disk: &B, at: u64, block: &[u8]) -> Result<(), CycleFault> {
+        let room = self.one.room(block.len());
+        room.copy_from_slice(block);
+        disk.write_from(at, room).map_err(|error| self.failed(&error))
+    }
+
+    fn read<B: Blocks>(
         &mut self,
-        file: &DirectFile,
+        disk: &B,
         job: &Job,
         own_before: Option<Arc<Report>>,
-        path: &Path,
+        image: &mut Aligned,
     ) -> Result<CycleRead, CycleFault> {
-        let io = |error: std::io::Error| CycleFault::Path(format!("{}: {error}", path.display()));
         let layout = self.layout;
         let whole = job.all && layout.hosts <= CONTIGUOUS;
         let length = if whole { layout.len() } else { layout.decisions_at() };
-        let image = file.read(0, length).map_err(io)?;
+        let image = image.room(length);
+        disk.read_into(0, image).map_err(|error| self.failed(&error))?;
         self.check_header(&image[..layout.size(Kind::Header)])?;
         let slots = || (0..layout.hosts).map(Slot::at);
         let (key, generation) = (&self.place.key, self.place.generation);
         let beat = |slot: Slot| {
-            let bytes = layout.part(&image, Kind::Beat, slot)?;
+            let bytes = layout.part(image, Kind::Beat, slot)?;
             open_beat(key, generation, slot, bytes).ok().map(Arc::new)
         };
         let beats: Vec<Option<Arc<Report>>> = slots().map(beat).collect();
@@ -170,18 +222,34 @@ impl Cycles {
             let changed = job.all || self.read_seq[slot.index()] != news || slot == self.place.me;
             let mut copies = [None, None];
             for (copy, place) in (0..2).zip(&mut copies) {
-                let kind = Kind::Decision(copy);
-                let held = (!whole && changed)
-                    .then(|| file.read(layout.offset(kind, slot), layout.size(kind)))
-                    .transpose()
-                    .map_err(io)?;
-                let bytes = held.as_deref().or_else(|| layout.part(&image, kind, slot));
-                *place = Some(self.decision(slot, copy, bytes));
+                *place = Some(match layout.part(image, Kind::Decision(copy), slot) {
+                    Some(bytes) => self.decision(slot, copy, Some(bytes)),
+                    None if changed => self.look_up(disk, slot, copy)?,
+                    None => self.decision(slot, copy, None),
+                });
             }
             self.read_seq[slot.index()] = news;
             decisions.push(Seen::of(copies.map(|copy| copy.unwrap_or(Err(BlockError::Blank)))));
         }
         Ok(CycleRead { own_before, beats, decisions })
+    }
+
+    /// Reads one copy of a decision block by itself.
+    fn look_up<B: Blocks>(
+        &mut self,
+        disk: &B,
+        slot: Slot,
+        copy: u8,
+    ) -> Result<Result<Arc<Decision>, BlockError>, CycleFault> {
+        let kind = Kind::Decision(copy);
+        let size = self.layout.size(kind);
+        let mut one = std::mem::take(&mut self.one);
+        let read = disk.read_into(self.layout.offset(kind, slot), one.room(size));
+        let content = read
+            .map_err(|error| self.failed(&error))
+            .map(|()| self.decision(slot, copy, Some(one.room(size))));
+        self.one = one;
+        content
     }
 
     /// A copy of a decision block; what was checked before is not checked again.
@@ -204,19 +272,33 @@ impl Cycles {
         content
     }
 
-    /// The header must be this session's and name its hosts.
+    /// The header must be this session's and name its hosts. One that was good in this session
+    /// and is damaged since is no fault: nobody needs it but a host that starts, so it is put
+    /// right with the next cycle. A blank one, or one of another session, is a statefile that
+    /// was taken for something else.
     fn check_header(&mut self, bytes: &[u8]) -> Result<(), BlockError> {
         if self.header.as_deref() == Some(bytes) {
             return Ok(());
         }
-        let hosts = block::open_header(&self.place.key, self.place.generation, bytes)?;
-        if hosts != self.place.hosts {
-            return Err(BlockError::Foreign);
+        match block::open_header(&self.place.key, self.place.generation, bytes) {
+            Ok(hosts) if hosts == self.place.hosts => {
+                self.header = Some(bytes.to_vec());
+                Ok(())
+            }
+            Ok(_) => Err(BlockError::Foreign),
+            Err(BlockError::Blank) => Err(BlockError::Blank),
+            Err(BlockError::Generation(theirs)) => Err(BlockError::Generation(theirs)),
+            Err(error) => {
+                let known = self.header.as_deref().ok_or(error.clone())?;
+                let changed = known.iter().zip(bytes).filter(|(a, b)| a != b).count();
+                self.header_damaged = changed <= MOST_DAMAGE;
+                if self.header_damaged { Ok(()) } else { Err(error) }
+            }
         }
-        self.header = Some(bytes.to_vec());
-        Ok(())
     }
 }
 
+/// So many bytes of a header may be damaged: a sector. More is somebody else's content.
+const MOST_DAMAGE: usize = 512;
 /// Up to so many hosts the whole statefile is read in one piece.
 const CONTIGUOUS: usize = 64;

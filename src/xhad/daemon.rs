@@ -1,7 +1,9 @@
 //! The daemon's one loop: packets, disk cycles, requests, time.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -12,12 +14,13 @@ use super::control::{
 use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::session::{Session, Surroundings};
-use super::{marker, server, storm};
-use crate::heartbeat::liveset::Event;
-use crate::heartbeat::node::Control;
+use super::wakes::Wakes;
+use super::{marker, rehearsal, server, spawner, start, storm, upgrade};
+use crate::heartbeat::node::{Control, MOST_LINKS};
 use crate::host::clock::boottime_ns;
 use crate::host::faults::Faults;
-use crate::host::{boot_id, realtime, watchdog};
+use crate::host::signals::Termination;
+use crate::host::{arena, boot_id, confine, pages, realtime, watchdog};
 
 /// The daemon.
 struct Daemon {
@@ -25,20 +28,52 @@ struct Daemon {
     outbox: Outbox,
     session: Option<Session>,
     last_config: Option<StartConfig>,
-    subscribers: Vec<Sender<Response>>,
+    subscribers: Vec<SyncSender<Response>>,
     next_session: u64,
-    prepared: bool,
+    /// What this daemon lacks to keep its times under load.
+    lacks: Vec<String>,
+    wakes: Wakes,
+    termination: Termination,
+    ending: Option<Ending>,
+}
+
+/// The daemon was asked to end, and waits until the others know that its host is unarmed.
+struct Ending {
+    outcome: Receiver<Response>,
+    /// When it says that it still waits.
+    says_at: Option<u64>,
+    /// Whether there is a session to go on with.
+    was_armed: bool,
+}
+
+/// What has woken the loop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Rung {
+    bell: bool,
+    termination: bool,
+    links: [bool; MOST_LINKS],
 }
 
 /// Runs the daemon of a state directory; returns only when it cannot run.
 pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
+    // What needs a process of one thread comes first.
+    arena::share();
     std::fs::create_dir_all(&state_dir)?;
-    let (inbox, outbox) = inbox::pair()?;
     let faults = Faults::from_environment();
+    let termination = Termination::take()?;
+    let spawner = spawner::fork()?;
+    let confined = confine::confine();
+    let (inbox, outbox) = inbox::pair()?;
     let history = History::open(&state_dir);
-    let around = Surroundings { state_dir, faults, inbox, history };
+    if let Err(error) = confined {
+        history.note("not-confined", &format!("all system calls are open: {error}"));
+    }
+    let spawner = spawner.listen()?;
+    let around = Surroundings { state_dir, faults, inbox, history, spawner };
     finish_old_session(&around)?;
-    server::listen(&around.state_dir.join(SOCKET), around.inbox.clone())?;
+    let socket = around.state_dir.join(SOCKET);
+    let lacks = prepare(&around.history);
+    server::listen(&socket, around.inbox.clone(), around.history.clone())?;
     let mut daemon = Daemon {
         around,
         outbox,
@@ -46,11 +81,35 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
         last_config: None,
         subscribers: Vec::new(),
         next_session: 1,
-        prepared: false,
+        lacks,
+        wakes: Wakes::default(),
+        termination,
+        ending: None,
     };
-    loop {
+    daemon.take_up();
+    while !daemon.has_ended() {
         daemon.turn()?;
     }
+    daemon.around.history.flush(LAST_WORDS);
+    Ok(())
+}
+
+/// How long the last lines of the history are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Locks what is in use, and has everything used once that must not be cold later; gives what is
+/// missing to keep times.
+fn prepare(history: &History) -> Vec<String> {
+    pages::forget_startup();
+    let tried = [realtime::lock_memory(), realtime::round_robin(realtime::LOOP)];
+    let lacks: Vec<String> = tried.into_iter().filter_map(Result::err).collect();
+    for why in &lacks {
+        history.note("not-real-time", why);
+    }
+    if let Err(why) = rehearsal::run() {
+        history.note("rehearsal-failed", &why);
+    }
+    lacks
 }
 
 /// R5.5: a daemon that starts in a boot with an unfinished armed session resets the host.
@@ -59,26 +118,18 @@ fn finish_old_session(around: &Surroundings) -> anyhow::Result<()> {
     if mark.boot_id != boot_id::current(&around.faults)? {
         // Another boot: the watchdog or the operator has ended that session.
         storm::add(&around.state_dir, History::last(&around.state_dir).as_ref());
-        note(around, "was-reset", "the last armed session of this host ended with its boot");
+        let why = "the last armed session of this host ended with its boot";
+        around.history.note("was-reset", why);
         marker::clear(&around.state_dir);
         return Ok(());
     }
-    note(around, "reset", "an armed session of this boot did not end cleanly");
-    around.history.flush(std::time::Duration::from_millis(100));
+    let why = "an armed session of this boot did not end cleanly";
+    around.history.note("reset", why);
+    around.history.flush(Duration::from_millis(100));
     if let Ok(mut dog) = watchdog::open(&mark.watchdog) {
         dog.reset_now();
     }
-    anyhow::bail!("an armed session of this boot did not end cleanly; the watchdog resets the host")
-}
-
-fn note(around: &Surroundings, event: &str, why: &str) {
-    around.history.add(Event {
-        t_ns: boottime_ns(),
-        event: event.to_owned(),
-        why: why.to_owned(),
-        host: None,
-        epoch: 0,
-    });
+    anyhow::bail!("{why}; the watchdog resets the host")
 }
 
 fn refusal(kind: RefusedKind, sentence: &str) -> Response {
@@ -87,13 +138,20 @@ fn refusal(kind: RefusedKind, sentence: &str) -> Response {
 
 impl Daemon {
     fn turn(&mut self) -> anyhow::Result<()> {
-        self.wait()?;
-        self.outbox.hush();
+        let rung = self.wait()?;
         if let Some(session) = &mut self.session {
-            session.take_packets();
+            for (link, _) in rung.links.iter().enumerate().filter(|(_, rung)| **rung) {
+                session.take_packet(link);
+            }
         }
-        while let Some(message) = self.outbox.next() {
-            self.take(message);
+        if rung.bell {
+            self.outbox.hush();
+            while let Some(message) = self.outbox.next() {
+                self.take(message);
+            }
+        }
+        if rung.termination && self.termination.asked() {
+            self.end();
         }
         if let Some(session) = &mut self.session
             && boottime_ns() >= session.wake()
@@ -101,7 +159,7 @@ impl Daemon {
             session.tick();
         }
         if self.session.as_ref().is_some_and(Session::may_rejoin) {
-            let (unheard, _) = std::sync::mpsc::channel();
+            let (unheard, _) = std::sync::mpsc::sync_channel(1);
             self.rejoin(unheard);
         }
         if self.session.as_mut().is_some_and(|session| session.take_after().changed) {
@@ -110,22 +168,121 @@ impl Daemon {
         Ok(())
     }
 
-    fn wait(&self) -> anyhow::Result<()> {
+    /// Waits for a message, a packet or the time of the next step; the room for the question
+    /// is on the stack.
+    fn wait(&mut self) -> anyhow::Result<Rung> {
         let wake = self.session.as_ref().map(Session::wake);
-        let left = wake.map(|wake| wake.saturating_sub(boottime_ns()));
+        let asked = boottime_ns();
+        let left = wake.map(|wake| wake.saturating_sub(asked));
         let timeout = left.map(|left| Timespec {
             tv_sec: (left / 1_000_000_000) as _,
             tv_nsec: (left % 1_000_000_000) as _,
         });
+        let links = self.session.as_ref().map_or(&[][..], Session::links);
         let bell = self.outbox.bell();
-        let mut files = vec![PollFd::from_borrowed_fd(bell, PollFlags::IN)];
-        if let Some(session) = &self.session {
-            let sockets = session.links().iter().map(|link| link.socket());
-            files.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::IN)));
+        let termination = self.termination.file();
+        let mut files: [PollFd<'_>; MOST_LINKS + 2] = std::array::from_fn(|place| {
+            let link = place.checked_sub(2).and_then(|link| links.get(link));
+            let other = if place == 0 { bell } else { termination };
+            let file = link.map_or(other, |link| link.socket().as_fd());
+            PollFd::from_borrowed_fd(file, PollFlags::IN)
+        });
+        let mut rung = Rung::default();
+        match poll(&mut files[..links.len() + 2], timeout.as_ref()) {
+            Ok(_) => {
+                let ready = |file: &PollFd<'_>| !file.revents().is_empty();
+                (rung.bell, rung.termination) = (ready(&files[0]), ready(&files[1]));
+                for (place, file) in rung.links.iter_mut().zip(&files[2..links.len() + 2]) {
+                    *place = ready(file);
+                }
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
-        match poll(&mut files, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
+        if let Some(wake) = wake.filter(|wake| *wake > asked) {
+            self.woken(wake);
+        }
+        Ok(rung)
+    }
+
+    /// Takes up the session that an earlier daemon of this boot has ended in order.
+    fn take_up(&mut self) {
+        let Ok(boot) = boot_id::current(&self.around.faults) else { return };
+        let Some(config) = upgrade::take(&self.around.state_dir, &boot) else { return };
+        self.around.history.note("taken-up", "a new daemon goes on where the last one ended");
+        let (reply, refusal) = sync_channel(1);
+        self.start(config, reply);
+        if let Ok(Response::Refused(refused)) = refusal.try_recv() {
+            self.around.history.note("not-taken-up", &refused.sentence);
+        }
+    }
+
+    /// The system wants this process to end. An armed one disarms first, once all others know.
+    fn end(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let (reply, outcome) = sync_channel(1);
+        let says_at = match self.session.as_mut().filter(|session| session.is_armed()) {
+            None => {
+                let _unarmed = reply.try_send(Response::Done);
+                None
+            }
+            Some(session) => {
+                self.around.history.note("ending", "asked to end: the others are told first");
+                session.control(Control::Disarm { force: false }, reply);
+                Some(boottime_ns() + session.timeout() / 2)
+            }
+        };
+        self.ending = Some(Ending { outcome, says_at, was_armed: says_at.is_some() });
+    }
+
+    /// Whether this process may end now.
+    fn has_ended(&mut self) -> bool {
+        let Some(ending) = &mut self.ending else { return false };
+        let history = &self.around.history;
+        match ending.outcome.try_recv() {
+            Ok(Response::Refused(refused)) => {
+                let why = format!("this host stays armed, and the daemon goes on: {refused}");
+                history.note("not-ended", &why);
+                self.ending = None;
+                false
+            }
+            Ok(_) => {
+                self.leave_record();
+                true
+            }
+            Err(_) => {
+                if ending.says_at.is_some_and(|at| boottime_ns() >= at) {
+                    ending.says_at = None;
+                    let why = "this host stays armed until every other member knows of it";
+                    history.note("not-ended-yet", why);
+                }
+                false
+            }
+        }
+    }
+
+    /// For the next daemon of this boot, when this one was armed.
+    fn leave_record(&self) {
+        let armed_before = self.ending.as_ref().is_some_and(|ending| ending.was_armed);
+        let Some(session) = self.session.as_ref().filter(|_| armed_before) else { return };
+        let left = boot_id::current(&self.around.faults)
+            .and_then(|boot| upgrade::leave(&self.around.state_dir, &boot, session.config()));
+        match left {
+            Ok(()) => self.around.history.note("ended", "disarmed; the next daemon rejoins"),
+            Err(error) => self.around.history.note("ended", &format!("no record: {error}")),
+        }
+    }
+
+    /// Measures how late the loop woke, whatever woke it.
+    fn woken(&mut self, wanted: u64) {
+        let now = boottime_ns();
+        let late = self.wakes.take(wanted, now);
+        let Some(beat) = self.session.as_ref().map(Session::beat) else { return };
+        if self.wakes.tells(now, late, beat) {
+            let why = format!("the daemon woke {} ms too late", late / 1_000_000);
+            self.around.history.note("woken-late", &why);
         }
     }
 
@@ -152,6 +309,11 @@ impl Daemon {
                     session.fenced_off(host);
                 }
             }
+            Message::AgentStarted(id, outcome) => {
+                if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
+                    session.agent_started(outcome);
+                }
+            }
             Message::ProcessGone(pid) => {
                 if let Some(session) = &mut self.session {
                     session.process_gone(pid);
@@ -161,7 +323,10 @@ impl Daemon {
     }
 
     fn liveset(&self) -> Liveset {
-        self.session.as_ref().map_or_else(Liveset::off, Session::liveset)
+        let mut liveset = self.session.as_ref().map_or_else(Liveset::off, Session::liveset);
+        liveset.not_real_time.clone_from(&self.lacks);
+        liveset.worst_wake_ms = self.wakes.worst() / 1_000_000;
+        liveset
     }
 
     fn tell_subscribers(&mut self) {
@@ -170,11 +335,11 @@ impl Daemon {
         }
         let liveset = self.liveset();
         self.subscribers.retain(|subscriber| {
-            subscriber.send(Response::Liveset(Box::new(liveset.clone()))).is_ok()
+            subscriber.try_send(Response::Liveset(Box::new(liveset.clone()))).is_ok()
         });
     }
 
-    fn request(&mut self, request: Request, reply: Sender<Response>) {
+    fn request(&mut self, request: Request, reply: SyncSender<Response>) {
         let off = || Lease { epoch: 0, act: false, act_until_ns: 0 };
         let response = match request {
             Request::Start(config) => return self.start(*config, reply),
@@ -196,13 +361,14 @@ impl Daemon {
             }
             other => return self.control(other, reply),
         };
-        let _client_gone = reply.send(response);
+        let _client_gone = reply.try_send(response);
     }
 
     /// Requests that the running session answers.
-    fn control(&mut self, request: Request, reply: Sender<Response>) {
+    fn control(&mut self, request: Request, reply: SyncSender<Response>) {
         let Some(session) = &mut self.session else {
-            let _client_gone = reply.send(refusal(RefusedKind::WrongState, "nothing runs here"));
+            let _client_gone =
+                reply.try_send(refusal(RefusedKind::WrongState, "nothing runs here"));
             return;
         };
         let unknown = "no such host in this session";
@@ -212,14 +378,14 @@ impl Daemon {
             Request::GiveUpMastership { to: Some(uuid) } => match session.slot(uuid) {
                 Some(slot) => Control::GiveUpMastership(Some(slot)),
                 None => {
-                    let _gone = reply.send(refusal(RefusedKind::BadRequest, unknown));
+                    let _gone = reply.try_send(refusal(RefusedKind::BadRequest, unknown));
                     return;
                 }
             },
             Request::DeclareDead { host } => match session.slot(host) {
                 Some(slot) => Control::DeclareDead(slot),
                 None => {
-                    let _gone = reply.send(refusal(RefusedKind::BadRequest, unknown));
+                    let _gone = reply.try_send(refusal(RefusedKind::BadRequest, unknown));
                     return;
                 }
             },
@@ -236,7 +402,7 @@ impl Daemon {
                 PoolState::Off => Control::SetMode(Mode::Off),
                 PoolState::Init => {
                     let why = "the initial state is written by preparing the statefile";
-                    let _gone = reply.send(refusal(RefusedKind::BadRequest, why));
+                    let _gone = reply.try_send(refusal(RefusedKind::BadRequest, why));
                     return;
                 }
             },
@@ -250,20 +416,19 @@ impl Daemon {
         matches!(phase, Phase::Off | Phase::Disarmed)
     }
 
-    fn start(&mut self, mut config: StartConfig, reply: Sender<Response>) {
+    fn start(&mut self, mut config: StartConfig, reply: SyncSender<Response>) {
         if !self.idle() {
             let why = "a session runs already";
-            let _client_gone = reply.send(refusal(RefusedKind::WrongState, why));
+            let _client_gone = reply.try_send(refusal(RefusedKind::WrongState, why));
+            return;
+        }
+        if let Err(refused) = start::check_real_time(&config, &self.lacks) {
+            let _client_gone = reply.try_send(Response::Refused(refused));
             return;
         }
         config.fresh |= self.session.as_ref().is_some_and(Session::left_empty);
         self.session = None;
-        if !self.prepared {
-            self.prepared = true;
-            for refused in realtime::prepare() {
-                note(&self.around, "not-real-time", &refused);
-            }
-        }
+        upgrade::forget(&self.around.state_dir);
         let id = self.next_session;
         self.next_session += 1;
         match Session::start(id, config.clone(), self.around.clone()) {
@@ -273,12 +438,12 @@ impl Daemon {
                 self.session = Some(session);
             }
             Err(refused) => {
-                let _client_gone = reply.send(Response::Refused(refused));
+                let _client_gone = reply.try_send(Response::Refused(refused));
             }
         }
     }
 
-    fn rejoin(&mut self, reply: Sender<Response>) {
+    fn rejoin(&mut self, reply: SyncSender<Response>) {
         match self.last_config.clone() {
             Some(config) => {
                 let agent_pid = self.session.as_ref().map_or(config.agent_pid, Session::agent);
@@ -286,12 +451,12 @@ impl Daemon {
             }
             None => {
                 let why = "no session has run here to rejoin";
-                let _client_gone = reply.send(refusal(RefusedKind::WrongState, why));
+                let _client_gone = reply.try_send(refusal(RefusedKind::WrongState, why));
             }
         }
     }
 
-    fn stop(&mut self, reply: Sender<Response>) {
+    fn stop(&mut self, reply: SyncSender<Response>) {
         let phase = self.session.as_ref().map_or(Phase::Off, Session::phase);
         let response = match phase {
             Phase::Armed | Phase::Fencing => {
@@ -300,7 +465,7 @@ impl Daemon {
             }
             Phase::Waiting => {
                 if let Some(session) = &mut self.session {
-                    let (unheard, _) = std::sync::mpsc::channel();
+                    let (unheard, _) = sync_channel(1);
                     session.control(Control::Leave, unheard);
                 }
                 self.session = None;
@@ -311,7 +476,7 @@ impl Daemon {
                 Response::Done
             }
         };
-        let _client_gone = reply.send(response);
+        let _client_gone = reply.try_send(response);
         self.tell_subscribers();
     }
 }

@@ -1,35 +1,48 @@
 //! The history file: one JSON object an event, written by a thread of its own so that a slow
-//! disk never delays the protocol.
+//! disk never delays the protocol. When the disk hangs for long, events are counted instead of
+//! kept: nobody waits for the history.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use super::threads;
 use crate::heartbeat::liveset::Event;
+use crate::host::clock::boottime_ns;
 
 /// The file's name within the state directory.
 pub const FILE: &str = "history-xhad.jsonl";
+/// So many events wait for the disk at most.
+const ROOM: usize = 256;
 
 enum Message {
     Line(Event),
-    Flush(Sender<()>),
+    Flush(SyncSender<()>),
 }
 
 /// The sending end.
 #[derive(Debug, Clone)]
 pub struct History {
-    sender: Sender<Message>,
+    sender: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
 }
 
 impl History {
     /// Opens the history of a state directory.
     pub fn open(state_dir: &Path) -> Self {
-        let (sender, receiver) = channel();
-        let path = state_dir.join(FILE);
-        std::thread::spawn(move || write_all(&path, &receiver));
-        History { sender }
+        let (history, receiver) = History::with_room(ROOM);
+        let (path, lost) = (state_dir.join(FILE), Arc::clone(&history.lost));
+        threads::start("history", move || write_all(&path, &receiver, &lost));
+        history
+    }
+
+    fn with_room(room: usize) -> (Self, Receiver<Message>) {
+        let (sender, receiver) = sync_channel(room);
+        (History { sender, lost: Arc::default() }, receiver)
     }
 
     /// The last event that an earlier daemon of this state directory has written.
@@ -38,35 +51,78 @@ impl History {
         serde_json::from_str(text.lines().last()?).ok()
     }
 
-    /// Adds an event.
+    /// Adds an event; never waits.
     pub fn add(&self, event: Event) {
-        let _writer_gone = self.sender.send(Message::Line(event));
+        if self.sender.try_send(Message::Line(event)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds an event of this daemon itself.
+    pub fn note(&self, event: &str, why: &str) {
+        let (t_ns, event, why) = (boottime_ns(), event.to_owned(), why.to_owned());
+        self.add(Event { t_ns, event, why, host: None, epoch: 0 });
     }
 
     /// Waits until everything so far is written, but no longer than that.
     pub fn flush(&self, limit: Duration) {
-        let (done, written) = channel();
-        if self.sender.send(Message::Flush(done)).is_ok() {
+        let (done, written) = sync_channel(1);
+        if self.sender.try_send(Message::Flush(done)).is_ok() {
             let _too_slow = written.recv_timeout(limit);
         }
     }
 }
 
-fn write_all(path: &Path, receiver: &Receiver<Message>) {
+fn write_all(path: &Path, receiver: &Receiver<Message>, lost: &AtomicU64) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).ok();
     for message in receiver {
         match message {
             Message::Line(event) => {
-                let Ok(mut text) = serde_json::to_string(&event) else { continue };
-                text.push('\n');
-                if let Some(file) = &mut file {
-                    let _full_disk = file.write_all(text.as_bytes());
+                let count = lost.swap(0, Ordering::Relaxed);
+                if count > 0 {
+                    write(&mut file, &gap(&event, count));
                 }
-                eprintln!("xhad: {}: {}", event.event, event.why);
+                write(&mut file, &event);
             }
             Message::Flush(done) => {
-                let _nobody_waits = done.send(());
+                let _nobody_waits = done.try_send(());
             }
         }
+    }
+}
+
+fn gap(next: &Event, count: u64) -> Event {
+    let why = format!("{count} events are missing: the disk was too slow for them");
+    Event { event: "history-gap".to_owned(), why, host: None, ..next.clone() }
+}
+
+fn write(file: &mut Option<File>, event: &Event) {
+    let Ok(mut text) = serde_json::to_string(event) else { return };
+    text.push('\n');
+    if let Some(file) = file {
+        let _full_disk = file.write_all(text.as_bytes());
+    }
+    // Whoever reads the standard error may be gone.
+    let _unread = writeln!(std::io::stderr(), "xhad: {}: {}", event.event, event.why);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_history_counts_what_it_drops_and_says_so_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (history, receiver) = History::with_room(2);
+        (0..5).for_each(|n| history.note("beat", &n.to_string()));
+        assert_eq!(history.lost.load(Ordering::Relaxed), 3);
+        let (path, lost) = (dir.path().join(FILE), Arc::clone(&history.lost));
+        drop(history);
+        write_all(&path, &receiver, &lost);
+        let text = std::fs::read_to_string(path).unwrap();
+        let words: Vec<Event> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let words: Vec<&str> = words.iter().map(|event| event.event.as_str()).collect();
+        assert_eq!(words, ["history-gap", "beat", "beat"]);
     }
 }

@@ -1,23 +1,29 @@
-//! What reaches the daemon's one loop from its other threads.
+//! What reaches the daemon's one loop from its other threads. The room for messages is taken
+//! once: a thread waits when it is full, and the loop never sends into it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::control::{Request, Response};
 use crate::heartbeat::node::CycleDone;
 
+/// More messages than this wait for their turn.
+const ROOM: usize = 64;
+
 /// A message for the loop.
 #[derive(Debug)]
 pub enum Message {
     /// A request of the control socket and where its answers go.
-    Request(Box<Request>, Sender<Response>),
+    Request(Box<Request>, SyncSender<Response>),
     /// A disk cycle of that session has ended.
     Cycle(u64, CycleDone),
     /// The process with that id has ended.
     ProcessGone(u32),
+    /// The agent of that session runs as this process, or could not be started.
+    AgentStarted(u64, Result<u32, String>),
     /// The record of that session with that number is on the own disk.
     Kept(u64, u64),
     /// The VMs of this host are stopped, or could not be.
@@ -29,7 +35,7 @@ pub enum Message {
 /// The sending end; every message wakes the loop.
 #[derive(Debug, Clone)]
 pub struct Inbox {
-    sender: Sender<Message>,
+    sender: SyncSender<Message>,
     bell: Arc<OwnedFd>,
 }
 
@@ -42,7 +48,7 @@ pub struct Outbox {
 
 /// A new pair.
 pub fn pair() -> std::io::Result<(Inbox, Outbox)> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(ROOM);
     let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
     Ok((Inbox { sender, bell: Arc::clone(&bell) }, Outbox { receiver, bell }))
 }
@@ -66,7 +72,7 @@ impl Outbox {
         self.receiver.try_recv().ok()
     }
 
-    /// Stops the bell before the messages are taken.
+    /// Stops the bell that rings, before the messages are taken.
     pub fn hush(&self) {
         let mut count = [0; 8];
         let _silent = rustix::io::read(&*self.bell, &mut count);

@@ -4,15 +4,20 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use uuid::Uuid;
 
 use super::inbox::{Inbox, Message};
+use super::threads;
 use crate::heartbeat::kept::Kept;
 
 /// The file's name within the state directory.
 const FILE: &str = "kept";
+
+/// So many records wait for the disk at most. One that finds no room is lost as one that cannot
+/// be written is: it is never told, so nothing rests on it.
+const ROOM: usize = 16;
 
 /// A record to keep.
 #[derive(Debug)]
@@ -30,8 +35,8 @@ pub fn read(state_dir: &Path, generation: Uuid) -> Option<Kept> {
 }
 
 /// Starts the thread; it ends when the sender is dropped.
-pub fn spawn(state_dir: &Path, session: u64, inbox: Inbox) -> Sender<Job> {
-    let (sender, jobs) = channel::<Job>();
+pub fn spawn(state_dir: &Path, session: u64, inbox: Inbox) -> SyncSender<Job> {
+    let (sender, jobs) = sync_channel::<Job>(ROOM);
     let path = state_dir.join(FILE);
     let work = move || {
         for job in jobs {
@@ -41,7 +46,7 @@ pub fn spawn(state_dir: &Path, session: u64, inbox: Inbox) -> Sender<Job> {
             }
         }
     };
-    let _no_thread = std::thread::Builder::new().stack_size(128 << 10).spawn(work);
+    threads::start("kept", work);
     sender
 }
 

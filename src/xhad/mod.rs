@@ -3,18 +3,24 @@
 
 pub mod agent;
 pub mod control;
-mod cycle;
+pub mod cycle;
 mod daemon;
 pub mod history;
 mod hooks;
 mod inbox;
 pub mod kept;
 pub mod marker;
+pub mod rehearsal;
 mod server;
 mod session;
-mod start;
+mod spawner;
+pub mod start;
 pub mod statefile;
 mod storm;
+mod threads;
+mod upgrade;
+mod wakes;
+pub mod witness;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,12 +28,14 @@ use std::process::ExitCode;
 use crate::host::watchdog::keeper::{self, OnExpiry};
 
 const USAGE: &str = "usage: xhad --state-dir DIR
+       xhad --witness --listen ADDRESS:PORT --state-dir DIR --key-file FILE
        xhad watchdog-keeper --socket FILE --record FILE (--kill-group PGID | --exec COMMAND…)";
 
 /// What the words after the program's name ask for.
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
     Daemon { state_dir: PathBuf },
+    Witness(witness::Start),
     Keeper { socket: PathBuf, record: PathBuf, on_expiry: OnExpiry },
 }
 
@@ -37,10 +45,14 @@ fn parse(words: &[String]) -> Option<Task> {
         _ => (false, words),
     };
     let (mut state_dir, mut socket, mut record, mut on_expiry) = (None, None, None, None);
+    let (mut witness, mut listen, mut key_file) = (false, None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--state-dir" if !keeper => state_dir = Some(PathBuf::from(words.next()?)),
+            "--witness" if !keeper => witness = true,
+            "--listen" if witness => listen = Some(words.next()?.parse().ok()?),
+            "--key-file" if witness => key_file = Some(PathBuf::from(words.next()?)),
             "--socket" if keeper => socket = Some(PathBuf::from(words.next()?)),
             "--record" if keeper => record = Some(PathBuf::from(words.next()?)),
             "--kill-group" if keeper => {
@@ -54,9 +66,16 @@ fn parse(words: &[String]) -> Option<Task> {
             _ => return None,
         }
     }
-    match keeper {
-        false => Some(Task::Daemon { state_dir: state_dir? }),
-        true => Some(Task::Keeper { socket: socket?, record: record?, on_expiry: on_expiry? }),
+    if keeper {
+        return Some(Task::Keeper { socket: socket?, record: record?, on_expiry: on_expiry? });
+    }
+    let state_dir = state_dir?;
+    match witness {
+        false => Some(Task::Daemon { state_dir }),
+        true => {
+            let (listen, key_file) = (listen?, key_file?);
+            Some(Task::Witness(witness::Start { listen, state_dir, key_file }))
+        }
     }
 }
 
@@ -68,6 +87,7 @@ pub fn main(words: Vec<String>) -> ExitCode {
             return ExitCode::from(2);
         }
         Some(Task::Daemon { state_dir }) => daemon::run(state_dir),
+        Some(Task::Witness(start)) => witness::run(&start),
         Some(Task::Keeper { socket, record, on_expiry }) => {
             keeper::run(&socket, &record, on_expiry).map_err(anyhow::Error::from)
         }
@@ -90,9 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn the_two_programs_are_told_apart() {
+    fn the_programs_are_told_apart() {
         let state_dir = PathBuf::from("/s");
         assert_eq!(task("--state-dir /s"), Some(Task::Daemon { state_dir }));
+        let words = "--witness --listen 127.0.0.1:7 --state-dir /s --key-file /k";
+        let listen = "127.0.0.1:7".parse().unwrap();
+        let start = witness::Start { listen, state_dir: "/s".into(), key_file: "/k".into() };
+        assert_eq!(task(words), Some(Task::Witness(start)));
         let keeper = task("watchdog-keeper --socket /k --record /r --exec kill -9 7");
         let words = ["kill", "-9", "7"].map(str::to_owned).to_vec();
         assert_eq!(
@@ -111,6 +135,8 @@ mod tests {
             "",
             "--state-dir",
             "--sate-dir /s",
+            "--witness --state-dir /s --key-file /k",
+            "--witness --listen nowhere --state-dir /s --key-file /k",
             "watchdog-keeper --socket /k --record /r",
             "watchdog-keeper --socket /k --record /r --kill-group 0",
             "watchdog-keeper --socket /k --record /r --kill-group 1",

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -12,11 +12,12 @@ use super::cycle::{self, Job, Place};
 use super::history::History;
 use super::inbox::{Inbox, Message};
 use super::marker::{self, Marker};
+use super::spawner::Spawner;
 use super::{agent, hooks, kept, start, storm};
 use crate::heartbeat::auth::Key;
 use crate::heartbeat::liveset::{Event, Liveset};
 use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node, Refusal};
-use crate::heartbeat::packet::{LONGEST, Packet};
+use crate::heartbeat::packet::{LONGEST, Packet, Rooms};
 use crate::heartbeat::view::Slot;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::{EARLY_EXCLUSION, Faults};
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub inbox: Inbox,
     /// The history.
     pub history: History,
+    /// Who starts programs.
+    pub spawner: Spawner,
 }
 
 /// What the daemon must do after a step.
@@ -55,12 +58,12 @@ pub struct Session {
     key: Key,
     links: Vec<Link>,
     jobs: Vec<SyncSender<Job>>,
-    keeper: Sender<kept::Job>,
+    keeper: SyncSender<kept::Job>,
     watchdog: Box<dyn Watchdog>,
     around: Surroundings,
     wake: u64,
     agent: Option<u32>,
-    tickets: HashMap<u64, Sender<Response>>,
+    tickets: HashMap<u64, SyncSender<Response>>,
     next_ticket: u64,
     resetting: bool,
     after: After,
@@ -68,6 +71,22 @@ pub struct Session {
     effects: Vec<Effect>,
     sealed: Vec<u8>,
     buffer: Vec<u8>,
+    rooms: Rooms,
+    /// The agent was gone before anything could be done to it; the node is told with the next
+    /// tick, which is due.
+    agent_gone: bool,
+    launch: Launch,
+    armed: bool,
+}
+
+/// Whether an agent is being started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Launch {
+    None,
+    /// Its number is not known yet.
+    UnderWay,
+    /// The same, and it must be killed as soon as it is: the mastership leaves this host (R6.2).
+    Unwanted,
 }
 
 pub(super) fn refused(kind: RefusedKind, sentence: impl ToString) -> Refused {
@@ -83,7 +102,7 @@ impl Session {
         let kept = kept::read(&around.state_dir, config.generation);
         let brake = storm::brake(&around.state_dir);
         let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
-        let links = start::links(&config, &hosts, &around.faults)?;
+        let links = start::links(&config, &hosts, &around.faults, &node_config.timing)?;
         let key = start::key(&config)?;
         let mut jobs = Vec::new();
         for (disk, path) in (0..).zip(&config.statefiles) {
@@ -97,7 +116,8 @@ impl Session {
                 me: node_config.me,
             };
             let thread = cycle::spawn(place, around.faults.clone(), around.inbox.clone());
-            jobs.push(thread.map_err(|error| refused(RefusedKind::StartFailed, error))?);
+            let why = "no thread for a statefile can be started";
+            jobs.push(thread.ok_or_else(|| refused(RefusedKind::StartFailed, why))?);
         }
         let now = boottime_ns();
         let keeper = kept::spawn(&around.state_dir, id, around.inbox.clone());
@@ -118,6 +138,10 @@ impl Session {
             effects: Vec::with_capacity(64),
             sealed: Vec::with_capacity(LONGEST),
             buffer: vec![0; LONGEST + 1],
+            rooms: Rooms::default(),
+            agent_gone: false,
+            launch: Launch::None,
+            armed: false,
             around,
             config,
         };
@@ -159,7 +183,27 @@ impl Session {
 
     /// When the next step is due, CLOCK_BOOTTIME in nanoseconds.
     pub fn wake(&self) -> u64 {
-        self.wake
+        if self.agent_gone { 0 } else { self.wake }
+    }
+
+    /// Whether its watchdog runs.
+    pub fn is_armed(&self) -> bool {
+        self.armed
+    }
+
+    /// T, in nanoseconds.
+    pub fn timeout(&self) -> u64 {
+        self.node.timing().t
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &StartConfig {
+        &self.config
+    }
+
+    /// The period of its beats, in nanoseconds.
+    pub fn beat(&self) -> u64 {
+        self.node.timing().beat
     }
 
     /// What is known now.
@@ -182,6 +226,9 @@ impl Session {
 
     /// Time has passed.
     pub fn tick(&mut self) {
+        if std::mem::take(&mut self.agent_gone) {
+            self.process_gone(0);
+        }
         self.feed(Input::Timer);
         if self.around.faults.bits() & EARLY_EXCLUSION != 0 {
             self.exclude_early();
@@ -197,18 +244,18 @@ impl Session {
         }
     }
 
-    /// Takes every packet that is there.
-    pub fn take_packets(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        for link in 0..self.links.len() {
-            while let Some(length) = self.links[link].receive(&mut buffer) {
-                match Packet::open(&buffer[..length], &self.key, self.config.generation) {
-                    Ok(packet) => self.feed(Input::Packet(link as u8, &packet)),
-                    Err(error) => self.feed(Input::Refused(error)),
-                }
+    /// Takes one packet of a link that has one; the next turn takes the next.
+    pub fn take_packet(&mut self, link: usize) {
+        let Some(socket) = self.links.get_mut(link) else { return };
+        let Some((length, from)) = socket.receive(&mut self.buffer) else { return };
+        let bytes = &self.buffer[..length];
+        match Packet::open_into(bytes, &self.key, self.config.generation, &mut self.rooms) {
+            Ok(packet) => {
+                socket.heard(from, boottime_ns());
+                self.feed(Input::Packet(link as u8, &packet));
             }
+            Err(error) => self.feed(Input::Refused(error)),
         }
-        self.buffer = buffer;
     }
 
     /// A record is on the own disk.
@@ -255,7 +302,7 @@ impl Session {
     }
 
     /// A request for the node; the answer goes to `reply` when there is one.
-    pub fn control(&mut self, control: Control, reply: Sender<Response>) {
+    pub fn control(&mut self, control: Control, reply: SyncSender<Response>) {
         self.next_ticket += 1;
         self.tickets.insert(self.next_ticket, reply);
         self.feed(Input::Control(self.next_ticket, control));
@@ -299,7 +346,7 @@ impl Session {
                 }
             }
             Effect::Keep(record, what) => {
-                let _thread_gone = self.keeper.send(kept::Job { record, bytes: what.bytes() });
+                let _no_room = self.keeper.try_send(kept::Job { record, bytes: what.bytes() });
             }
             Effect::StopVms => self.stop_vms(),
             Effect::FenceDevice(slot) => self.ask_fence_device(slot),
@@ -311,9 +358,10 @@ impl Session {
             Effect::CutWatchdog => return Some(self.watchdog.cut_to_minimum()),
             Effect::Disarm => self.disarm(),
             Effect::Reset => self.reset(),
-            Effect::KillAgent => match self.agent {
-                Some(pid) => agent::kill(pid),
-                None => self.agent_was_gone(),
+            Effect::KillAgent => match (self.agent, self.launch) {
+                (_, Launch::UnderWay) => self.launch = Launch::Unwanted,
+                (Some(pid), _) => agent::kill(pid),
+                (None, _) => self.agent_was_gone(),
             },
             Effect::StartAgent => self.start_agent(),
             Effect::Note(event) => self.around.history.add(event),
@@ -324,7 +372,7 @@ impl Session {
                         Ok(_) => Response::Done,
                         Err(refusal) => Response::Refused(as_refused(&refusal)),
                     };
-                    let _client_gone = reply.send(response);
+                    let _client_gone = reply.try_send(response);
                 }
             }
         }
@@ -333,15 +381,17 @@ impl Session {
 
     fn send(&mut self, packet: &Packet) {
         self.sealed = packet.seal_over(&self.key, std::mem::take(&mut self.sealed));
+        let now = boottime_ns();
         for link in &self.links {
-            link.send(&self.sealed);
+            link.send(&self.sealed, now);
         }
     }
 
     fn stop_vms(&self) {
         let (id, inbox) = (self.id, self.around.inbox.clone());
         let report = move |outcome| inbox.send(Message::VmsStopped(id, outcome));
-        hooks::stop_vms(self.config.stop_vms_command.clone(), report);
+        let words = self.config.stop_vms_command.clone();
+        hooks::stop_vms(self.around.spawner.clone(), words, report);
     }
 
     fn ask_fence_device(&self, slot: Slot) {
@@ -351,7 +401,8 @@ impl Session {
         };
         let (id, inbox, uuid) = (self.id, self.around.inbox.clone(), host.uuid);
         let history = self.around.history.clone();
-        hooks::fence(hook.clone(), host.clone(), move |outcome| {
+        let spawner = self.around.spawner.clone();
+        hooks::fence(spawner, hook.clone(), host.clone(), move |outcome| {
             let why = outcome.clone().err().unwrap_or("the fence device says off".to_owned());
             history.add(Event {
                 t_ns: boottime_ns(),
@@ -375,6 +426,8 @@ impl Session {
                 reason: error.to_string(),
             });
         }
+        // Whatever comes of it, it may run from here on.
+        self.armed = true;
         self.watchdog.arm(left_until(end))?;
         self.watchdog.read_back()
     }
@@ -382,6 +435,7 @@ impl Session {
     fn disarm(&mut self) {
         match self.watchdog.disarm() {
             Ok(()) => {
+                self.armed = false;
                 marker::clear(&self.around.state_dir);
                 storm::over(&self.around.state_dir);
             }
@@ -397,10 +451,25 @@ impl Session {
     }
 
     fn start_agent(&mut self) {
-        match agent::start(&self.config.agent_command, &self.around.inbox) {
-            Ok(pid) => self.agent = Some(pid),
-            Err(error) => {
-                self.say("agent-start-failed", &error.to_string());
+        let (words, around) = (self.config.agent_command.clone(), &self.around);
+        self.launch = Launch::UnderWay;
+        if !agent::start(words, self.id, around.spawner.clone(), around.inbox.clone()) {
+            self.agent_started(Err("no thread can be started".to_owned()));
+        }
+    }
+
+    /// The agent runs, or could not be started.
+    pub fn agent_started(&mut self, outcome: Result<u32, String>) {
+        let launch = std::mem::replace(&mut self.launch, Launch::None);
+        match outcome {
+            Ok(pid) => {
+                self.agent = Some(pid);
+                if launch == Launch::Unwanted {
+                    agent::kill(pid);
+                }
+            }
+            Err(why) => {
+                self.say("agent-start-failed", &why);
                 self.agent_was_gone();
             }
         }
@@ -409,7 +478,7 @@ impl Session {
     /// No process stands behind the agent: tell the node as if one had ended.
     fn agent_was_gone(&mut self) {
         self.agent = Some(0);
-        self.around.inbox.send(Message::ProcessGone(0));
+        self.agent_gone = true;
     }
 
     fn say(&self, event: &str, why: &str) {
@@ -428,7 +497,7 @@ impl Drop for Session {
         for (_, reply) in self.tickets.drain() {
             let why = "the session was stopped";
             let stopped = refused(RefusedKind::StartFailed, why);
-            let _client_gone = reply.send(Response::Refused(stopped));
+            let _client_gone = reply.try_send(Response::Refused(stopped));
         }
     }
 }

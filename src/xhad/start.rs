@@ -2,6 +2,7 @@
 //! opened.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -14,11 +15,55 @@ use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{Nanos, Timing};
 use crate::heartbeat::view::{MOST_HOSTS, Slot};
 use crate::host::faults::Faults;
-use crate::host::udp::Link;
-use crate::host::watchdog::Watchdog;
+use crate::host::udp::{Link, Silence};
+use crate::host::watchdog::{Watchdog, WatchdogError};
 
 fn bad(sentence: impl ToString) -> Refused {
     refused(RefusedKind::BadRequest, sentence)
+}
+
+/// Every check of a configuration that needs neither a watchdog nor a socket; any values may stand
+/// in it.
+pub fn check(config: &StartConfig) -> Result<(), Refused> {
+    let hosts = sorted_hosts(config)?;
+    key(config)?;
+    node_config(config, &hosts, &Unarmed, None, None)?;
+    Ok(())
+}
+
+/// Stands for a watchdog where none is needed.
+struct Unarmed;
+
+impl Watchdog for Unarmed {
+    fn arm(&mut self, _remaining: Duration) -> Result<(), WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn set_remaining(&mut self, _remaining: Duration) -> Result<(), WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn read_back(&mut self) -> Result<Duration, WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn cut_to_minimum(&mut self) -> Result<Duration, WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn disarm(&mut self) -> Result<(), WatchdogError> {
+        Err(WatchdogError::NoneConfigured)
+    }
+
+    fn step(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn trusted(&self) -> bool {
+        false
+    }
+
+    fn reset_now(&mut self) {}
 }
 
 /// The hosts in the order of their slots, each once.
@@ -102,12 +147,31 @@ pub fn node_config(
     })
 }
 
+/// T below which a daemon must have real-time priority and locked memory, in seconds.
+const NEEDS_REAL_TIME: u32 = 10;
+
+/// A short T on a busy machine resets hosts for nothing, unless the daemon is let through.
+pub fn check_real_time(config: &StartConfig, lacks: &[String]) -> Result<(), Refused> {
+    if lacks.is_empty() || config.timeout_s >= NEEDS_REAL_TIME || config.force_not_real_time {
+        return Ok(());
+    }
+    let sentence = format!(
+        "T={} is too short for a daemon that is not real-time ({}); allow it, or take T={} or more",
+        config.timeout_s,
+        lacks.join("; "),
+        NEEDS_REAL_TIME
+    );
+    Err(refused(RefusedKind::NotRealTime, sentence))
+}
+
 /// One socket for each link; the first also talks with the witness.
 pub fn links(
     config: &StartConfig,
     hosts: &[HostAddress],
     faults: &Faults,
+    timing: &Timing,
 ) -> Result<Vec<Link>, Refused> {
+    let silence = Silence { after_ns: 2 * timing.beat + timing.beat / 2, gone_ns: timing.t };
     let own = &hosts[me(config, hosts)?.index()];
     if config.links.len() >= MOST_LINKS {
         return Err(bad(format!("at most {MOST_LINKS} links can be used")));
@@ -123,7 +187,27 @@ pub fn links(
         let witness = config.witness.filter(|_| links.is_empty());
         let link = Link::bind(here, &peers, config.udp_port, witness, faults.clone())
             .map_err(|error| refused(RefusedKind::Network, format!("{here}: {error}")))?;
-        links.push(link);
+        links.push(link.with_silence(silence));
     }
     Ok(links)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_t_needs_real_time_or_force() {
+        let lacks = ["memory cannot be locked: no".to_owned()];
+        let with = |timeout_s, force_not_real_time| {
+            let config = StartConfig { timeout_s, force_not_real_time, ..StartConfig::default() };
+            check_real_time(&config, &lacks)
+        };
+        let refusal = with(9, false).unwrap_err();
+        assert_eq!(refusal.kind, RefusedKind::NotRealTime);
+        assert!(refusal.sentence.contains("memory cannot be locked"), "{refusal}");
+        assert!(with(9, true).is_ok() && with(10, false).is_ok());
+        let short = StartConfig { timeout_s: 3, ..StartConfig::default() };
+        assert!(check_real_time(&short, &[]).is_ok(), "real-time daemons may");
+    }
 }

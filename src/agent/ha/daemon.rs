@@ -54,6 +54,8 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         },
         stop_vms_command,
         disk_cycle_ns: session.disk_cycle,
+        // The lab's watchdog ends processes, not machines: there a short T may be too short.
+        force_not_real_time: matches!(watchdog(agent), WatchdogConfig::Exec { .. }),
         watchdog: watchdog(agent),
         first_master: Some(session.first_master),
         form,

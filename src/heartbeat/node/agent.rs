@@ -82,9 +82,7 @@ impl Node {
     }
 
     pub(super) fn successor_besides_me(&self, now: Nanos) -> Option<Slot> {
-        let mut view = self.view.as_deref()?.clone();
-        view.members.retain(|member| member.slot != self.me());
-        self.successor(now, &view)
+        self.successor_but(now, self.view.as_deref()?, Some(self.me()))
     }
 
     /// Kills the agent for good; once it is gone, the mastership may leave this host.

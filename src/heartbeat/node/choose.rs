@@ -293,6 +293,16 @@ impl Node {
 
     /// Who should be master next: a host that asks for it, else the lowest with a live agent.
     pub(super) fn successor(&self, now: Nanos, view: &View) -> Option<Slot> {
+        self.successor_but(now, view, None)
+    }
+
+    /// The same, with one host passed over.
+    pub(super) fn successor_but(
+        &self,
+        now: Nanos,
+        view: &View,
+        passed_over: Option<Slot>,
+    ) -> Option<Slot> {
         let fit = |slot: &Slot| match *slot == self.me() {
             true => self.agent_ok(now) && !self.agent.handed_over,
             false => {
@@ -304,13 +314,14 @@ impl Node {
             true => self.marks.candidate,
             false => self.peer(*slot).says(CANDIDATE),
         };
-        let fit: Vec<Slot> = view.members.iter().map(|m| m.slot).filter(fit).collect();
+        let slots = view.members.iter().map(|member| member.slot);
+        let mut fit = slots.filter(|slot| Some(*slot) != passed_over).filter(fit);
         let heir = view.master.and_then(|master| match master == self.me() {
             true => self.agent.heir,
             false => self.peer(master).report.as_ref().and_then(|report| report.heir),
         });
-        let wanted = fit.iter().copied().find(|slot| Some(*slot) == heir);
-        wanted.or(fit.iter().copied().find(asks)).or(fit.first().copied())
+        let wanted = fit.clone().find(|slot| Some(*slot) == heir);
+        wanted.or_else(|| fit.clone().find(asks)).or_else(|| fit.next())
     }
 
     /// Whether this host is a member of the decided view under its present life.

@@ -193,6 +193,7 @@ impl Node {
             view,
             adopted_at,
             admitted_at,
+            came_back_at,
             muted_epoch,
             proposing,
             armed,
@@ -229,6 +230,7 @@ impl Node {
         frame.marks(me, marks, out);
         (boot, frame.own(me, own.as_ref()), member_votes).hash(out);
         (view, frame.age(*adopted_at), frame.ages(*admitted_at), muted_epoch).hash(out);
+        frame.age(*came_back_at).hash(out);
         (armed, arming, frame.lefts(*guard_end), frame.lefts(*lease_end)).hash(out);
         dead.iter().for_each(|dead| (dead.slot, dead.life, dead.proof).hash(out));
         (dead.len(), pending.len(), agent.handed_over, agent.heir).hash(out);

@@ -3,11 +3,8 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::Node;
 use crate::heartbeat::report::Report;
-use crate::heartbeat::view::Life;
 
 /// The own reports given out of late.
 #[derive(Debug, Default)]
@@ -42,28 +39,6 @@ impl Reports {
 impl Node {
     /// A room for the next report.
     pub(super) fn spare_report(&mut self) -> Arc<Report> {
-        self.reports.spare().unwrap_or_else(|| Arc::new(empty()))
-    }
-}
-
-fn empty() -> Report {
-    Report {
-        life: Life::default(),
-        boot_id: Uuid::nil(),
-        seq: 0,
-        epoch: 0,
-        flags: 0,
-        disk_ms: 0,
-        disks: 0,
-        rewound: 0,
-        witness_ms: 0,
-        promise: 0,
-        network_gap: 0,
-        disk_gap: 0,
-        weight: 0,
-        dead_within_ms: 0,
-        decision_seq: 0,
-        heir: None,
-        peers: Vec::new(),
+        self.reports.spare().unwrap_or_else(|| Arc::new(Report::empty()))
     }
 }

@@ -13,9 +13,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::host::clock::boottime_ns;
+use crate::host::{arena, pages, realtime};
 
 /// The shortest time that the keeper holds.
 pub const MINIMUM: Duration = Duration::from_millis(200);
+
+/// The stack of its threads, in bytes.
+const STACK: usize = 128 << 10;
 
 /// What the keeper does when the deadline passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +176,7 @@ fn expire(on_expiry: &OnExpiry) {
 
 /// Runs the keeper until it is killed.
 pub fn run(socket: &PathBuf, record: &PathBuf, on_expiry: OnExpiry) -> std::io::Result<()> {
+    arena::share();
     let record = OpenOptions::new().create(true).append(true).open(record)?;
     if socket.exists() {
         std::fs::remove_file(socket)?;
@@ -184,7 +189,19 @@ pub fn run(socket: &PathBuf, record: &PathBuf, on_expiry: OnExpiry) -> std::io::
         record: Mutex::new(record),
     });
     let watcher = Arc::clone(&keeper);
-    std::thread::spawn(move || {
+    // It must fire on time however busy the machine is, and answer the daemon as promptly.
+    let urgent = || {
+        if let Err(why) = realtime::round_robin(realtime::LOOP) {
+            eprintln!("watchdog-keeper: {why}");
+        }
+    };
+    let small = || std::thread::Builder::new().stack_size(STACK);
+    pages::forget_startup();
+    if let Err(why) = realtime::lock_memory() {
+        eprintln!("watchdog-keeper: {why}");
+    }
+    small().spawn(move || {
+        urgent();
         loop {
             let deadline = watcher.wait();
             // Kill first: the record must not delay the reset.
@@ -192,10 +209,13 @@ pub fn run(socket: &PathBuf, record: &PathBuf, on_expiry: OnExpiry) -> std::io::
             expire(&on_expiry);
             watcher.log(false, "expired", deadline, Some(fired));
         }
-    });
+    })?;
     for stream in listener.incoming().flatten() {
         let keeper = Arc::clone(&keeper);
-        std::thread::spawn(move || keeper.serve(stream));
+        let _no_thread = small().spawn(move || {
+            urgent();
+            keeper.serve(stream);
+        });
     }
     Ok(())
 }

@@ -68,6 +68,7 @@ impl Session {
             form: true,
             agent_command: Vec::new(),
             agent_pid: None,
+            force_not_real_time: true,
             ..StartConfig::default()
         }
     }
