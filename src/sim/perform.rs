@@ -78,7 +78,7 @@ impl World {
             Verb::Freeze => self.freeze(a, b, true),
             Verb::Thaw => self.freeze(a, b, false),
             Verb::Rewind if self.may_rewind(a) => self.rewind(a, b as u64),
-            Verb::Scramble if self.sees(a, b) => self.scramble(a, b),
+            Verb::Scramble if self.sees(a, b) && !self.disks[b].rewound => self.scramble(a, b),
             Verb::Calm => self.calm(),
             _ => return false,
         }
