@@ -78,7 +78,7 @@ const EFFECTS: [&str; 13] = [
 
 /// The exceptions: `xe-plan` reads its case file, both programs end with an exit code, `xe-sim`
 /// counts its CPU time and plays seeds on several threads.
-const MAY: [(&str, &str); 7] = [
+const MAY: [(&str, &str); 8] = [
     ("src/plan/case.rs", "std::fs"),
     ("src/plan/case.rs", "std::process"),
     ("src/sim/program/mod.rs", "std::process"),
