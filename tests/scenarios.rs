@@ -20,7 +20,7 @@ fn every_scenario_ends_as_it_should() {
     let mut failed = Vec::new();
     for folder in folders() {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(folder.join("script")).expect(&name);
+        let text = std::fs::read_to_string(folder.join("script")).unwrap();
         let played = Scenario::parse(&text).and_then(|scenario| scenario.play());
         if let Err(why) = played {
             failed.push(format!("{name}: {why}"));

@@ -77,15 +77,18 @@ const EFFECTS: [&str; 13] = [
     "tracing",
 ];
 
-/// The exceptions: `xe-plan` reads its case file, programs end with an exit code, `xe-sim`
-/// counts its CPU time, and a scenario that fails already does not fail a second time.
-const MAY: [(&str, &str); 6] = [
+/// The exceptions: `xe-plan` reads its case file, both programs end with an exit code, `xe-sim`
+/// counts its CPU time and plays seeds on several threads.
+const MAY: [(&str, &str); 9] = [
     ("src/explore/program.rs", "std::process"),
     ("src/plan/case.rs", "std::fs"),
     ("src/plan/case.rs", "std::process"),
-    ("src/sim/program.rs", "std::process"),
-    ("src/sim/program.rs", "rustix"),
-    ("src/sim/scenarios/mod.rs", "std::thread"),
+    ("src/sim/program/mod.rs", "std::process"),
+    ("src/sim/program/replay.rs", "std::process"),
+    ("src/sim/program/run.rs", "std::process"),
+    ("src/sim/program/run.rs", "rustix"),
+    ("src/sim/program/run.rs", "std::thread"),
+    ("src/sim/program/variants.rs", "std::process"),
 ];
 
 /// Folders whose name says nothing.

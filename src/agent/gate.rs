@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a scan waits for jobs that an older master began.
-const OLDER_JOBS: Duration = Duration::from_secs(30);
+/// How long a scan waits for jobs that began before it.
+const EARLIER_JOBS: Duration = Duration::from_secs(30);
 
 /// Lets jobs of the newest epoch in, and knows which older ones have not ended.
 #[derive(Debug, Default)]
@@ -19,39 +19,55 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct Epochs {
     newest: u64,
-    running: BTreeMap<u64, usize>,
+    entered: u64,
+    /// What runs, by the order in which it came.
+    running: BTreeMap<u64, Running>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    epoch: u64,
+    makes_vm: bool,
 }
 
 /// A job that runs; dropped when it has ended.
 pub struct Pass<'a> {
     gate: &'a Gate,
-    epoch: u64,
+    number: u64,
 }
 
 impl Gate {
-    /// Lets a job in unless its epoch is over.
-    pub fn enter(&self, epoch: u64) -> Answer<Pass<'_>> {
+    /// Lets a job in unless its epoch is over. `makes_vm`: it may make a VM appear here.
+    pub fn enter(&self, epoch: u64, makes_vm: bool) -> Answer<Pass<'_>> {
         let mut epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if epoch < epochs.newest {
             let why = format!("a job of epoch {epoch} came after epoch {}", epochs.newest);
             return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
         }
         epochs.newest = epoch;
-        *epochs.running.entry(epoch).or_default() += 1;
-        Ok(Pass { gate: self, epoch })
+        epochs.entered += 1;
+        let number = epochs.entered;
+        epochs.running.insert(number, Running { epoch, makes_vm });
+        Ok(Pass { gate: self, number })
     }
 
-    /// Waits until every job of an older epoch has ended (R6.3).
-    pub fn wait_for_older(&self, epoch: u64) -> Answer<()> {
-        let older = |epochs: &mut Epochs| epochs.running.range(..epoch).next().is_some();
+    /// Waits until every job of an older epoch has ended (R6.3), and every job that came before
+    /// and may make a VM appear: a master that gave up on one of its own must not be told that
+    /// its VM does not run while that start is still under way.
+    pub fn wait_for_earlier(&self, pass: &Pass<'_>) -> Answer<()> {
+        let earlier = |epochs: &mut Epochs| {
+            let own = epochs.running.get(&pass.number).map_or(0, |own| own.epoch);
+            let mut before = epochs.running.range(..pass.number);
+            before.any(|(_, job)| job.epoch < own || job.makes_vm)
+        };
         let epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let (epochs, timeout) = self
             .ended
-            .wait_timeout_while(epochs, OLDER_JOBS, older)
+            .wait_timeout_while(epochs, EARLIER_JOBS, earlier)
             .unwrap_or_else(PoisonError::into_inner);
         drop(epochs);
         if timeout.timed_out() {
-            return Err(Failure::new("XE_JOB_UNDECIDED", ["a job of an older epoch still runs"]));
+            return Err(Failure::new("XE_JOB_UNDECIDED", ["an earlier job still runs"]));
         }
         Ok(())
     }
@@ -60,13 +76,52 @@ impl Gate {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut epochs = self.gate.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = epochs.running.get_mut(&self.epoch) {
-            *count -= 1;
-            if *count == 0 {
-                epochs.running.remove(&self.epoch);
-            }
-        }
+        epochs.running.remove(&self.number);
         drop(epochs);
         self.gate.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_epoch_is_refused() {
+        let gate = Gate::default();
+        let _new = gate.enter(5, false).unwrap();
+        assert!(gate.enter(4, false).is_err());
+        assert!(gate.enter(5, false).is_ok());
+    }
+
+    #[test]
+    fn a_scan_waits_for_starts_before_it_and_for_nothing_after_it() {
+        let gate = Gate::default();
+        let start = gate.enter(5, true).unwrap();
+        let copy = gate.enter(5, false).unwrap();
+        let scan = gate.enter(5, false).unwrap();
+        let late = gate.enter(5, true).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| gate.wait_for_earlier(&scan));
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!waits.is_finished(), "the start is still under way");
+            drop(start);
+            assert!(waits.join().unwrap().is_ok());
+        });
+        drop((copy, late));
+    }
+
+    #[test]
+    fn a_scan_waits_for_every_job_of_an_older_epoch() {
+        let gate = Gate::default();
+        let copy = gate.enter(4, false).unwrap();
+        let scan = gate.enter(5, false).unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| gate.wait_for_earlier(&scan));
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!waits.is_finished());
+            drop(copy);
+            assert!(waits.join().unwrap().is_ok());
+        });
     }
 }

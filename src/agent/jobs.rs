@@ -265,7 +265,8 @@ pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done>
 
 /// Does a job on this host.
 pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
-    let _pass = agent.gate.enter(epoch)?;
+    let makes_vm = matches!(job, Job::Start { .. } | Job::Resume { .. } | Job::Receive { .. });
+    let pass = agent.gate.enter(epoch, makes_vm)?;
     match job {
         Job::Start { vm, paused } => {
             super::ha::assert_may_run(agent)?;
@@ -307,7 +308,7 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         Job::ResumeSource { vm } => agent.driver.resume_source(*vm).map_err(driver_failure)?,
         Job::FinishSource { vm } => ended(agent.driver.finish_source(*vm))?,
         Job::Scan => {
-            agent.gate.wait_for_older(epoch)?;
+            agent.gate.wait_for_earlier(&pass)?;
             let found = agent.driver.scan().map_err(driver_failure)?;
             return Ok(Done::Found(found.into_iter().map(FoundVm::from).collect()));
         }

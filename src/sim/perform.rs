@@ -15,13 +15,13 @@ impl World {
             return;
         }
         let [a, b] = deed.args.map(|arg| arg as usize);
-        if self.do_to_machine(deed.verb, a) || self.do_to_paths(deed.verb, a, b) {
+        if self.on_machine(deed.verb, a) || self.on_paths(deed.verb, a, b) {
             return;
         }
         self.ask(deed.verb, a, b);
     }
 
-    fn do_to_machine(&mut self, verb: Verb, a: usize) -> bool {
+    fn on_machine(&mut self, verb: Verb, a: usize) -> bool {
         let Some(machine) = self.machines.get(a) else { return false };
         let (alive, up) = (machine.alive, machine.alive && !machine.paused);
         let runs = up && machine.node.is_some();
@@ -55,7 +55,7 @@ impl World {
         true
     }
 
-    fn do_to_paths(&mut self, verb: Verb, a: usize, b: usize) -> bool {
+    fn on_paths(&mut self, verb: Verb, a: usize, b: usize) -> bool {
         match verb {
             Verb::Isolate => self.set_net(a, true),
             Verb::Rejoin => self.set_net(a, false),
@@ -78,7 +78,7 @@ impl World {
             Verb::Freeze => self.freeze(a, b, true),
             Verb::Thaw => self.freeze(a, b, false),
             Verb::Rewind if self.may_rewind(a) => self.rewind(a, b as u64),
-            Verb::Scramble => self.scramble(a, b),
+            Verb::Scramble if self.sees(a, b) && !self.disks[b].rewound => self.scramble(a, b),
             Verb::Calm => self.calm(),
             _ => return false,
         }
@@ -108,13 +108,16 @@ impl World {
     /// Each statefile goes back once at most, and only while an armed host reads and writes it:
     /// what nobody remembers cannot be known again.
     fn may_rewind(&self, disk: usize) -> bool {
-        let sees = |host: usize| {
-            let machine = &self.machines[host];
-            let stands = machine.paused || machine.stalled;
-            let fine = machine.paths[disk] == Path::Fine && self.disks[disk].frozen[host].is_none();
-            self.phase(host) == Phase::Armed && !stands && fine
-        };
+        let sees = |host| self.sees(host, disk);
         !self.disks[disk].rewound && (0..self.machines.len()).any(sees)
+    }
+
+    /// Whether an armed host reads and writes a statefile: it will see what happens to it.
+    fn sees(&self, host: usize, disk: usize) -> bool {
+        let machine = &self.machines[host];
+        let stands = machine.paused || machine.stalled;
+        let fine = machine.paths[disk] == Path::Fine && self.disks[disk].frozen[host].is_none();
+        self.phase(host) == Phase::Armed && !stands && fine
     }
 
     /// All faults end; who is down or fenced comes back by `recover`.

@@ -22,6 +22,8 @@ use super::wish::Wish;
 pub struct Quiet {
     pub(super) since: Nanos,
     pub(super) own: Option<(Life, Uuid, u64)>,
+    /// How often another statefile showed a newer one.
+    pub(super) changes: usize,
 }
 
 /// What the statefiles show of this host's earlier lives.
@@ -71,10 +73,11 @@ impl Node {
                 Err(refusal) => self.fail(now, refusal),
                 Ok(()) => {
                     let own = self.past.own;
-                    self.stage = Stage::Reading { quiet: Some(Quiet { since: now, own }) };
+                    let quiet = Quiet { since: now, own, changes: 0 };
+                    self.stage = Stage::Reading { quiet: Some(quiet) };
                 }
             },
-            Some(quiet) if quiet.own != self.past.own => self.fail(now, Refusal::ClonedIdentity),
+            Some(quiet) if quiet.own != self.past.own => self.look_again(now, &quiet),
             Some(quiet) => {
                 if self.view.as_ref().is_some_and(|view| view.mode == Mode::Off) {
                     return self.fail(now, Refusal::PoolIsOff);
@@ -84,6 +87,19 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// The own block has changed: a statefile that was read late may hold a newer one than those
+    /// before it, each of them once; more than that is another machine.
+    fn look_again(&mut self, now: Nanos, quiet: &Quiet) {
+        if quiet.changes + 1 >= self.disks.len() {
+            return self.fail(now, Refusal::ClonedIdentity);
+        }
+        if let Err(refusal) = self.take_identity() {
+            return self.fail(now, refusal);
+        }
+        let (own, changes) = (self.past.own, quiet.changes + 1);
+        self.stage = Stage::Reading { quiet: Some(Quiet { since: now, own, changes }) };
     }
 
     /// The own block is still: this host may write. One that was fenced again and again waits

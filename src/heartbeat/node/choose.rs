@@ -28,6 +28,12 @@ impl Node {
         if !set.contains(&self.me()) || self.too_few(&set, old) {
             return None;
         }
+        // A wish that can wait costs nobody its place: a member that is only slow to show itself
+        // is waited for.
+        let drops = set.len() < old.members.len();
+        if drops && !old.members.iter().any(|m| self.must_go(now, m.slot, old).is_some()) {
+            return None;
+        }
         let mut members: Vec<Member> = old
             .members
             .iter()

@@ -143,13 +143,19 @@ impl Node {
         }
     }
 
+    /// A mark that was shown cannot be taken back: a view that lets this host go may be on its
+    /// way, and by the mark alone others may run its VMs at once (R5.3c).
     fn stay(&mut self) -> Result<bool, Refusal> {
-        self.marks.leaving = false;
+        let wrong = |why: &str| Err(Refusal::WrongState(why.to_owned()));
         match self.stage {
-            Stage::Disarmed => {
-                Err(Refusal::WrongState("this host has left already; it must rejoin".to_owned()))
+            Stage::Disarmed => wrong("this host has left already; it must rejoin"),
+            Stage::Member if self.marks.leaving => {
+                wrong("the others know that this host leaves; it leaves, and may rejoin then")
             }
-            _ => Ok(true),
+            _ => {
+                self.marks.leaving = false;
+                Ok(true)
+            }
         }
     }
 
@@ -293,7 +299,7 @@ impl Node {
     fn withdraw(&mut self, control: &Control) {
         match control {
             Control::SetMode(_) => self.marks.mode = None,
-            Control::Leave => self.marks.leaving = false,
+            // The mark "leaving" stays: it was shown.
             Control::ProposeMaster => self.marks.candidate = false,
             Control::Disarm { .. } => self.marks.unarmed_since = None,
             _ => {}

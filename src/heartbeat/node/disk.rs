@@ -229,6 +229,7 @@ impl Node {
         };
         let before = |own: &Report| own.life == self.life && own.seq < state.written;
         // A block that was written and is blank again has gone back to before its first write.
+        let own_decision = read.decisions.get(me).and_then(Seen::decision);
         let ballots_back = match read.decisions.get(me) {
             Some(Seen::Decision(own, _)) => own.seq < flight.decision_seq,
             Some(Seen::Blank) => flight.decision_seq > 0,
@@ -237,6 +238,13 @@ impl Node {
         let back = read.beats.get(me).and_then(Option::as_ref).is_some_and(|own| older(own))
             || read.own_before.as_ref().is_some_and(|own| before(own))
             || ballots_back;
+        let first = state.acked == 0 && flight.decision_seq > 0;
+        if let (true, true, Some(own)) = (ballots_back, first, own_decision) {
+            // The first write in this life to a statefile that was not read before it: an older
+            // copy stands there with a higher number. It is written over the next time.
+            self.disks[disk].writes = self.disks[disk].writes.max(own.writes);
+            return Err(BlockError::Damaged);
+        }
         if back && !self.wrong(Variant::RewoundDiskTrusted) {
             let epoch = self.epoch();
             if self.disks[disk].rewound.is_none() {

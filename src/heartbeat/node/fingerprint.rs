@@ -291,8 +291,10 @@ impl Frame<'_> {
         match stage {
             Stage::Reading { quiet } => {
                 let quiet = quiet.as_ref();
-                let seen = quiet.map(|Quiet { since, own }| (since, self.own(me, own.as_ref())));
-                seen.map(|(since, own)| (self.age(*since), own)).hash(out);
+                let seen = quiet.map(|Quiet { since, own, changes }| {
+                    (since, self.own(me, own.as_ref()), changes)
+                });
+                seen.map(|(since, own, changes)| (self.age(*since), own, *changes)).hash(out);
             }
             Stage::Forming { until } => self.left(*until).hash(out),
             Stage::Held { clean_since } => self.ages(*clean_since).hash(out),

@@ -160,7 +160,9 @@ impl Node {
         };
         let all = view.members.iter().all(|member| self.has_disk(now, member.slot));
         let since = self.acceptor.back_since;
-        self.has_disk(now, self.me())
+        // A statefile that went back under this view counts again only two views later.
+        !self.any_rewound()
+            && self.has_disk(now, self.me())
             && (all || since.is_some_and(|since| now > since + self.cfg.timing.s))
     }
 

@@ -39,6 +39,9 @@ impl Node {
         if let Some(mode) = self.marks.mode.filter(|mode| *mode != view.mode) {
             return Some(format!("the pool's mode is to be {mode:?}"));
         }
+        if self.by_network() && self.any_rewound() {
+            return Some("a statefile went back in time".to_owned());
+        }
         if self.storage_is_back(now) {
             return Some("the storage is back".to_owned());
         }
@@ -71,7 +74,7 @@ impl Node {
     }
 
     /// Why a member cannot stay, if so.
-    fn must_go(&self, now: Nanos, slot: Slot, view: &View) -> Option<String> {
+    pub(super) fn must_go(&self, now: Nanos, slot: Slot, view: &View) -> Option<String> {
         let (peer, member, timing) = (self.peer(slot), view.member(slot)?, &self.cfg.timing);
         let name = || self.uuid(slot);
         if peer.life > member.life {

@@ -46,7 +46,11 @@ impl World {
             _ => {}
         }
         let waits = machine.paused || machine.stalled && what.for_daemon();
-        if waits && !matches!(what, What::Write(_)) {
+        // What was submitted is written whatever becomes of the machine; only a path that works
+        // can write.
+        let writes = |job: &super::machine::Job| machine.paths[job.disk] == super::Path::Fine;
+        let submitted = matches!(&what, What::Write(job) if writes(job) && !machine.tear);
+        if waits && !submitted {
             machine.backlog.push(what);
             return;
         }
