@@ -39,7 +39,7 @@ fn look(world: &World) -> Vec<(bool, u64, bool, usize)> {
 /// tail, the beginning of the content, and some of the rest.
 fn telling(at: usize) -> bool {
     let at = at % PAGE;
-    at < 64 || at >= PAGE - 36 || at.is_multiple_of(97)
+    !(64..PAGE - 36).contains(&at) || at.is_multiple_of(97)
 }
 
 fn flip_bytes(dead: bool) {

@@ -1,22 +1,22 @@
 //! The daemon's one loop: packets, disk cycles, requests, time.
 
+mod ending;
+mod requests;
+
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::control::{
-    Lease, Liveset, Mode, Phase, PoolState, Refused, RefusedKind, Request, Response, SOCKET,
-    StartConfig,
-};
+use super::control::{Liveset, Response, SOCKET, StartConfig};
 use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::session::{Session, Surroundings};
 use super::wakes::Wakes;
-use super::{marker, rehearsal, server, spawner, start, storm, upgrade};
-use crate::heartbeat::node::{Control, MOST_LINKS};
+use super::{marker, rehearsal, server, spawner, storm};
+use crate::heartbeat::node::MOST_LINKS;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::Faults;
 use crate::host::signals::Termination;
@@ -132,10 +132,6 @@ fn finish_old_session(around: &Surroundings) -> anyhow::Result<()> {
     anyhow::bail!("{why}; the watchdog resets the host")
 }
 
-fn refusal(kind: RefusedKind, sentence: &str) -> Response {
-    Response::Refused(Refused { kind, sentence: sentence.to_owned() })
-}
-
 impl Daemon {
     fn turn(&mut self) -> anyhow::Result<()> {
         let rung = self.wait()?;
@@ -201,76 +197,6 @@ impl Daemon {
         Ok(rung)
     }
 
-    /// Takes up the session that an earlier daemon of this boot has ended in order.
-    fn take_up(&mut self) {
-        let Ok(boot) = boot_id::current(&self.around.faults) else { return };
-        let Some(config) = upgrade::take(&self.around.state_dir, &boot) else { return };
-        self.around.history.note("taken-up", "a new daemon goes on where the last one ended");
-        let (reply, refusal) = sync_channel(1);
-        self.start(config, reply);
-        if let Ok(Response::Refused(refused)) = refusal.try_recv() {
-            self.around.history.note("not-taken-up", &refused.sentence);
-        }
-    }
-
-    /// The system wants this process to end. An armed one disarms first, once all others know.
-    fn end(&mut self) {
-        if self.ending.is_some() {
-            return;
-        }
-        let (reply, outcome) = sync_channel(1);
-        let says_at = match self.session.as_mut().filter(|session| session.is_armed()) {
-            None => {
-                let _unarmed = reply.try_send(Response::Done);
-                None
-            }
-            Some(session) => {
-                self.around.history.note("ending", "asked to end: the others are told first");
-                session.control(Control::Disarm { force: false }, reply);
-                Some(boottime_ns() + session.timeout() / 2)
-            }
-        };
-        self.ending = Some(Ending { outcome, says_at, was_armed: says_at.is_some() });
-    }
-
-    /// Whether this process may end now.
-    fn has_ended(&mut self) -> bool {
-        let Some(ending) = &mut self.ending else { return false };
-        let history = &self.around.history;
-        match ending.outcome.try_recv() {
-            Ok(Response::Refused(refused)) => {
-                let why = format!("this host stays armed, and the daemon goes on: {refused}");
-                history.note("not-ended", &why);
-                self.ending = None;
-                false
-            }
-            Ok(_) => {
-                self.leave_record();
-                true
-            }
-            Err(_) => {
-                if ending.says_at.is_some_and(|at| boottime_ns() >= at) {
-                    ending.says_at = None;
-                    let why = "this host stays armed until every other member knows of it";
-                    history.note("not-ended-yet", why);
-                }
-                false
-            }
-        }
-    }
-
-    /// For the next daemon of this boot, when this one was armed.
-    fn leave_record(&self) {
-        let armed_before = self.ending.as_ref().is_some_and(|ending| ending.was_armed);
-        let Some(session) = self.session.as_ref().filter(|_| armed_before) else { return };
-        let left = boot_id::current(&self.around.faults)
-            .and_then(|boot| upgrade::leave(&self.around.state_dir, &boot, session.config()));
-        match left {
-            Ok(()) => self.around.history.note("ended", "disarmed; the next daemon rejoins"),
-            Err(error) => self.around.history.note("ended", &format!("no record: {error}")),
-        }
-    }
-
     /// Measures how late the loop woke, whatever woke it.
     fn woken(&mut self, wanted: u64) {
         let now = boottime_ns();
@@ -333,142 +259,5 @@ impl Daemon {
         self.subscribers.retain(|subscriber| {
             subscriber.try_send(Response::Liveset(Box::new(liveset.clone()))).is_ok()
         });
-    }
-
-    fn request(&mut self, request: Request, reply: SyncSender<Response>) {
-        let off = || Lease { epoch: 0, act: false, act_until_ns: 0 };
-        let response = match request {
-            Request::Start(config) => return self.start(*config, reply),
-            Request::Rejoin => return self.rejoin(reply),
-            Request::Stop => return self.stop(reply),
-            Request::QueryLiveset => Response::Liveset(Box::new(self.liveset())),
-            Request::Subscribe => {
-                self.subscribers.push(reply.clone());
-                Response::Liveset(Box::new(self.liveset()))
-            }
-            Request::AgentLease { pid } => {
-                if let Some(session) = &mut self.session {
-                    session.agent_lease(pid);
-                }
-                Response::Lease(self.session.as_ref().map_or_else(off, Session::lease))
-            }
-            Request::CheckLease => {
-                Response::Lease(self.session.as_ref().map_or_else(off, Session::lease))
-            }
-            other => return self.control(other, reply),
-        };
-        let _client_gone = reply.try_send(response);
-    }
-
-    /// Requests that the running session answers.
-    fn control(&mut self, request: Request, reply: SyncSender<Response>) {
-        let Some(session) = &mut self.session else {
-            let _client_gone =
-                reply.try_send(refusal(RefusedKind::WrongState, "nothing runs here"));
-            return;
-        };
-        let unknown = "no such host in this session";
-        let control = match request {
-            Request::ProposeMaster => Control::ProposeMaster,
-            Request::GiveUpMastership { to: None } => Control::GiveUpMastership(None),
-            Request::GiveUpMastership { to: Some(uuid) } => match session.slot(uuid) {
-                Some(slot) => Control::GiveUpMastership(Some(slot)),
-                None => {
-                    let _gone = reply.try_send(refusal(RefusedKind::BadRequest, unknown));
-                    return;
-                }
-            },
-            Request::DeclareDead { host } => match session.slot(host) {
-                Some(slot) => Control::DeclareDead(slot),
-                None => {
-                    let _gone = reply.try_send(refusal(RefusedKind::BadRequest, unknown));
-                    return;
-                }
-            },
-            Request::ReleaseBrake => Control::ReleaseBrake,
-            Request::DisarmFencing { force } => Control::Disarm { force },
-            Request::SetExcluded => Control::Leave,
-            Request::ClearExcluded if session.phase() == Phase::Disarmed => {
-                return self.rejoin(reply);
-            }
-            Request::ClearExcluded => Control::Stay,
-            Request::SetPoolState { state } => match state {
-                PoolState::Active => Control::SetMode(Mode::Disk),
-                PoolState::OffPending => Control::SetMode(Mode::OffPending),
-                PoolState::Off => Control::SetMode(Mode::Off),
-                PoolState::Init => {
-                    let why = "the initial state is written by preparing the statefile";
-                    let _gone = reply.try_send(refusal(RefusedKind::BadRequest, why));
-                    return;
-                }
-            },
-            _ => return,
-        };
-        session.control(control, reply);
-    }
-
-    fn idle(&self) -> bool {
-        let phase = self.session.as_ref().map_or(Phase::Off, Session::phase);
-        matches!(phase, Phase::Off | Phase::Disarmed)
-    }
-
-    fn start(&mut self, config: StartConfig, reply: SyncSender<Response>) {
-        if !self.idle() {
-            let why = "a session runs already";
-            let _client_gone = reply.try_send(refusal(RefusedKind::WrongState, why));
-            return;
-        }
-        if let Err(refused) = start::check_real_time(&config, &self.lacks) {
-            let _client_gone = reply.try_send(Response::Refused(refused));
-            return;
-        }
-        self.session = None;
-        upgrade::forget(&self.around.state_dir);
-        let id = self.next_session;
-        self.next_session += 1;
-        match Session::start(id, config.clone(), self.around.clone()) {
-            Ok(mut session) => {
-                session.control(Control::Started, reply);
-                self.last_config = Some(config);
-                self.session = Some(session);
-            }
-            Err(refused) => {
-                let _client_gone = reply.try_send(Response::Refused(refused));
-            }
-        }
-    }
-
-    fn rejoin(&mut self, reply: SyncSender<Response>) {
-        match self.last_config.clone() {
-            Some(config) => self.start(StartConfig { form: false, ..config }, reply),
-            None => {
-                let why = "no session has run here to rejoin";
-                let _client_gone = reply.try_send(refusal(RefusedKind::WrongState, why));
-            }
-        }
-    }
-
-    fn stop(&mut self, reply: SyncSender<Response>) {
-        let phase = self.session.as_ref().map_or(Phase::Off, Session::phase);
-        let response = match phase {
-            Phase::Armed | Phase::Fencing => {
-                let why = "this host is armed; switch HA off, exclude it or disarm it first";
-                refusal(RefusedKind::WrongState, why)
-            }
-            Phase::Waiting => {
-                if let Some(session) = &mut self.session {
-                    let (unheard, _) = sync_channel(1);
-                    session.control(Control::Leave, unheard);
-                }
-                self.session = None;
-                Response::Done
-            }
-            Phase::Off | Phase::Starting | Phase::Disarmed => {
-                self.session = None;
-                Response::Done
-            }
-        };
-        let _client_gone = reply.try_send(response);
-        self.tell_subscribers();
     }
 }
