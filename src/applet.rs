@@ -89,6 +89,9 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::Xhad(words) => crate::xhad::main(words),
         Applet::Lab(words) => crate::lab::main(words),
         Applet::Plan(words) => crate::plan::case::main(words),
+        Applet::Sim(words) if words.first().is_some_and(|word| word == "explore") => {
+            crate::explore::program::run(&words[1..])
+        }
         Applet::Sim(words) => crate::sim::program::main(words),
         Applet::ClusterStack(name, words) => crate::clusterstack::main(&name, &words),
         Applet::ProcessVm(words) => crate::host::hypervisor::process_vm::main(words),

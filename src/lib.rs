@@ -16,12 +16,14 @@
 //! | the machine: watchdog, disks, hypervisors | [`host`] |
 //! | a pool on one machine to play with | [`lab`] |
 //! | whole pools in simulated time, from a seed | [`sim`] |
+//! | small pools, every order of events | [`explore`] |
 
 pub mod agent;
 pub mod applet;
 pub mod cli;
 pub mod client;
 pub mod clusterstack;
+pub mod explore;
 pub mod ha;
 pub mod heartbeat;
 pub mod host;

@@ -192,11 +192,13 @@ fn the_loss_of_a_member_is_survived_in_order_and_once() {
     assert!(last.ends_with("restarted=2/2 violations=0"), "{text}");
 }
 
-/// With the safety rule broken on purpose the checks must find what goes wrong.
-fn early_exclusion(driver: &str) {
+/// With the safety rule broken on purpose the checks must find what goes wrong. The wrong restart
+/// must come before the watchdog fires, so a slower driver gets a larger T.
+fn early_exclusion(driver: &str, timeout: &str) {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
-    let words = ["demo", "--fault", "stop-xhad", "--early-exclusion", "--hypervisor", driver];
+    let fault = ["demo", "--fault", "stop-xhad", "--early-exclusion", "--hypervisor", driver];
+    let words = [&fault[..], &["--timeout", timeout]].concat();
     let out = lab(dir.path(), &words);
     let text = String::from_utf8_lossy(&out.stdout);
     let last = text.lines().last().unwrap_or("");
@@ -206,7 +208,7 @@ fn early_exclusion(driver: &str) {
 
 #[test]
 fn a_host_taken_for_dead_too_early_is_noticed() {
-    early_exclusion("process");
+    early_exclusion("process", "10");
 }
 
 #[test]
@@ -215,5 +217,5 @@ fn a_host_taken_for_dead_too_early_is_noticed_with_qemu() {
         skip::skipped("qemu-system-x86_64 is not installed");
         return;
     }
-    early_exclusion("qemu");
+    early_exclusion("qemu", "30");
 }

@@ -7,6 +7,7 @@
 #[path = "support/daemons.rs"]
 mod daemons;
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use xe::heartbeat::Key;
 use xe::host::faults::{DISK_EIO, DISK_HANG, NET_CUT};
 use xe::host::watchdog::WatchdogConfig;
-use xe::xhad::control::{Phase, PoolState, RefusedKind, StartConfig};
+use xe::xhad::control::{FenceHook, Mode, Phase, PoolState, Proof, RefusedKind, StartConfig};
 use xe::xhad::statefile;
 
 use daemons::{Pool, last_record, wait_for};
@@ -156,4 +157,96 @@ fn a_dead_agent_is_started_again_and_fences_nobody() {
         rustix::process::Signal::KILL,
     )
     .unwrap();
+}
+
+#[test]
+fn a_fence_device_proves_a_death_long_before_the_lease_has_ended() {
+    let mut pool = Pool::new(85, 10);
+    let (hook, asked) = (pool.dir.path().join("fence"), pool.dir.path().join("asked"));
+    let script = format!("#!/bin/sh\necho \"$1 $2\" >> {}\n", asked.display());
+    std::fs::write(&hook, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&hook, mode).unwrap();
+    std::thread::scope(|scope| {
+        for (n, machine) in pool.machines.iter().enumerate() {
+            let fence_hook = Some(FenceHook { program: hook.clone(), limit_s: 5 });
+            let config = StartConfig { fence_hook, ..pool.config(n, true) };
+            scope.spawn(move || machine.client.start(config).unwrap());
+        }
+    });
+    let lost = pool.hosts[2];
+    pool.machines[2].kill();
+    wait_for("the device's word", Duration::from_secs(20), || {
+        let dead = pool.machines[0].liveset().dead;
+        dead.iter().any(|dead| dead.host == lost && dead.reason == Proof::FenceDevice)
+    });
+    let asked = std::fs::read_to_string(asked).unwrap();
+    assert!(asked.lines().all(|line| line == format!("off {lost}")), "{asked}");
+}
+
+#[test]
+fn three_statefiles_bear_the_loss_of_one_and_two_are_refused() {
+    let mut pool = Pool::new(86, 5);
+    let key = Key::from_hex(&pool.key_hex).unwrap();
+    let more: Vec<PathBuf> = ["b", "c"].map(|name| pool.dir.path().join(name)).to_vec();
+    for path in &more {
+        std::fs::File::create(path).unwrap().set_len(4 << 20).unwrap();
+        statefile::prepare(path, pool.generation, &key, &pool.hosts).unwrap();
+    }
+    let config = |pool: &Pool, n: usize, count: usize| {
+        let mut config = pool.config(n, true);
+        config.statefiles.extend(more.iter().take(count - 1).cloned());
+        config
+    };
+    let two = pool.machines[0].client.start(config(&pool, 0, 2)).unwrap_err();
+    assert!(two.to_string().contains("half of them"), "{two}");
+    std::thread::scope(|scope| {
+        for (n, machine) in pool.machines.iter().enumerate() {
+            let config = config(&pool, n, 3);
+            scope.spawn(move || machine.client.start(config).unwrap());
+        }
+    });
+    // One statefile is gone for everybody: blank blocks, no header.
+    std::fs::File::options().write(true).open(&more[0]).unwrap().set_len(0).unwrap();
+    let lost = pool.hosts[2];
+    std::thread::sleep(Duration::from_secs(6));
+    for machine in &pool.machines {
+        let liveset = machine.liveset();
+        assert_eq!((liveset.phase, liveset.members.len()), (Phase::Armed, 3));
+        assert!(liveset.statefile_ok && !liveset.storage_lost_by_all);
+    }
+    pool.machines[2].kill();
+    wait_for("the exclusion", Duration::from_secs(12), || {
+        pool.machines[..2].iter().all(|machine| {
+            let liveset = machine.liveset();
+            liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
+        })
+    });
+}
+
+#[test]
+fn storage_lost_by_all_is_survived_and_a_host_lost_then_is_excluded() {
+    let mut pool = Pool::new(87, 5);
+    pool.enable();
+    for machine in &pool.machines {
+        machine.faults.set(DISK_EIO).unwrap();
+    }
+    wait_for("network mode", Duration::from_secs(10), || {
+        pool.machines.iter().all(|machine| machine.liveset().mode == Some(Mode::Network))
+    });
+    let lost = pool.hosts[2];
+    pool.machines[2].kill();
+    wait_for("the exclusion", Duration::from_secs(12), || {
+        pool.machines[..2].iter().all(|machine| {
+            let liveset = machine.liveset();
+            assert_eq!(liveset.phase, Phase::Armed);
+            liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
+        })
+    });
+    for machine in &pool.machines[..2] {
+        machine.faults.set(0).unwrap();
+    }
+    wait_for("the way back", Duration::from_secs(20), || {
+        pool.machines[..2].iter().all(|machine| machine.liveset().mode == Some(Mode::Disk))
+    });
 }

@@ -36,6 +36,7 @@ pub fn run(words: &[String]) -> anyhow::Result<()> {
                 let how = rest.next().context("leave needs 'poweroff' or 'reboot'")?;
                 return super::ha::leave::run(&state_dir, how);
             }
+            "stop-vms" => return stop_vms(&state_dir),
             "init" => init = Some(rest.clone().cloned().collect::<Vec<_>>()),
             "--help" | "help" => {
                 println!("{USAGE}");
@@ -51,8 +52,41 @@ pub fn run(words: &[String]) -> anyhow::Result<()> {
     }
 }
 
+/// Stops every VM of this host at once, without an agent: the heartbeat daemon asks for it when
+/// this host has lost its place and the pool wants `isolation-response=stop-vms`. Ends well only
+/// when a count by scan finds none any more.
+fn stop_vms(state_dir: &Path) -> anyhow::Result<()> {
+    let config = Config::load(state_dir)?;
+    let boot = crate::host::boot_id::current(&Faults::from_environment())?;
+    let settings = Settings::new(state_dir.join("vms"), &boot);
+    let driver = hypervisor::open(config.hypervisor, settings)?;
+    // A start that was under way when the agent was killed may show late: only two counts in a
+    // row that find nothing are believed.
+    let mut empty = 0;
+    for _ in 0..STOP_ROUNDS {
+        let found = driver.scan()?;
+        empty = if found.is_empty() { empty + 1 } else { 0 };
+        if empty == 2 {
+            return Ok(());
+        }
+        for machine in found {
+            if let Err(error) = driver.hard_stop(machine.vm) {
+                eprintln!("xe-agent: {}: {error}", machine.vm);
+            }
+        }
+        std::thread::sleep(STOP_PAUSE);
+    }
+    bail!("{} VMs still run", driver.scan()?.len())
+}
+
+/// How often VMs are stopped and counted, and the pause in between.
+const STOP_ROUNDS: usize = 100;
+const STOP_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 const USAGE: &str = "\
 xe-agent [--state-dir DIR]         runs the agent of this host
+xe-agent [--state-dir DIR] stop-vms
+                                   stops every VM of this host at once
 xe-agent [--state-dir DIR] init    sets this host up as a pool of its own
     --address A          the address at which other hosts reach this one
     --name NAME          the host's name-label

@@ -10,6 +10,27 @@
 //! | what a host does when it starts | [`boot`] |
 //! | shutting a host down cleanly, and coming back | [`leave`] |
 //! | changing the master | [`mastership`] |
+//! | what may be said with `ha-config` | [`settings`] |
+//!
+//! # What holds, and why
+//!
+//! HA is on or off by a decided view under the session's key, and by nothing else (the fifth
+//! property of [`crate::heartbeat`]).
+//!
+//! * **Enable leaves all armed or nobody.** Blocks and keys come first, then all daemons form view
+//!   1 unarmed, the watchdogs are armed last, the pool's flag is written at the end ([`enable`]).
+//!   A failure before view 1 leaves everybody unarmed; after it, the way back is a decided "off",
+//!   so that nobody can be armed on one host and presumed dead on another.
+//! * **Disable stops failover before it stops fencing.** "Off-pending" first, acknowledged by every
+//!   member, then "off", then each disarms ([`disable`]). A crash in between leaves a view that
+//!   says where it stood.
+//! * **Emergency disable never lets the others restart what still runs here.** The mark "unarmed"
+//!   must be echoed by every other member before the watchdog is stopped; else the VMs are stopped
+//!   first, or the administrator types that they may run twice ([`emergency`]). How many hosts
+//!   will be reset is said before.
+//! * **A stale word switches nothing.** A host that returns believes the statefile of its own
+//!   session, then the pool; where they disagree and nobody can decide, it waits and says so, and
+//!   a master never concludes "off" by itself ([`boot`]).
 
 pub mod boot;
 pub mod disable;
@@ -18,6 +39,7 @@ pub mod enable;
 pub mod leave;
 pub mod mastership;
 pub mod preflight;
+pub mod settings;
 
 use uuid::Uuid;
 

@@ -79,6 +79,8 @@ pub struct Verdict {
     pub timing: Timing,
     /// How long disturbances may last without resetting anybody.
     pub promise: Promise,
+    /// The longest disk cycle of any host, in nanoseconds; every daemon is told of it.
+    pub disk_cycle: Nanos,
     /// Whether the pool has two hosts: a cut link then costs the one with the higher UUID.
     pub two_hosts: bool,
 }
@@ -113,7 +115,8 @@ pub fn preflight(hosts: &[HostFacts], timeout_s: u32) -> Result<Verdict, Vec<Obj
     let cycle = live().map(|host| host.disk_cycle).max().unwrap_or(0);
     match timing(timeout_s, hosts.len(), cycle, step.unwrap_or(0)) {
         Ok(timing) if objections.is_empty() => {
-            Ok(Verdict { timing, promise: timing.promise(), two_hosts: hosts.len() == 2 })
+            let two_hosts = hosts.len() == 2;
+            Ok(Verdict { timing, promise: timing.promise(), disk_cycle: cycle, two_hosts })
         }
         Ok(_) => Err(objections),
         Err(error) => {

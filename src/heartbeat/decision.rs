@@ -12,7 +12,7 @@ use super::view::{Life, Slot, View};
 use super::wire::{Malformed, Reader, Writer};
 
 /// A ballot: ordered by number, then by host. The zero ballot stands for none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ballot {
     /// Its number.
     pub number: u64,

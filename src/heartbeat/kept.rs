@@ -11,7 +11,7 @@ use super::vote::Vote;
 use super::wire::{Malformed, Reader, Writer};
 
 /// The record.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Kept {
     /// The pool's HA session that it belongs to.
     pub generation: Uuid,

@@ -1,6 +1,6 @@
 //! The heartbeat protocol, pure: time and events come in as arguments, effects go out as values.
 //!
-//! Hosts exchange signed beats over UDP and write blocks to a shared disk. Membership is a chain
+//! Hosts exchange signed beats over UDP and write blocks to shared disks. Membership is a chain
 //! of decided [`view`]s. Each host holds a lease that ends T after the oldest evidence it used;
 //! its watchdog is programmed to exactly that. Whoever cannot renew is reset, and so the others
 //! can know when its VMs may be restarted.
@@ -9,11 +9,90 @@
 //! |---|---|
 //! | the timers | [`timing`] |
 //! | what hosts say | [`report`], in a [`packet`] or a [`block`] |
-//! | how a view is decided | [`decision`], `node/propose.rs`, `node/choose.rs` |
+//! | who decides, and how many are needed | [`quorum`] |
+//! | how a view is decided by disk | [`decision`], `node/propose.rs`, `node/choose.rs` |
+//! | how one is decided without a disk | [`vote`], [`kept`], `node/network.rs` |
 //! | the lease and the watchdog | `node/lease.rs` |
 //! | when a host is dead | `node/death.rs` |
-//! | booting, forming, joining | `node/boot.rs` |
+//! | booting, forming, joining, the storm brake | `node/boot.rs`, `node/form.rs` |
+//! | the witness | [`witness`] |
 //! | what others may know | [`liveset`] |
+//! | every rule broken on purpose, one at a time | [`variant`] |
+//!
+//! # What may fail
+//!
+//! Hosts crash, are reset, and stand still for any time ([`node::Node::step`] looks at the lease
+//! before anything else). Their clocks (CLOCK_BOOTTIME) differ, and their rates by up to 1 %. A
+//! packet is lost, delayed, duplicated, reordered, on one way only if need be; it is never forged
+//! under the key. A statefile gives errors, hangs, tears a write, lands a write late (after its
+//! host died; not later than the drain of `node/boot.rs` counted from the last one seen to land),
+//! shows old content, or goes back in time as a whole; with several statefiles a majority is
+//! right. The watchdog runs on whatever the host does, and fires no later than it was programmed
+//! plus its step. The host's own disk keeps what it said was kept.
+//!
+//! # What holds, and why
+//!
+//! 1. **At most one host acts as master at any instant; epochs only grow; nothing with an older
+//!    epoch takes effect.** A view names one master. Views of one epoch never differ: each is
+//!    decided by a majority of the acceptors of its predecessor, with a ballot that takes over
+//!    what a lower one may have decided ([`decision`], [`vote`]); the step into network mode needs
+//!    the promise of *every* member, given by each only before it decided anything else, and its
+//!    content follows from the predecessor alone (`Node::enter`). A master acts only under its own
+//!    lease, looked at in the act, and only when every earlier master that left is dead
+//!    (`Node::may_act_until`): its lease then cannot overlap theirs. A host adopts higher epochs
+//!    only; freshly booted hosts form above every epoch that any of them kept
+//!    (`Node::next_epoch`), and in network mode so many must be there that one of them has taken
+//!    part in every decision (`Node::enough_to_form`).
+//! 2. **An excluded host has been reset, or executes nothing more, or is marked unarmed and its
+//!    VMs unknown.** In disk mode its lease rests on evidence of *every* member, dated by its own
+//!    sending (R2.2): the member that judges has taken its last packet at r, so no evidence is
+//!    younger than r and the lease ends by r + T; clocks and the watchdog's step are in the
+//!    margin (R5.1). Likewise its cycles wrote to a majority of the statefiles: a read begun after
+//!    the deadline that still shows the old sequence, on statefiles that meet every majority,
+//!    proves that none completed since (R5.2). In network mode its lease rests on a majority:
+//!    the words of so many members are needed that every majority has one among them, and the
+//!    newest counts; its block proves nothing ([`view::Gone::words`]). The same bound holds for
+//!    whoever had not yet heard of the way back, so it stays until all have
+//!    (`Node::all_came_back`). An unarmed host is never presumed dead.
+//! 3. **So no VM runs twice**: a VM is started elsewhere only after its host is dead by 2, or has
+//!    said itself in this boot and epoch that it does not run (the agent's rows, R6.3 to R6.5).
+//! 4. **An armed host that cannot prove that it may live is reset within T of its last proof.** A
+//!    renewal gives a lease until the date of the oldest evidence used plus T (R4.2), and the
+//!    watchdog is programmed to that, rounded down; nothing else ever moves it later.
+//! 5. **HA is never switched on or off silently or by a stale record.** "Off" is a decided view
+//!    under the session's key, on top of "off-pending"; a lower epoch is never adopted; a record
+//!    of another session has another generation and key.
+//!
+//! **Liveness.** With a majority of the last view alive, connected, and with a majority of the
+//! statefiles, a view with a master exists within T + margin + L + 4 b of the last fault when one
+//! of them is a member (the suspicion after S, one decision within L, the death of an earlier
+//! master by T + margin), and within the drain + T + margin + 12 b when all have booted freshly
+//! (R7.2), twice that when they were in network mode before.
+//!
+//! # Where this differs from the rules as first written, and why
+//!
+//! * **A waiting host holds no lease.** It runs no VM, so nothing rests on it, and its watchdog is
+//!   a guard against stalls, petted without evidence. It may be admitted and left out before it
+//!   knows of either; to be called dead then means that it never gets a lease: its first one would
+//!   need the echo of every member of the view that admitted it, and the one that decided it out
+//!   has stopped. (Trace: 8 hosts, T = 30; disk and links of a waiting host cut at its admission;
+//!   called dead at T + margin while its guard ran. First written, the guard began anew at the
+//!   adoption; now it does not, [`liveset::Phase::Armed`] needs a lease, and a waiting host that
+//!   finds itself left out is fenced.) A host that waits with VMs of an unarmed session renews by
+//!   the rule of members instead (`node/lease.rs`).
+//! * **An answer under R8.1 is dated by the packet it echoes**, not by its own sending: saying the
+//!   same again gives the asker nothing newer to live on. Dated by sending, a host lost in network
+//!   mode was excluded S later than need be.
+//! * **A packet carries the view only while some peer may lack it**; a receiver that is behind
+//!   takes nothing of a packet without it, which keeps the order of R2.1. So beats stay small in
+//!   large pools.
+//! * **The in-sync set and the segment are no part of the view**: a commit counts when it is on
+//!   the metadata volume, whose segments belong to hosts, so there is nothing to agree on.
+//! * **A broken decision block stops nobody for ever.** It hides a ballot only of a member of the
+//!   predecessor; once that member is certainly dead its block is passed over (section 10).
+//! * **Members that entered network mode are remembered durably by each of them** ([`kept`]): a
+//!   host that boots beside them alone, or after all of them died, knows that decisions were made
+//!   which no statefile shows.
 
 pub mod auth;
 pub mod block;

@@ -31,7 +31,7 @@ pub const CANDIDATE: u32 = 1 << 10;
 /// Came up after several fences in a row and waits for clean paths, unarmed (R7.4).
 pub const BRAKED: u32 = 1 << 11;
 /// Vouches that nothing of an earlier session of this boot runs any more: that session ended with
-/// the mark "no VMs here", or it was unarmed and this one took its VMs over (R5.3c, R9.3).
+/// the mark "no VMs here" (R5.3c).
 pub const FRESH: u32 = 1 << 12;
 /// Every mark that this version knows.
 const KNOWN: u32 = (1 << 13) - 1;

@@ -28,7 +28,8 @@ macro_rules! variants {
 }
 
 variants! {
-    ExcludeOneBeatEarly "exclude-one-beat-early" "the deadline of section 5 is two beats early (R5.1)"
+    ExcludeOneBeatEarly "exclude-one-beat-early"
+        "the deadline of section 5 is two beats early (R5.1)"
     NoMargin "no-margin" "the deadline of section 5 has no margin for clock rates (R5.1)"
     RenewFromCycleEnd "renew-from-cycle-end" "disk evidence is dated by the end of the cycle (R2.3)"
     EvidenceByReception "evidence-by-reception" "network evidence is dated by its reception (R2.2)"
@@ -50,7 +51,8 @@ variants! {
     NoLeaseCheck "no-lease-check" "the master acts without a look at its lease (R4.4)"
     UnarmedPresumedDead "unarmed-presumed-dead" "an unarmed host is presumed dead (R5)"
     SessionIsBoot "session-is-boot" "a new session of the same boot counts as a reboot (R5.3b)"
-    ReadBeforeDeadline "read-before-deadline" "a read begun before the deadline proves a death (R5.2)"
+    ReadBeforeDeadline "read-before-deadline"
+        "a read begun before the deadline proves a death (R5.2)"
     NoFloor "no-floor" "a host admitted late judges at once (R5.2)"
     TombstoneFirst "tombstone-first" "the tombstone is written before the watchdog is cut (R5.4)"
     ActsBesideOldMaster "acts-beside-old-master" "a master acts while an earlier one lives (R6.1)"

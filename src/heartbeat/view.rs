@@ -55,7 +55,7 @@ impl Life {
 }
 
 /// How views are decided and what they allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// By disk: the normal state.
@@ -70,7 +70,7 @@ pub enum Mode {
 }
 
 /// One member of a view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Its slot.
     pub slot: Slot,
@@ -85,7 +85,7 @@ pub struct Member {
 }
 
 /// How a host that a view lacks is known to be dead, or not yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// Not known to be dead: each host judges by R5.1 and R5.2 itself.
@@ -107,7 +107,7 @@ pub enum Proof {
 }
 
 /// A life that left the view and has not been followed by an admitted later one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gone {
     /// The member as it was.
     pub member: Member,
@@ -124,7 +124,7 @@ pub struct Gone {
 }
 
 /// A decided view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct View {
     /// Its link in the chain, from 1.
     pub epoch: u64,

@@ -13,7 +13,7 @@ use super::view::View;
 use super::wire::{Malformed, Reader, Writer};
 
 /// What a proposer asks of the acceptors.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bid {
     /// The epoch that it is about.
     pub instance: u64,
@@ -24,7 +24,7 @@ pub struct Bid {
 }
 
 /// What an acceptor has promised and accepted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Vote {
     /// The epoch that it is about.
     pub instance: u64,

@@ -2,12 +2,18 @@
 //!
 //! | to find | look in |
 //! |---|---|
-//! | machines, links, the disk, faults, what must hold | [`world`] |
-//! | random schedules of faults | [`campaign`] |
+//! | machines, links, statefiles, VMs, what must hold | [`world`] |
+//! | what can be done to them, as text | [`script`] |
+//! | random schedules of faults | [`schedules`], [`campaign`] |
+//! | scenarios: a script with what is expected | [`scenario`] |
 //! | the program `xe-sim` | [`program`] |
 
 pub mod campaign;
+mod perform;
 pub mod program;
+pub mod scenario;
+pub mod schedules;
+pub mod script;
 pub mod world;
 
 #[cfg(test)]

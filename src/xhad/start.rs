@@ -132,7 +132,7 @@ pub fn node_config(
         kept,
         braked: braked.filter(|_| !config.form),
         resident: config.resident,
-        fresh: config.resident || config.fresh,
+        fresh: config.fresh && !config.resident,
         stop_vms,
         fence_device: config.fence_hook.is_some(),
         #[cfg(feature = "wrong-variants")]

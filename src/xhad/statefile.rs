@@ -152,6 +152,29 @@ pub fn read_last_view(path: &Path, key: &Key) -> Result<LastView, StatefileError
     Ok(LastView { state, epoch: view.epoch, master })
 }
 
+/// The newest decided view of several statefiles; some of them may be lost. Fails only when none
+/// can be read.
+pub fn read_newest_view(
+    paths: &[std::path::PathBuf],
+    key: &Key,
+) -> Result<LastView, StatefileError> {
+    let mut newest: Result<LastView, StatefileError> = Err(StatefileError::Io {
+        path: "no statefile".to_owned(),
+        reason: std::io::ErrorKind::NotFound.into(),
+    });
+    for path in paths {
+        let read = read_last_view(path, key);
+        let better = match (&newest, &read) {
+            (Ok(known), Ok(view)) => view.epoch > known.epoch,
+            (known, _) => known.is_err(),
+        };
+        if better {
+            newest = read;
+        }
+    }
+    newest
+}
+
 /// The generation that a statefile belongs to, as far as it can be told without its key.
 pub fn generation(path: &Path) -> Result<Uuid, StatefileError> {
     let file = Statefile::open(path)?;

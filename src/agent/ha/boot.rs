@@ -11,7 +11,7 @@ use crate::heartbeat::liveset::Phase;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use crate::xhad::control::PoolState;
-use crate::xhad::statefile::{StatefileError, generation, read_last_view, read_pool_state};
+use crate::xhad::statefile::{StatefileError, generation, read_newest_view};
 use std::sync::Arc;
 
 /// Decides and does what is due for a host whose daemon runs no session, or that keeps none.
@@ -69,18 +69,23 @@ fn ask_master(agent: &Agent) -> Option<bool> {
 }
 
 fn statefile(kept: &Session) -> Statefile {
-    match generation(&kept.statefile_path) {
-        Ok(other) if other != kept.generation => return Statefile::OtherSession,
-        Ok(_) => {}
-        Err(StatefileError::Content { .. }) => return Statefile::Init,
-        Err(error) => return Statefile::Unreadable(error.to_string()),
+    let mut unreadable = None;
+    for path in kept.statefile_paths() {
+        match generation(&path) {
+            Ok(other) if other != kept.generation => return Statefile::OtherSession,
+            Ok(_) => {}
+            Err(StatefileError::Content { .. }) => return Statefile::Init,
+            Err(error) => unreadable = Some(error),
+        }
     }
     let Ok(key) = Key::from_hex(&kept.key_hex) else { return Statefile::Unknown };
-    match read_pool_state(&kept.statefile_path, &key) {
-        Ok((PoolState::Off, _)) => Statefile::Off,
-        Ok((PoolState::Init, _)) => Statefile::Init,
-        Ok((PoolState::Active | PoolState::OffPending, _)) => Statefile::Active,
-        Err(error) => Statefile::Unreadable(error.to_string()),
+    match read_newest_view(&kept.statefile_paths(), &key) {
+        Ok(last) => match last.state {
+            PoolState::Off => Statefile::Off,
+            PoolState::Init => Statefile::Init,
+            PoolState::Active | PoolState::OffPending => Statefile::Active,
+        },
+        Err(error) => Statefile::Unreadable(unreadable.unwrap_or(error).to_string()),
     }
 }
 
@@ -104,7 +109,7 @@ fn join(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
 /// The role that the last decided view gives this host; else that of the pool configuration.
 fn last_role(agent: &Agent, kept: &Session) -> Option<PoolRole> {
     let key = Key::from_hex(&kept.key_hex).ok()?;
-    let last = read_last_view(&kept.statefile_path, &key).ok().and_then(|view| view.master);
+    let last = read_newest_view(&kept.statefile_paths(), &key).ok().and_then(|view| view.master);
     match last {
         Some(master) if master == agent.config.host => Some(PoolRole::Master),
         Some(master) => Some(PoolRole::Member { master: address_of(kept, master)? }),

@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::host::watchdog::WatchdogConfig;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use crate::xhad::control::{HostAddress, StartConfig};
+use crate::xhad::control::{FenceHook, HostAddress, IsolationResponse, StartConfig};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
     if let Some(dir) = &agent.state_dir {
         agent_command.extend(["--state-dir".to_owned(), dir.display().to_string()]);
     }
+    let mut stop_vms_command = agent_command.clone();
+    stop_vms_command.push("stop-vms".to_owned());
     let address = |(uuid, address): &(Uuid, String)| {
         Some(HostAddress { uuid: *uuid, address: address.parse().ok()? })
     };
@@ -38,7 +40,20 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         timeout_s: session.timeout_s,
         hosts: session.hosts.iter().filter_map(address).collect(),
         udp_port: agent.config.udp_port,
-        statefiles: vec![session.statefile_path.clone()],
+        links: session.links.iter().map(|link| link.iter().filter_map(address).collect()).collect(),
+        statefiles: session.statefile_paths(),
+        witness: session.witness,
+        fence_hook: session
+            .settings
+            .fence_hook
+            .clone()
+            .map(|(program, limit_s)| FenceHook { program, limit_s }),
+        isolation_response: match session.settings.stop_vms {
+            true => IsolationResponse::StopVms,
+            false => IsolationResponse::Fence,
+        },
+        stop_vms_command,
+        disk_cycle_ns: session.disk_cycle,
         // The lab's watchdog ends processes, not machines: there a short T may be too short.
         force_not_real_time: matches!(watchdog(agent), WatchdogConfig::Exec { .. }),
         watchdog: watchdog(agent),

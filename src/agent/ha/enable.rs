@@ -1,17 +1,19 @@
 //! Switching HA on for the pool, step by step as [`crate::ha::enable`] says.
 
-use super::{HostStep, Preflight, Session, volumes};
+use super::{HostStep, Preflight, Session, Statefile, volumes};
 use crate::agent::jobs::{self, Done, Job};
 use crate::agent::vm::{master_epoch, uuid_of};
 use crate::agent::{Agent, capacity, pool_ref};
 use crate::ha::enable::{Enable, Event, Step};
 use crate::ha::preflight::{HostFacts, Objection, Verdict, preflight};
+use crate::ha::settings::Settings;
 use crate::heartbeat::Key;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -31,6 +33,8 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
         return Err(Failure::bare("HA_IS_ENABLED"));
     }
     let timeout = timeout(&db, &pool, config)?;
+    let settings = Settings::read(config)
+        .map_err(|bad| Failure::new("INVALID_VALUE", [bad.key.clone(), bad.to_string()]))?;
     for host in Host::all(&db) {
         if !capacity::is_live(&db, &host) {
             return Err(Failure::new("HOST_OFFLINE", [host.reference]));
@@ -39,10 +43,11 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
             return Err(Failure::new("HOST_DISABLED", [host.reference]));
         }
     }
-    let sr = volumes::choose_sr(agent, &db, srs)?;
-    let session = new_session(agent, &db, &sr, timeout, epoch)?;
-    write_statefile(agent, &session)?;
+    let srs = volumes::choose_srs(agent, &db, srs, &settings)?;
+    let mut session = new_session(agent, &db, &srs, (timeout, settings), epoch)?;
+    write_statefiles(agent, &session)?;
     let verdict = judge(agent, epoch, &session)?;
+    session.disk_cycle = verdict.disk_cycle;
     agent.history.note(
         "ha-enable",
         &verdict.lines().join("; "),
@@ -123,7 +128,7 @@ fn one(
 ) -> Answer<()> {
     let on_host = |host: &Uuid, step: HostStep| on_host(agent, epoch, *host, step).map(|_| ());
     match step {
-        Step::PrepareStatefile | Step::EraseStatefile => write_statefile(agent, session),
+        Step::PrepareStatefile | Step::EraseStatefile => write_statefiles(agent, session),
         Step::HandOverKeys(host) => {
             on_host(host, HostStep::Prepare { session: Box::new(session.clone()) })
         }
@@ -190,8 +195,8 @@ fn timeout(db: &Database, pool: &str, config: &BTreeMap<String, String>) -> Answ
 fn new_session(
     agent: &Agent,
     db: &Database,
-    sr: &str,
-    timeout_s: u32,
+    srs: &[String],
+    (timeout_s, settings): (u32, Settings),
     epoch: u64,
 ) -> Answer<Session> {
     let mut key = [0; 32];
@@ -201,35 +206,80 @@ fn new_session(
         hosts.push((uuid_of(db, "host", host.reference)?, host.address().to_owned()));
     }
     hosts.sort();
+    let mut statefiles = Vec::new();
+    for sr in srs {
+        let vdi = volumes::ensure(agent, db, sr, epoch, false)?;
+        statefiles.push(Statefile { sr: uuid_of(db, "SR", sr)?, vdi, path: Default::default() });
+    }
+    let first = srs.first().map_or("", String::as_str);
     Ok(Session {
         generation: Uuid::new_v4(),
         key_hex: key.iter().map(|byte| format!("{byte:02x}")).collect(),
         timeout_s,
         hosts,
-        sr: uuid_of(db, "SR", sr)?,
-        statefile: volumes::ensure(agent, db, sr, epoch, false)?,
-        metadata: volumes::ensure(agent, db, sr, epoch, true)?,
+        statefiles,
+        sr: uuid_of(db, "SR", first)?,
+        metadata: volumes::ensure(agent, db, first, epoch, true)?,
+        witness: witness(&settings)?,
+        links: links(db, &settings)?,
+        settings,
+        disk_cycle: 0,
         epoch_base: epoch,
         first_master: agent.config.host,
-        statefile_path: Default::default(),
         metadata_path: Default::default(),
         armed: false,
     })
 }
 
-/// Writes the initial state to the heartbeat volume, unless somebody else's heart beats there.
-fn write_statefile(agent: &Agent, session: &Session) -> Answer<()> {
-    let refused = |why: String| Failure::new("CANNOT_CREATE_STATE_FILE", [why]);
-    let sr = agent.plugs.get(session.sr).map_err(crate::agent::storage_jobs::sr_failure)?;
-    let path = sr.find(session.statefile).map_err(crate::agent::storage_jobs::sr_failure)?.path;
-    let before = crate::xhad::statefile::generation(&path);
-    if before.is_ok_and(|generation| generation != session.generation) {
-        volumes::assert_still(&path).map_err(refused)?;
+/// The witness's address, which all hosts use: names may mean something else elsewhere.
+fn witness(settings: &Settings) -> Answer<Option<SocketAddr>> {
+    let Some(name) = &settings.witness else { return Ok(None) };
+    let refused = |why: String| {
+        Failure::new("INVALID_VALUE", ["witness".to_owned(), format!("{name}: {why}")])
+    };
+    let mut found = name.to_socket_addrs().map_err(|error| refused(error.to_string()))?;
+    found.next().map(Some).ok_or_else(|| refused("the name has no address".to_owned()))
+}
+
+/// The addresses of every host on the networks that are further links.
+fn links(db: &Database, settings: &Settings) -> Answer<Vec<Vec<(Uuid, String)>>> {
+    let mut links = Vec::new();
+    for network in &settings.links {
+        let row = db.require_uuid("network", &network.to_string())?.to_owned();
+        let pifs = db.table("PIF").keys().filter(|pif| db.text("PIF", pif, "network") == row);
+        let mut link = Vec::new();
+        for pif in pifs {
+            let address = db.text("PIF", pif, "IP");
+            if !address.is_empty() {
+                link.push((uuid_of(db, "host", db.text("PIF", pif, "host"))?, address.to_owned()));
+            }
+        }
+        if link.len() < Host::all(db).count() {
+            let why = "not every host has an address on that network".to_owned();
+            return Err(Failure::new("INVALID_VALUE", ["links".to_owned(), why]));
+        }
+        link.sort();
+        links.push(link);
     }
+    Ok(links)
+}
+
+/// Writes the initial state to the heartbeat volumes, unless somebody else's heart beats there.
+fn write_statefiles(agent: &Agent, session: &Session) -> Answer<()> {
+    let refused = |why: String| Failure::new("CANNOT_CREATE_STATE_FILE", [why]);
     let key = Key::from_hex(&session.key_hex).map_err(|e| Failure::internal(e.to_string()))?;
     let hosts: Vec<Uuid> = session.hosts.iter().map(|(uuid, _)| *uuid).collect();
-    crate::xhad::statefile::prepare(&path, session.generation, &key, &hosts)
-        .map_err(|error| refused(error.to_string()))
+    for statefile in &session.statefiles {
+        let sr = agent.plugs.get(statefile.sr).map_err(crate::agent::storage_jobs::sr_failure)?;
+        let path = sr.find(statefile.vdi).map_err(crate::agent::storage_jobs::sr_failure)?.path;
+        let before = crate::xhad::statefile::generation(&path);
+        if before.is_ok_and(|generation| generation != session.generation) {
+            volumes::assert_still(&path).map_err(refused)?;
+        }
+        crate::xhad::statefile::prepare(&path, session.generation, &key, &hosts)
+            .map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Waits until this agent acts as the master that the first view names.
@@ -260,14 +310,15 @@ fn record(
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         let pool = pool_ref(&db).unwrap_or("");
-        let statefile = db.by_uuid("VDI", &session.statefile.to_string()).unwrap_or("");
+        let row = |vdi: Uuid| db.by_uuid("VDI", &vdi.to_string()).unwrap_or("").to_owned();
+        let statefiles: Vec<String> = session.statefiles.iter().map(|s| row(s.vdi)).collect();
         tx.set("pool", pool, "ha_enabled", true);
         tx.set("pool", pool, "ha_configuration", Value::text_map(shown.clone()));
-        tx.set("pool", pool, "ha_statefiles", Value::text_set([statefile]));
+        tx.set("pool", pool, "ha_statefiles", Value::text_set(statefiles.clone()));
         tx.set("pool", pool, "ha_cluster_stack", "xhad");
         for host in db.table("host").keys() {
             let others = db.table("host").keys().map(|host| db.text("host", host, "uuid"));
-            tx.set("host", host, "ha_statefiles", Value::text_set([statefile]));
+            tx.set("host", host, "ha_statefiles", Value::text_set(statefiles.clone()));
             tx.set("host", host, "ha_network_peers", Value::text_set(others));
         }
         // VMs that are protected and run are meant to keep running from now on.

@@ -1,7 +1,7 @@
 //! From the daemon's word to this agent's standing: master, member, or neither.
 
 use super::{Session, address_of, boot, client, daemon, disable, emergency, is_armed, refusal};
-use super::{session, takeover, view};
+use super::{near_misses, session, takeover, view};
 use crate::agent::master_change::{self, step_down};
 use crate::agent::standing::Standing;
 use crate::agent::{Agent, pool_ref, reconcile, recover, vm};
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub fn watch(agent: &Arc<Agent>) {
     let lease_agent = Arc::clone(agent);
     std::thread::spawn(move || daemon::keep_agent_lease(&lease_agent));
+    let watching = Arc::clone(agent);
+    std::thread::spawn(move || near_misses::watch(&watching));
     let mut asked = 0_u32;
     loop {
         std::thread::sleep(Duration::from_millis(200));

@@ -11,6 +11,7 @@
 //! | the SR that carries HA and its two volumes | [`volumes`] |
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
+//! | paths that were nearly lost | [`near_misses`] |
 
 pub mod boot;
 pub mod daemon;
@@ -19,12 +20,14 @@ pub mod emergency;
 pub mod enable;
 pub mod follow;
 pub mod leave;
+pub mod near_misses;
 pub mod plan;
 pub mod takeover;
 pub mod view;
 pub mod volumes;
 
 use super::{Agent, config};
+use crate::ha::settings::Settings;
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::{Liveset, PROTOCOL};
 use crate::xenapi::Failure;
@@ -48,25 +51,53 @@ pub struct Session {
     pub timeout_s: u32,
     /// All hosts with their addresses.
     pub hosts: Vec<(Uuid, String)>,
-    /// The SR that holds both volumes.
+    /// The heartbeat volumes.
+    pub statefiles: Vec<Statefile>,
+    /// The SR that holds the metadata volume.
     pub sr: Uuid,
-    /// The heartbeat volume.
-    pub statefile: Uuid,
     /// The metadata volume.
     pub metadata: Uuid,
+    /// What else was said when HA was switched on.
+    #[serde(default)]
+    pub settings: Settings,
+    /// Where the witness answers.
+    #[serde(default)]
+    pub witness: Option<std::net::SocketAddr>,
+    /// The addresses of further links: by link, then by host.
+    #[serde(default)]
+    pub links: Vec<Vec<(Uuid, String)>>,
+    /// The longest disk cycle that was measured before, in nanoseconds.
+    #[serde(default)]
+    pub disk_cycle: u64,
     /// What is added to a view's epoch, so that epochs grow over sessions.
     pub epoch_base: u64,
     /// The master of the first view.
     pub first_master: Uuid,
-    /// Where this host sees the heartbeat volume.
-    #[serde(default)]
-    pub statefile_path: PathBuf,
     /// Where this host sees the metadata volume.
     #[serde(default)]
     pub metadata_path: PathBuf,
     /// Whether this host takes part whenever it starts.
     #[serde(default)]
     pub armed: bool,
+}
+
+/// A heartbeat volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statefile {
+    /// Its SR.
+    pub sr: Uuid,
+    /// Its VDI.
+    pub vdi: Uuid,
+    /// Where this host sees it.
+    #[serde(default)]
+    pub path: PathBuf,
+}
+
+impl Session {
+    /// Where this host sees the heartbeat volumes.
+    pub fn statefile_paths(&self) -> Vec<PathBuf> {
+        self.statefiles.iter().map(|statefile| statefile.path.clone()).collect()
+    }
 }
 
 /// What this host knows of HA.
@@ -213,31 +244,45 @@ pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
 /// Keeps a session, unarmed, with the paths at which this host sees its volumes; starts the daemon.
 pub(super) fn prepare(agent: &Agent, session: &Session) -> Answer<()> {
     let mut session = session.clone();
-    (session.statefile_path, session.metadata_path) = paths(agent, &session)?;
+    find_volumes(agent, &mut session)?;
     session.armed = false;
     emergency::clear_mark(agent);
     keep(agent, &session)?;
     daemon::ensure(agent)
 }
 
-/// Where this host sees the heartbeat volume and the metadata volume.
-fn paths(agent: &Agent, session: &Session) -> Answer<(PathBuf, PathBuf)> {
-    let sr = agent.plugs.get(session.sr).map_err(super::storage_jobs::sr_failure)?;
-    let path = |vdi| sr.find(vdi).map(|vdi| vdi.path).map_err(super::storage_jobs::sr_failure);
-    Ok((path(session.statefile)?, path(session.metadata)?))
+/// Finds where this host sees the heartbeat volumes and the metadata volume.
+fn find_volumes(agent: &Agent, session: &mut Session) -> Answer<()> {
+    let path = |sr: Uuid, vdi: Uuid| {
+        let sr = agent.plugs.get(sr).map_err(super::storage_jobs::sr_failure)?;
+        sr.find(vdi).map(|vdi| vdi.path).map_err(super::storage_jobs::sr_failure)
+    };
+    for statefile in &mut session.statefiles {
+        statefile.path = path(statefile.sr, statefile.vdi)?;
+    }
+    session.metadata_path = path(session.sr, session.metadata)?;
+    Ok(())
 }
 
 fn preflight(agent: &Agent, session: &Session) -> Answer<serde_json::Value> {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let watchdog = crate::host::watchdog::open(&daemon::watchdog(agent));
-    let (path, _) = paths(agent, session)?;
-    let seen = crate::xhad::statefile::generation(&path);
-    let measured = crate::xhad::statefile::measure(&path, session.hosts.len(), 5)
-        .map_err(|error| Failure::new("HA_HOST_CANNOT_ACCESS_STATEFILE", [error.to_string()]))?;
+    let mut session = session.clone();
+    find_volumes(agent, &mut session)?;
+    let lost = |error: crate::xhad::statefile::StatefileError| {
+        Failure::new("HA_HOST_CANNOT_ACCESS_STATEFILE", [error.to_string()])
+    };
+    let (mut same, mut longest) = (true, Duration::ZERO);
+    for path in session.statefile_paths() {
+        let seen = crate::xhad::statefile::generation(&path);
+        same &= seen.is_ok_and(|generation| generation == session.generation);
+        let measured = crate::xhad::statefile::measure(&path, session.hosts.len(), 5);
+        longest = longest.max(measured.map_err(lost)?);
+    }
     let answer = Preflight {
-        same_statefile: seen.is_ok_and(|generation| generation == session.generation),
+        same_statefile: same,
         watchdog: watchdog.map(|dog| nanos(dog.step())).map_err(|error| error.to_string()),
-        disk_cycle: nanos(measured),
+        disk_cycle: nanos(longest),
         protocol: PROTOCOL,
         armed: is_armed(agent),
     };

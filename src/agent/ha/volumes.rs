@@ -3,6 +3,8 @@
 use crate::agent::jobs::{self, Done, Job};
 use crate::agent::vm::{master_epoch, uuid_of};
 use crate::agent::{Agent, agility};
+use crate::ha::settings::Settings;
+use crate::heartbeat::quorum::Acceptors;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Sr};
 use crate::xenapi::failure::Answer;
@@ -43,18 +45,39 @@ pub fn assert_can_host(agent: &Agent, sr: &str) -> Answer<()> {
     }
 }
 
-/// The first SR named that can hold a statefile; without names, the first that can.
-pub fn choose_sr(agent: &Agent, db: &Database, srs: &[String]) -> Answer<String> {
-    for sr in srs {
+/// The SRs that carry the statefiles: those named, else as many as are wanted of those that all
+/// hosts see. The first also holds the metadata volume.
+pub fn choose_srs(
+    agent: &Agent,
+    db: &Database,
+    named: &[String],
+    settings: &Settings,
+) -> Answer<Vec<String>> {
+    let mut srs: Vec<String> = Vec::new();
+    for sr in named {
         assert_can_host(agent, sr)?;
+        if !srs.contains(sr) {
+            srs.push(sr.clone());
+        }
     }
-    if let Some(first) = srs.first() {
-        return Ok(first.clone());
+    let wanted = settings.statefiles.unwrap_or(srs.len().max(1));
+    if srs.is_empty() {
+        let able = Sr::all(db).filter(|sr| assert_can_host(agent, sr.reference).is_ok());
+        srs.extend(able.take(wanted).map(|sr| sr.reference.to_owned()));
     }
-    Sr::all(db)
-        .find(|sr| assert_can_host(agent, sr.reference).is_ok())
-        .map(|sr| sr.reference.to_owned())
-        .ok_or_else(|| Failure::bare("CANNOT_CREATE_STATE_FILE"))
+    if srs.is_empty() {
+        return Err(Failure::bare("CANNOT_CREATE_STATE_FILE"));
+    }
+    if srs.len() < wanted {
+        let why = format!("{} shared SRs can hold a statefile, {wanted} are wanted", srs.len());
+        return Err(Failure::new("CANNOT_CREATE_STATE_FILE", [why]));
+    }
+    srs.truncate(wanted);
+    let acceptors = Acceptors { statefiles: srs.len(), witness: settings.witness.is_some() };
+    match acceptors.fault() {
+        None => Ok(srs),
+        Some(why) => Err(Failure::new("CANNOT_CREATE_STATE_FILE", [why])),
+    }
 }
 
 /// Finds or makes a volume of HA and its row.

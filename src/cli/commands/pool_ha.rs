@@ -10,10 +10,19 @@ use crate::xenapi::Value;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
-    command("pool-ha-enable", "Switch high availability on for the whole pool.", enable)
-        .takes(&[may("heartbeat-sr-uuids", Kind::Uuids("sr")), maps("ha-config")])
-        .examples(&["pool-ha-enable heartbeat-sr-uuids=5342ea46-0388-3284-b812-21902430f3b0 \
-             ha-config:timeout=30"]),
+    command(
+        "pool-ha-enable",
+        "Switch high availability on for the whole pool. The keys of ha-config: timeout (seconds, \
+         60), statefiles (1, 3 or 5), witness (HOST:PORT), links (network uuids), fence-hook (a \
+         program), fence-hook-timeout (seconds, 30), isolation-response (fence or stop-vms).",
+        enable,
+    )
+    .takes(&[may("heartbeat-sr-uuids", Kind::Uuids("sr")), maps("ha-config")])
+    .examples(&[
+        "pool-ha-enable heartbeat-sr-uuids=5342ea46-0388-3284-b812-21902430f3b0 \
+         ha-config:timeout=30",
+        "pool-ha-enable ha-config:statefiles=3 ha-config:witness=witness.example:694",
+    ]),
     call("pool-ha-disable", "Switch high availability off.", "pool.disable_ha", &[]),
     call(
         "pool-ha-prevent-restarts-for",

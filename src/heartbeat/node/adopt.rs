@@ -31,6 +31,9 @@ impl Node {
         };
         let text = self.describe(&view);
         let without_disk = !view.base.is_empty();
+        if !without_disk && self.view.as_ref().is_some_and(|old| !old.base.is_empty()) {
+            self.came_back_at = now;
+        }
         self.view = Some(view);
         if without_disk {
             self.keep();

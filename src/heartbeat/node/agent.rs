@@ -10,7 +10,7 @@ const UNWELL: Nanos = 5 * SECOND;
 const GIVEN_UP: Nanos = 15 * SECOND;
 
 /// What is known of this host's agent.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Agent {
     pid: Option<u32>,
     lease: Option<Nanos>,

@@ -20,17 +20,17 @@ use super::wish::Wish;
 /// no write of an earlier boot can be under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
-    since: Nanos,
-    own: Option<(Life, Uuid, u64)>,
+    pub(super) since: Nanos,
+    pub(super) own: Option<(Life, Uuid, u64)>,
 }
 
 /// What the statefiles show of this host's earlier lives.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Past {
     /// The highest boot number in its own blocks.
-    boot: u32,
+    pub(super) boot: u32,
     /// Life, boot id and sequence of its newest beat block.
-    own: Option<(Life, Uuid, u64)>,
+    pub(super) own: Option<(Life, Uuid, u64)>,
 }
 
 impl Node {
@@ -76,6 +76,9 @@ impl Node {
             },
             Some(quiet) if quiet.own != self.past.own => self.fail(now, Refusal::ClonedIdentity),
             Some(quiet) => {
+                if self.view.as_ref().is_some_and(|view| view.mode == Mode::Off) {
+                    return self.fail(now, Refusal::PoolIsOff);
+                }
                 if now >= quiet.since + self.drain() && !self.arming {
                     self.rise(now);
                 }

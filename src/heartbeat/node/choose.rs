@@ -184,7 +184,7 @@ impl Node {
             proof
         } else if peer.life.boot > life.boot && peer.boot_id != gone.member.boot_id {
             Proof::NewBoot
-        } else if peer.life == life && peer.leaving {
+        } else if peer.life == life && peer.leaving || peer.vouches_for(life) {
             Proof::LeftEmpty
         } else {
             Proof::None

@@ -7,7 +7,7 @@ use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Proof, Slot, View};
 
 /// What this host says of itself because it was asked to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Marks {
     /// Leaves cleanly (R9.4).
     pub leaving: bool,
@@ -31,7 +31,7 @@ impl Marks {
 }
 
 /// A request that waits for something.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pending {
     pub(super) ticket: u64,
     control: Control,
@@ -156,6 +156,10 @@ impl Node {
     fn disarm_by_emergency(&mut self, now: Nanos, force: bool) -> Result<bool, Refusal> {
         if matches!(self.stage, Stage::Disarmed | Stage::Failed) {
             return Ok(true);
+        }
+        if matches!(self.stage, Stage::Fencing { .. }) {
+            // The others may have read that it dies: it must.
+            return Err(Refusal::WrongState("this host is about to be reset".to_owned()));
         }
         self.marks.unarmed_since.get_or_insert(self.seq + 1);
         self.send_beat(now);

@@ -36,7 +36,7 @@ impl Node {
         let found: Vec<(Slot, Life, Proof)> = view
             .gone
             .iter()
-            .filter(|gone| !known(gone))
+            .filter(|gone| gone.member.slot != self.me() && !known(gone))
             .filter_map(|gone| {
                 let proof = self.proof_of(now, gone)?;
                 Some((gone.member.slot, gone.member.life, proof))
@@ -78,6 +78,9 @@ impl Node {
         if later || peer.life > life && self.wrong(Variant::SessionIsBoot) {
             return Some(Proof::NewBoot);
         }
+        if peer.vouches_for(life) {
+            return Some(Proof::LeftEmpty);
+        }
         if peer.life == life && peer.dead_at.is_some_and(|at| now >= at) {
             return Some(Proof::Tombstone);
         }
@@ -104,13 +107,14 @@ impl Node {
     }
 
     /// No deadline is earlier than T and margin after this host was admitted, nor after its
-    /// own last answer under R8.1.
+    /// own last answer under R8.1, nor after the end of network mode: until then a lease could
+    /// rest on a majority, whatever one member heard and however long the block stood still.
     fn floor(&self, slot: Slot) -> Option<Nanos> {
         if self.wrong(Variant::NoFloor) {
             return Some(0);
         }
         let answered = self.peer(slot).answered_lost.unwrap_or(0);
-        Some(self.admitted_at?.max(answered) + self.certainly())
+        Some(self.admitted_at?.max(answered).max(self.came_back_at) + self.certainly())
     }
 
     /// R5.1. Where the lease needed every member, any one member's word is enough. Where it may

@@ -14,11 +14,11 @@ use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Life, MOST_STATEFILES, Slot};
 
 /// The state of one statefile's path.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Disk {
     /// The cycle in flight.
     pub in_flight: Option<Flight>,
-    next_id: u64,
+    pub(super) next_id: u64,
     /// When the next cycle is due.
     pub next_at: Nanos,
     /// Begin of the newest completed cycle.
@@ -28,7 +28,7 @@ pub struct Disk {
     /// The decision blocks as last read, by slot.
     pub decisions: Vec<Seen>,
     /// The sequence of the own beat block as last acknowledged.
-    written: u64,
+    pub(super) written: u64,
     /// The decision block must be written.
     pub dirty: bool,
     /// The sequence of the decision that was last acknowledged.
@@ -39,18 +39,18 @@ pub struct Disk {
     /// nothing until a later view lets it back in (R2.4).
     pub rewound: Option<u64>,
     /// How often a foreign life was found in the own block.
-    foreign: u32,
-    last_error: Option<Nanos>,
+    pub(super) foreign: u32,
+    pub(super) last_error: Option<Nanos>,
 }
 
 /// A cycle in flight.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Flight {
-    id: u64,
+    pub(super) id: u64,
     /// The sequence of the own beat block that it writes, zero when it only reads.
-    beat_seq: u64,
-    decision_seq: u64,
-    tombstone: bool,
+    pub(super) beat_seq: u64,
+    pub(super) decision_seq: u64,
+    pub(super) tombstone: bool,
     /// The ballot that stands in the block once it is done.
     pub started: Ballot,
     /// The accepted ballot that stands in the block once it is done.
@@ -229,14 +229,16 @@ impl Node {
         };
         let before = |own: &Report| own.life == self.life && own.seq < state.written;
         // An older copy beside one that cannot be read shows damage; only one that stands beside
-        // a readable copy, or a blank one, shows that time went back.
+        // a readable copy, or a blank one, shows that time went back. A block that was written
+        // and is blank again has gone back to before its first write.
         let (ballots_back, damaged) = match read.decisions.get(me) {
             Some(Seen::Decision(own, doubtful)) => {
                 let old = own.seq < flight.decision_seq;
                 (old && !doubtful, old && *doubtful)
             }
+            Some(Seen::Blank) => (flight.decision_seq > 0, false),
             Some(Seen::Broken) => (false, flight.decision_seq > 0),
-            _ => (false, false),
+            None => (false, false),
         };
         let back = read.beats.get(me).and_then(Option::as_ref).is_some_and(|own| older(own))
             || read.own_before.as_ref().is_some_and(|own| before(own))

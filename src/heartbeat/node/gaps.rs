@@ -6,7 +6,7 @@ use crate::heartbeat::timing::{Nanos, SECOND};
 const WINDOW: Nanos = 300 * SECOND;
 
 /// The longest gaps of both paths.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gaps {
     /// Between round trips with the peer that was heard least.
     pub network: Gap,
@@ -15,7 +15,7 @@ pub struct Gaps {
 }
 
 /// The longest gap of one path within the present and the last window, in thousandths of S.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Gap {
     present: u16,
     last: u16,

@@ -141,7 +141,7 @@ impl Node {
             self.guard_end = Some(now + left);
             self.note(now, "armed", Some(self.me()), "the watchdog runs".to_owned());
             self.next_beat = now;
-            if matches!(self.stage, Stage::Reading { .. }) {
+            if matches!(self.stage, Stage::Reading { .. } | Stage::Held { .. }) {
                 self.begin_waiting(now);
             }
             return;
@@ -203,6 +203,8 @@ impl Node {
         self.stopping = Some(now);
         let text = format!("{why}: this host stops its VMs instead of being reset");
         self.note(now, "isolation", Some(self.me()), self.with_evidence(now, &text));
+        // The agent first: what it is about to start would be missed by the count.
+        self.fx.push(Effect::KillAgent);
         self.fx.push(Effect::StopVms);
         self.fx.push(Effect::Changed);
     }

@@ -8,7 +8,7 @@ use crate::heartbeat::view::Slot;
 pub const MOST_LINKS: usize = 4;
 
 /// When each link last brought a packet of each host.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Links {
     heard: Vec<[Option<Nanos>; MOST_LINKS]>,
 }

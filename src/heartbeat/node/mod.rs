@@ -10,6 +10,7 @@ mod control;
 mod death;
 mod disk;
 mod effect;
+mod fingerprint;
 mod form;
 mod gaps;
 mod lease;
@@ -39,6 +40,7 @@ use super::vote::Vote;
 use agent::Agent;
 use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
+pub use fingerprint::{Frame, Ranks};
 use gaps::Gaps;
 use links::Links;
 pub use links::MOST_LINKS;
@@ -123,7 +125,7 @@ enum Stage {
 }
 
 /// One host's part in the protocol.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     cfg: Config,
     stage: Stage,
@@ -144,6 +146,8 @@ pub struct Node {
     view: Option<Arc<View>>,
     adopted_at: Nanos,
     admitted_at: Option<Nanos>,
+    /// When this host adopted the view in which nobody lives by the network any more.
+    came_back_at: Nanos,
     /// Until when views may not be proposed because the own ballots were lost.
     muted_epoch: u64,
     proposing: Proposing,
@@ -191,6 +195,7 @@ impl Node {
             view: None,
             adopted_at: now,
             admitted_at: None,
+            came_back_at: 0,
             muted_epoch: 0,
             proposing: Proposing::default(),
             armed: false,
@@ -309,7 +314,9 @@ impl Node {
         self.tick_network(now);
         self.judge(now);
         self.tick_first_views(now);
-        self.consider(now);
+        if self.is_member() {
+            self.consider(now);
+        }
     }
 
     fn next_wake(&self, now: Nanos) -> Nanos {

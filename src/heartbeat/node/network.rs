@@ -12,21 +12,21 @@ use crate::heartbeat::view::{Mode, Slot, View};
 use crate::heartbeat::vote::{Bid, Vote};
 
 /// The own part as an acceptor over the network, and what of it is on the own disk already.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Acceptor {
     /// Zero, or the epoch on top of which this host promised to decide nothing by disk.
-    promise: u64,
-    vote: Vote,
+    pub(super) promise: u64,
+    pub(super) vote: Vote,
     /// The newest record that was handed out to be kept.
-    record: u64,
+    pub(super) record: u64,
     /// Records handed out and not kept yet, with what they hold.
-    waiting: Vec<(u64, u64, Vote)>,
+    pub(super) waiting: Vec<(u64, u64, Vote)>,
     /// The promise that is kept: only this one is said to others.
     pub kept_promise: u64,
     /// The vote that is kept: only this one is shown to others.
-    kept_vote: Option<Arc<Vote>>,
+    pub(super) kept_vote: Option<Arc<Vote>>,
     /// Since when a majority of the members has completed cycles again.
-    back_since: Option<Nanos>,
+    pub(super) back_since: Option<Nanos>,
 }
 
 impl Acceptor {

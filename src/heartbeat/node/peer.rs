@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::heartbeat::report::{DISK_LOST, LEAVING, NEVER_MS, Report, TOMBSTONE, UNARMED};
+use crate::heartbeat::report::{DISK_LOST, FRESH, LEAVING, NEVER_MS, Report, TOMBSTONE, UNARMED};
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
 use crate::heartbeat::view::{Life, MOST_STATEFILES, Slot};
 
@@ -137,6 +137,11 @@ impl Peer {
     /// Whether the newest report has a mark.
     pub fn says(&self, flag: u32) -> bool {
         self.report.as_ref().is_some_and(|report| report.says(flag))
+    }
+
+    /// Whether a later session of the same boot vouches that this earlier one ended without VMs.
+    pub fn vouches_for(&self, earlier: Life) -> bool {
+        self.life > earlier && self.life.boot == earlier.boot && self.says(FRESH)
     }
 
     /// The age of the evidence that the peer hears this host.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::disk::Flight;
 use super::{Node, Stage};
-use crate::heartbeat::decision::{Ballot, Verdict, judge};
+use crate::heartbeat::decision::{Ballot, Decision, Verdict, judge};
 use crate::heartbeat::quorum::majority;
 use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::variant::Variant;
@@ -14,26 +14,27 @@ use crate::heartbeat::vote::{Bid, Vote};
 use super::wish::Wish;
 
 /// The own attempt to decide the next view.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Proposing {
-    attempt: Option<Attempt>,
+    pub(super) attempt: Option<Attempt>,
     /// Back-off after a higher ballot of a live proposer, or after an attempt in vain.
     pub not_before: Option<Nanos>,
     /// Since when a wish that can wait has stood.
-    calm_since: Option<Nanos>,
+    pub(super) calm_since: Option<Nanos>,
 }
 
-#[derive(Debug)]
-struct Attempt {
-    ballot: Ballot,
+/// One ballot on its way.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub(super) ballot: Ballot,
     /// Phase two: the value is to be accepted.
-    accepting: bool,
+    pub(super) accepting: bool,
     /// The statefiles that have completed the present phase, as a bit each.
-    disks: u8,
+    pub(super) disks: u8,
     /// The highest ballot accepted before, with its value, as phase one has met it.
-    taken: Option<(Ballot, Arc<View>)>,
-    began: Nanos,
-    why: String,
+    pub(super) taken: Option<(Ballot, Arc<View>)>,
+    pub(super) began: Nanos,
+    pub(super) why: String,
 }
 
 impl Proposing {
@@ -80,6 +81,10 @@ impl Node {
         if !self.can_decide(now) {
             return;
         }
+        if self.hopeless(now) {
+            self.proposing.not_before = Some(now + self.cfg.timing.beat);
+            return;
+        }
         match wish {
             Wish::Urgent(why) => self.bid(now, why),
             Wish::Calm(why) => {
@@ -89,6 +94,19 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether a bid could only end in nothing and disturb others: this host would not propose
+    /// a view that leaves itself out, and no value accepted before waits to be taken over.
+    fn hopeless(&self, now: Nanos) -> bool {
+        let instance = self.next_epoch();
+        let waits =
+            |decision: &Decision| decision.instance == instance && decision.accepted.number > 0;
+        let mut seen = (0..self.disks.len()).flat_map(|disk| self.seen_decisions(disk));
+        let accepted = waits(&self.decision)
+            || seen.any(|(_, decision)| waits(decision))
+            || self.votes().any(|vote| vote.instance == instance && vote.accepted.number > 0);
+        self.stage == Stage::Member && !accepted && self.next_view(now).is_none()
     }
 
     /// An attempt that has met no majority for long begins anew.

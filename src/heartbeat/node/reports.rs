@@ -12,6 +12,13 @@ pub struct Reports {
     given: Vec<Arc<Report>>,
 }
 
+/// A copy of a node gives out reports of its own.
+impl Clone for Reports {
+    fn clone(&self) -> Self {
+        Reports::default()
+    }
+}
+
 /// More are never out at once: a beat, and a block of each statefile.
 const MOST: usize = 8;
 

@@ -7,7 +7,7 @@ use crate::heartbeat::liveset::{
 use crate::heartbeat::report::{ARMED, BRAKED, DISK_LOST, WAITING};
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
 use crate::heartbeat::variant::Variant;
-use crate::heartbeat::view::{Member, Mode, Proof, Slot};
+use crate::heartbeat::view::{Life, Member, Mode, Proof, Slot};
 
 /// What subscribers are told about; a change of it is a change of the living set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +28,7 @@ impl Node {
         match self.stage {
             Stage::Reading { .. } | Stage::Forming { .. } => Phase::Starting,
             Stage::Waiting | Stage::Held { .. } => Phase::Waiting,
+            Stage::Member if self.stopping.is_some() => Phase::Fencing,
             // Without a lease a member may start nothing yet.
             Stage::Member if self.armed && self.lease_end.is_some() => Phase::Armed,
             Stage::Member => Phase::Starting,
@@ -35,6 +36,22 @@ impl Node {
             Stage::Fencing { .. } => Phase::Fencing,
             Stage::Failed => Phase::Off,
         }
+    }
+
+    /// Whether this session has ended without VMs: a later one in the same boot is a fresh one.
+    pub fn left_empty(&self) -> bool {
+        self.stage == Stage::Disarmed && self.marks.leaving
+    }
+
+    /// Since when this host has been out by its own isolation response: its VMs are stopped, and
+    /// it may ask to be admitted again.
+    pub fn isolated_since(&self) -> Option<Nanos> {
+        self.stopping.filter(|_| self.left_empty())
+    }
+
+    /// The life that this daemon has taken.
+    pub fn life(&self) -> Life {
+        self.life
     }
 
     /// The epoch of the newest decided view, zero when there is none.
@@ -49,6 +66,8 @@ impl Node {
         let end = self.lease_end.filter(|end| now < *end || unchecked)?;
         let may = self.is_member()
             && self.stopping.is_none()
+            // Who has said that it leaves is followed at once, by that mark alone (R5.3c).
+            && !self.marks.leaving
             && self.armed
             && view.master == Some(self.me())
             && matches!(view.mode, Mode::Disk | Mode::Network)

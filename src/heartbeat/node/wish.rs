@@ -49,7 +49,8 @@ impl Node {
         if trusted != view.trusted && !self.by_network() {
             return Some(format!("the statefiles to be trusted are {trusted:#07b}"));
         }
-        if let Some(slot) = self.joiner(now, view) {
+        // Nobody is admitted in network mode: a bid for that would be in vain, again and again.
+        if let Some(slot) = self.joiner(now, view).filter(|_| !self.by_network()) {
             return Some(format!("{} asks to be admitted", self.uuid(slot)));
         }
         let armed = |slot: Slot| match slot == self.me() {

@@ -11,7 +11,7 @@ use crate::heartbeat::view::Life;
 use crate::heartbeat::vote::Vote;
 
 /// What is known of the witness.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Witness {
     life: Life,
     seq: u64,

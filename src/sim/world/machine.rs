@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::clock::Clock;
+use super::disk::Blocks;
+use super::guests::{Command, Guests, Reply};
+use super::shell::Shell;
 use crate::heartbeat::Node;
-use crate::heartbeat::decision::Decision;
 use crate::heartbeat::kept::Kept;
 use crate::heartbeat::node::{Answer, Refusal};
 use crate::heartbeat::packet::Packet;
 use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::Nanos;
 
-/// How a host's path to the disk behaves.
+/// How a host's path to a statefile behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Cycles end well, after some milliseconds.
@@ -24,18 +27,23 @@ pub enum Path {
     Hangs,
 }
 
-/// What is to happen to a machine.
+/// What is to happen.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
-    Wake,
     Deliver(Packet),
+    Bytes(Arc<Vec<u8>>),
     Write(Job),
     Read(Job),
-    Watchdog(Nanos),
-    AgentTick,
+    /// A write that was under way for long: it lands whatever its host does.
+    Land(usize, Blocks),
     AgentGone,
+    Boot,
     Kept(u64, Arc<Kept>),
     VmsStopped,
+    FencedOff(usize),
+    Command(Command),
+    JobDone(u64),
+    Reply(Reply),
 }
 
 /// A disk cycle under way; it belongs to one boot.
@@ -45,9 +53,21 @@ pub(super) struct Job {
     pub disk: usize,
     pub begun: Nanos,
     pub read_begun: Nanos,
-    pub beat: Option<Arc<Report>>,
-    pub decision: Option<Arc<Decision>>,
+    pub blocks: Blocks,
     pub own_before: Option<Arc<Report>>,
+    /// The write has landed, or will without this job.
+    pub written: bool,
+}
+
+/// How the agent's process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentState {
+    /// It runs and says so.
+    Well,
+    /// It runs but says nothing.
+    Hangs,
+    /// It does not run.
+    Gone,
 }
 
 /// One machine.
@@ -60,61 +80,94 @@ pub struct Machine {
     pub alive: bool,
     /// Whether it stands still; its watchdog does not.
     pub paused: bool,
-    /// Its path to the disk.
-    pub path: Path,
-    /// The process number of its agent, while that runs.
-    pub agent: Option<u32>,
-    /// Whether the agent runs but says nothing.
-    pub agent_hangs: bool,
+    /// Whether its daemon alone stands still.
+    pub stalled: bool,
+    /// Its paths to the statefiles.
+    pub paths: Vec<Path>,
+    /// Its agent.
+    pub agent: AgentState,
     /// How often it was reset by its watchdog or by itself.
     pub resets: u32,
     /// What the daemon answered, by ticket.
     pub answers: BTreeMap<u64, Result<Answer, Refusal>>,
+    /// The newest of these tickets.
+    pub(super) last_ticket: u64,
     /// What the daemon noted, each with its clock's nanoseconds.
     pub notes: Vec<String>,
     /// What its daemon keeps across boots.
     pub kept: Option<Kept>,
-    /// Boot ids of lives that have ended.
-    pub(super) ended: Vec<Uuid>,
     /// Whether no armed session runs in this boot.
-    pub(super) disarmed: bool,
+    pub(in crate::sim) disarmed: bool,
+    /// When its last boot ended.
+    pub(in crate::sim) ended_at: Nanos,
+    /// The administrator switched it off by force, at the risk that its VMs run twice.
+    pub(super) risk_taken: bool,
+    /// The last session of this boot has ended in order.
+    pub(super) fresh: bool,
     pub(super) boot: u32,
-    pub(super) watchdog: Option<Nanos>,
-    /// How far its clock is ahead of the world's.
-    pub(super) offset: Nanos,
-    /// How much faster its clock runs, in parts per million.
-    pub(super) ppm: i64,
+    pub(super) pid: u32,
+    /// When the watchdog fires, by the world's time.
+    pub(super) watchdog: Nanos,
+    /// When the node wants its next step, by the world's time.
+    pub(super) wake: Nanos,
+    /// When the agent says again that it lives.
+    pub(super) agent_tick: Nanos,
+    pub(super) clock: Clock,
+    /// Writes land up to so much later.
+    pub(super) late: Nanos,
+    /// The next write is torn, or lands short.
+    pub(in crate::sim) tear: bool,
     /// Cycles that hang.
     pub(super) parked: Vec<What>,
     /// What waits for the end of a pause.
     pub(super) backlog: Vec<What>,
-    pub(super) wake: Nanos,
+    /// Until when it may act as master, by the world's time; zero when it may not.
+    pub(super) acts_until: Nanos,
+    /// The epoch and place of the view that was checked last.
+    pub(super) checked: (u64, usize),
+    pub(super) guests: Guests,
+    pub(super) shell: Option<Shell>,
 }
 
 impl Machine {
     /// A machine that is up, with an agent and without a daemon.
-    pub(super) fn new(boot_id: Uuid, offset: Nanos, ppm: i64) -> Self {
+    pub(super) fn new(boot_id: Uuid, clock: Clock, disks: usize) -> Self {
         Self {
             node: None,
             boot_id,
             alive: true,
             paused: false,
-            path: Path::Fine,
-            agent: Some(100),
-            agent_hangs: false,
+            stalled: false,
+            paths: vec![Path::Fine; disks],
+            agent: AgentState::Well,
             resets: 0,
             answers: BTreeMap::new(),
+            last_ticket: 0,
             notes: Vec::new(),
             kept: None,
-            ended: Vec::new(),
             disarmed: true,
+            ended_at: 0,
+            risk_taken: false,
+            fresh: false,
             boot: 0,
-            watchdog: None,
-            offset,
-            ppm,
+            pid: 100,
+            watchdog: Nanos::MAX,
+            wake: Nanos::MAX,
+            agent_tick: Nanos::MAX,
+            clock,
+            late: 0,
+            tear: false,
             parked: Vec::new(),
             backlog: Vec::new(),
-            wake: 0,
+            acts_until: 0,
+            checked: (0, 0),
+            guests: Guests::default(),
+            shell: None,
         }
+    }
+
+    /// The first of its timers.
+    pub(super) fn first(&self) -> Nanos {
+        self.watchdog.min(self.wake).min(self.agent_tick)
     }
 }

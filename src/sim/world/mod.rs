@@ -1,27 +1,54 @@
-//! A small deterministic world: nodes, links, one disk, watchdogs and clocks that differ.
-//! After every event it checks what must always hold ([`check`]). Hosts are named by number,
-//! from zero; a number that no host has is a mistake of the caller.
+//! A small deterministic world: nodes, links, statefiles, watchdogs, clocks that differ, and the
+//! VMs that a master of them restarts. After every event it checks what must always hold
+//! ([`check`]). Hosts are named by number, from zero; a number that no host has is a mistake of
+//! the caller. In stories they are called h1, h2 and so on.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | how time passes | `turn` |
+//! | events and effects | `happen`, `effects`, `cycle`, `net` |
+//! | what can be done to it | [`fault`] |
+//! | what must hold | [`check`] |
+//! | VMs, the hosts' part and the master's | `guests`, `shell`, `rows` |
 
+mod admin;
 pub mod check;
-mod disk;
-mod fault;
+mod clock;
+mod cycle;
+pub mod disk;
+mod effects;
+pub mod fault;
+mod guests;
 mod happen;
+mod look;
 mod machine;
+mod master;
+mod net;
+mod queue;
+mod rows;
+mod shell;
+mod story;
+mod turn;
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::heartbeat::liveset::{Liveset, Phase};
-use crate::heartbeat::node::{Answer, Config, Control, Input, Node, Refusal};
+use crate::heartbeat::node::{Config, Control, Effect, Node};
 use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing, TimingError};
-use crate::heartbeat::view::{Slot, View};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Life, Slot, View};
 
 pub use check::Violation;
+use clock::Clock;
 pub use disk::Statefile;
-use machine::{Job, What};
+use machine::{AgentState, What};
 pub use machine::{Machine, Path};
+use net::Net;
+use queue::Queue;
+use rows::Rows;
+pub use story::in_host_names;
 
 /// The world's time at its beginning.
 const BEGIN: Nanos = 1000 * SECOND;
@@ -32,36 +59,48 @@ pub enum Unfit {
     /// No timers follow from its T.
     #[error(transparent)]
     Timing(#[from] TimingError),
+    /// Nothing can be decided by these.
+    #[error("{0}")]
+    Acceptors(String),
 }
 
-/// What is to happen: when, in which order, to which host, in which of its boots.
-#[derive(Debug)]
-struct Due {
-    at: Nanos,
-    order: u64,
-    host: usize,
-    boot: u32,
-    what: What,
+/// What a world is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The number of hosts.
+    pub hosts: usize,
+    /// T in seconds.
+    pub timeout_s: u32,
+    /// The number of statefiles.
+    pub statefiles: usize,
+    /// Losers stop their VMs instead of being reset.
+    pub stop_vms: bool,
+    /// There is a fence device.
+    pub fence_device: bool,
+    /// Hosts that were fenced come up braked.
+    pub braked: bool,
+    /// The number of VMs.
+    pub vms: usize,
+    /// Packets and blocks go through their real bytes.
+    pub bytes: bool,
+    /// The rule that every node breaks.
+    pub variant: Option<Variant>,
 }
 
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    /// The earliest is the greatest, for the heap.
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
+impl Setting {
+    /// The plain setting: one statefile, no VMs.
+    pub fn of(hosts: usize, timeout_s: u32) -> Self {
+        Setting {
+            hosts,
+            timeout_s,
+            statefiles: 1,
+            stop_vms: false,
+            fence_device: false,
+            braked: false,
+            vms: 0,
+            bytes: false,
+            variant: None,
+        }
     }
 }
 
@@ -69,63 +108,88 @@ impl Ord for Due {
 pub struct World {
     /// The time, in nanoseconds.
     pub now: Nanos,
+    /// What it is made of.
+    pub setting: Setting,
     /// The hosts' machines.
     pub machines: Vec<Machine>,
     /// The hosts' uuids.
     pub uuids: Vec<Uuid>,
     /// The statefiles.
     pub disks: Vec<Statefile>,
-    /// T in seconds.
-    pub timeout_s: u32,
-    /// `cut[from][to]`: packets that way are lost.
-    pub cut: Vec<Vec<bool>>,
-    /// Packets lost anywhere, in percent.
-    pub loss: u64,
+    /// The links.
+    pub net: Net,
     /// Whether a host that was reset boots again after some seconds.
     pub boot_reset_hosts: bool,
+    /// Whether what happens is written down.
+    pub telling: bool,
+    /// Keep what the statefiles held, for rewinds.
+    pub remembers: bool,
+    remembered: Nanos,
     timing: Timing,
     violation: Option<Violation>,
     /// The story so far.
     log: Vec<String>,
     /// Every decided view that was seen: two hosts may never know different ones of an epoch.
     chain: BTreeMap<u64, View>,
-    queue: BinaryHeap<Due>,
-    order: u64,
+    /// Lives that somebody called dead while their boot went on: they never hold a lease again.
+    over: Vec<(usize, Uuid, Life)>,
+    queue: Queue<(usize, u32, What)>,
     random: u64,
     ticket: u64,
     generation: Uuid,
+    /// What the database says of the VMs; durable, and fenced by epoch.
+    rows: Rows,
+    /// Rooms for effects, used again.
+    spare: Vec<Vec<Effect>>,
 }
 
 impl World {
     /// A world with so many machines, none of them started, and a T in seconds.
     pub fn new(hosts: usize, timeout_s: u32, seed: u64) -> Result<World, Unfit> {
+        let mut world = World::with(Setting::of(hosts, timeout_s), seed)?;
+        world.telling = true;
+        Ok(world)
+    }
+
+    /// A world of that setting; it tells nothing.
+    pub fn with(setting: Setting, seed: u64) -> Result<World, Unfit> {
+        let acceptors = Acceptors { statefiles: setting.statefiles, witness: false };
+        if let Some(fault) = acceptors.fault() {
+            return Err(Unfit::Acceptors(fault));
+        }
+        let hosts = setting.hosts;
         let uuids: Vec<Uuid> = (0..hosts).map(|n| Uuid::from_u128(n as u128 + 1)).collect();
-        let generation = Uuid::from_u128(77);
         let mut world = World {
             now: BEGIN,
             machines: Vec::new(),
-            disks: vec![Statefile::new(hosts)],
-            timing: Timing::new(timeout_s, hosts, 0, 0)?,
+            disks: (0..setting.statefiles).map(|_| Statefile::new(hosts)).collect(),
+            timing: Timing::new(setting.timeout_s, hosts, 0, 10 * MILLISECOND)?,
             uuids,
-            timeout_s,
-            cut: vec![vec![false; hosts]; hosts],
-            loss: 0,
+            net: Net::new(hosts),
             boot_reset_hosts: false,
+            telling: false,
+            remembers: false,
+            remembered: 0,
             violation: None,
             log: Vec::new(),
             chain: BTreeMap::new(),
-            queue: BinaryHeap::new(),
-            order: 0,
+            over: Vec::new(),
+            queue: Queue::new(),
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             ticket: 0,
-            generation,
+            generation: Uuid::from_u128(77),
+            rows: Rows::default(),
+            spare: Vec::new(),
+            setting,
         };
         for n in 0..hosts {
             let offset = world.chance(1_000_000) * SECOND;
-            let ppm = world.chance(4000) as i64 - 2000;
+            let rate = world.chance(2 * clock::MOST as u64 + 1) as i64 - clock::MOST;
             let boot_id = Uuid::from_u128(0x1000 + n as u128);
-            world.machines.push(Machine::new(boot_id, offset, ppm));
+            let clock = Clock { offset, rate };
+            world.machines.push(Machine::new(boot_id, clock, world.setting.statefiles));
         }
+        world.place_vms();
         Ok(world)
     }
 
@@ -143,17 +207,9 @@ impl World {
         for host in 0..hosts {
             self.start(host, true);
         }
-        let limit = 30.max(2 * u64::from(self.timeout_s));
+        let limit = 30.max(2 * u64::from(self.setting.timeout_s));
         let armed = self.run_until(limit, |world| (0..hosts).all(|h| world.armed_with(h, hosts)));
         self.require(armed, || format!("no view of all hosts within {limit} s"));
-    }
-
-    fn armed_with(&self, host: usize, members: usize) -> bool {
-        let liveset = self.liveset(host);
-        liveset.phase == Phase::Armed
-            && liveset.members.len() == members
-            && liveset.hosts.iter().filter(|h| h.armed).count() >= members
-            && liveset.epoch >= 2
     }
 
     /// A number under `below`.
@@ -164,46 +220,44 @@ impl World {
         self.random % below
     }
 
-    fn clock(&self, host: usize, at: Nanos) -> Nanos {
-        let machine = &self.machines[host];
-        let drift = (at as i128 * i128::from(machine.ppm) / 1_000_000) as i64;
-        (at + machine.offset).saturating_add_signed(drift)
+    fn clock(&self, host: usize) -> Nanos {
+        self.machines[host].clock.at(self.now)
     }
 
     /// World time of a host's clock reading in the near future.
     fn world_time(&self, host: usize, clock: Nanos) -> Nanos {
-        let here = self.clock(host, self.now);
-        let left = clock.saturating_sub(here) as i128;
-        let ppm = i128::from(self.machines[host].ppm);
-        self.now + (left * 1_000_000 / (1_000_000 + ppm)) as Nanos + 1
+        let left = clock.saturating_sub(self.clock(host));
+        self.now + self.machines[host].clock.span(left)
     }
 
     /// The configuration of a host's daemon; `form` for a host that forms a pool.
     pub fn config(&self, host: usize, form: bool) -> Config {
+        let machine = &self.machines[host];
+        let running = !machine.guests.executing.is_empty();
         Config {
             generation: self.generation,
             hosts: self.uuids.clone(),
             addresses: Vec::new(),
             me: Slot::at(host),
-            acceptors: Acceptors { statefiles: self.disks.len(), witness: false },
-            kept: self.machines[host].kept.clone(),
-            braked: None,
-            resident: false,
-            fresh: false,
-            stop_vms: false,
-            fence_device: false,
+            acceptors: Acceptors { statefiles: self.setting.statefiles, witness: false },
+            kept: machine.kept.clone(),
+            braked: (self.setting.braked && machine.resets > 2).then_some(20 * SECOND),
+            resident: machine.fresh && running,
+            fresh: machine.fresh,
+            stop_vms: self.setting.stop_vms,
+            fence_device: self.setting.fence_device,
             #[cfg(feature = "wrong-variants")]
-            variant: None,
+            variant: self.setting.variant,
             timing: self.timing,
-            timeout_s: self.timeout_s,
-            boot_id: self.machines[host].boot_id,
+            timeout_s: self.setting.timeout_s,
+            boot_id: machine.boot_id,
             form,
             first_master: None,
             weight: 0,
             step: 10 * MILLISECOND,
             tombstone: true,
             starts_agent: true,
-            agent_pid: self.machines[host].agent,
+            agent_pid: (machine.agent != AgentState::Gone).then_some(machine.pid),
         }
     }
 
@@ -215,113 +269,19 @@ impl World {
 
     /// Starts a host's daemon with a configuration; gives the ticket of its start.
     pub fn start_with(&mut self, host: usize, config: Config) -> u64 {
-        let node = Node::new(config, self.clock(host, self.now));
-        self.machines[host].node = Some(node);
-        self.push(self.now, host, What::AgentTick);
+        let node = Node::new(config, self.clock(host));
+        let machine = &mut self.machines[host];
+        machine.node = Some(node);
+        machine.fresh = false;
+        machine.guests.leaving = false;
+        machine.checked = (0, 0);
+        machine.acts_until = 0;
+        machine.agent_tick = self.now + 1;
         self.control(host, Control::Started)
     }
 
-    /// Sends a request to a host; gives its ticket.
-    pub fn control(&mut self, host: usize, control: Control) -> u64 {
-        self.ticket += 1;
-        let ticket = self.ticket;
-        self.step(host, Input::Control(ticket, control));
-        ticket
-    }
-
-    /// What a host has answered to a ticket; none while it has not.
-    pub fn answer(&self, host: usize, ticket: u64) -> Option<&Result<Answer, Refusal>> {
-        self.machines[host].answers.get(&ticket)
-    }
-
-    /// What a host's daemon says of the pool; off without a daemon.
-    pub fn liveset(&self, host: usize) -> Liveset {
-        let now = self.clock(host, self.now);
-        self.machines[host].node.as_ref().map_or_else(Liveset::off, |node| node.liveset(now))
-    }
-
-    /// The members of the view that a host has adopted.
-    pub fn members(&self, host: usize) -> Vec<usize> {
-        let members = self.liveset(host).members;
-        (0..self.uuids.len()).filter(|n| members.contains(&self.uuids[*n])).collect()
-    }
-
-    /// Whether a host knows another one to be dead.
-    pub fn knows_dead(&self, host: usize, other: usize) -> bool {
-        self.liveset(host).dead.iter().any(|dead| dead.host == self.uuids[other])
-    }
-
-    /// The hosts that may act as master now; never more than one.
-    pub fn acting(&self) -> Vec<usize> {
-        let acts = |host: &usize| {
-            let machine = &self.machines[*host];
-            let now = self.clock(*host, self.now);
-            machine.alive
-                && !machine.paused
-                && machine.node.as_ref().is_some_and(|node| node.may_act_until(now).is_some())
-        };
-        (0..self.uuids.len()).filter(acts).collect()
-    }
-
-    /// The hosts that were reset, by their watchdog or by themselves.
-    pub fn resets(&self) -> Vec<usize> {
-        (0..self.uuids.len()).filter(|host| self.machines[*host].resets > 0).collect()
-    }
-
-    fn push(&mut self, at: Nanos, host: usize, what: What) {
-        self.order += 1;
-        let boot = self.machines[host].boot;
-        let order = self.order;
-        self.queue.push(Due { at, order, host, boot, what });
-    }
-
-    /// Runs for so many seconds.
-    pub fn run(&mut self, seconds: u64) {
-        self.run_until(seconds, |_| false);
-    }
-
-    /// Runs until the condition holds (looked at ten times a second) or the time is over.
-    pub fn run_until(&mut self, seconds: u64, mut done: impl FnMut(&World) -> bool) -> bool {
-        let end = self.now + seconds * SECOND;
-        let mut look = self.now;
-        while self.now < end {
-            if self.now >= look {
-                if done(self) {
-                    return true;
-                }
-                look = self.now + SECOND / 10;
-            }
-            self.turn(end.min(look));
-        }
-        done(self)
-    }
-
-    /// Runs for exactly so many nanoseconds.
-    pub fn run_for(&mut self, span: Nanos) {
-        let end = self.now + span;
-        while self.now < end {
-            self.turn(end);
-        }
-    }
-
-    fn turn(&mut self, end: Nanos) {
-        if self.violation.is_some() {
-            self.now = end;
-            return;
-        }
-        match self.queue.peek() {
-            Some(due) if due.at <= end => {}
-            _ => {
-                self.now = end;
-                return;
-            }
-        }
-        let Some(Due { at, host, boot, what, .. }) = self.queue.pop() else { return };
-        self.now = self.now.max(at);
-        if boot != self.machines[host].boot {
-            return;
-        }
-        self.happen(host, what);
-        self.check();
+    /// Whether a rule that the world itself keeps is to be broken.
+    fn wrong(&self, variant: Variant) -> bool {
+        self.setting.variant == Some(variant)
     }
 }

@@ -154,6 +154,10 @@ impl Daemon {
         {
             session.tick();
         }
+        if self.session.as_ref().is_some_and(Session::may_rejoin) {
+            let (unheard, _) = std::sync::mpsc::sync_channel(1);
+            self.rejoin(unheard);
+        }
         if self.session.as_mut().is_some_and(|session| session.take_after().changed) {
             self.tell_subscribers();
         }

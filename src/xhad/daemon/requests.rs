@@ -92,7 +92,7 @@ impl Daemon {
         matches!(phase, Phase::Off | Phase::Disarmed)
     }
 
-    pub(super) fn start(&mut self, config: StartConfig, reply: SyncSender<Response>) {
+    pub(super) fn start(&mut self, mut config: StartConfig, reply: SyncSender<Response>) {
         if !self.idle() {
             let why = "a session runs already";
             let _client_gone = reply.try_send(refusal(RefusedKind::WrongState, why));
@@ -102,6 +102,7 @@ impl Daemon {
             let _client_gone = reply.try_send(Response::Refused(refused));
             return;
         }
+        config.fresh |= self.session.as_ref().is_some_and(Session::left_empty);
         self.session = None;
         upgrade::forget(&self.around.state_dir);
         let id = self.next_session;
@@ -118,9 +119,12 @@ impl Daemon {
         }
     }
 
-    fn rejoin(&mut self, reply: SyncSender<Response>) {
+    pub(super) fn rejoin(&mut self, reply: SyncSender<Response>) {
         match self.last_config.clone() {
-            Some(config) => self.start(StartConfig { form: false, ..config }, reply),
+            Some(config) => {
+                let agent_pid = self.session.as_ref().map_or(config.agent_pid, Session::agent);
+                self.start(StartConfig { form: false, agent_pid, ..config }, reply);
+            }
             None => {
                 let why = "no session has run here to rejoin";
                 let _client_gone = reply.try_send(refusal(RefusedKind::WrongState, why));

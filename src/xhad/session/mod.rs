@@ -24,6 +24,10 @@ use crate::host::faults::{EARLY_EXCLUSION, Faults};
 use crate::host::udp::Link;
 use crate::host::watchdog::{self, Watchdog};
 
+/// How long after its VMs were stopped an isolated host asks to be admitted again; a new session
+/// waits for as long as it takes.
+const REJOIN_AFTER: u64 = 10 * crate::heartbeat::timing::SECOND;
+
 /// What sessions share with the daemon.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -155,6 +159,21 @@ impl Session {
     /// Where it stands.
     pub fn phase(&self) -> Phase {
         self.node.phase()
+    }
+
+    /// Whether it has ended without VMs.
+    pub fn left_empty(&self) -> bool {
+        self.node.left_empty()
+    }
+
+    /// Whether it ended by the isolation response long enough ago for a new attempt.
+    pub fn may_rejoin(&self) -> bool {
+        self.node.isolated_since().is_some_and(|since| boottime_ns() > since + REJOIN_AFTER)
+    }
+
+    /// The agent's process, while it runs.
+    pub fn agent(&self) -> Option<u32> {
+        self.agent.filter(|pid| *pid > 0)
     }
 
     /// The sockets to wait on.

@@ -1,0 +1,37 @@
+//! The program `xe-sim`: campaigns, replays, and the proof that the campaign can fail.
+
+mod replay;
+mod run;
+mod variants;
+mod words;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: xe-sim run --seeds A..B [--hosts N] [--timeout T] [--statefiles N]\n\
+    \x20                 [--only SCHEDULE] [--jobs N] [--json]\n\
+    \x20      xe-sim replay SEED:SCHEDULE [--hosts N] [--timeout T] [--statefiles N]\n\
+    \x20                    [--keep N,N,...] [--variant NAME]\n\
+    \x20      xe-sim variants [--most-seeds N] [--only NAME]\n\
+    run plays random faults on simulated pools, for every seed from A to before B; N hosts (2 to\n\
+    32) and a time-out of T seconds, by default of several sizes. Exit code 1 on a violation. With\n\
+    --json the result is one object on standard output, the summary goes to standard error.\n\
+    replay tells the story of one schedule; --keep leaves out all deeds but those. variants breaks\n\
+    one rule after the other and looks for a seed that shows it (a build with that feature only).";
+
+/// Runs the program with the words after its name.
+pub fn main(words: Vec<String>) -> ExitCode {
+    let (first, rest) = match words.split_first() {
+        Some((first, rest)) => (first.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    let outcome = match first {
+        "run" => run::main(rest),
+        "replay" => replay::main(rest),
+        "variants" => variants::main(rest),
+        _ => Err("the first word is not run, replay or variants".to_owned()),
+    };
+    outcome.unwrap_or_else(|why| {
+        eprintln!("{why}\n{USAGE}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,75 @@
+//! `xe-sim variants`: breaks one rule after the other; the campaign must find a seed that shows it.
+
+use std::process::ExitCode;
+
+#[cfg(not(feature = "wrong-variants"))]
+pub(super) fn main(_words: &[String]) -> Result<ExitCode, String> {
+    Err("this build has no wrong variants: build it with --features wrong-variants".to_owned())
+}
+
+#[cfg(feature = "wrong-variants")]
+pub(super) fn main(words: &[String]) -> Result<ExitCode, String> {
+    use crate::heartbeat::variant::Variant;
+
+    let asked = super::words::parse(words)?;
+    let most = asked.most_seeds.unwrap_or(400);
+    let (mut caught, mut escaped) = (0, Vec::new());
+    let only = asked.wanted.variant;
+    let chosen = Variant::ALL.iter().filter(|variant| only.is_none_or(|only| only == **variant));
+    for variant in chosen {
+        match breaks(*variant, most) {
+            Some((case, schedules, why)) => {
+                caught += 1;
+                println!(
+                    "variant {} caught seed={} schedules={schedules} by={}: {why}",
+                    variant.word(),
+                    case.seed,
+                    case.schedule
+                );
+            }
+            None => {
+                println!("variant {} not caught in {most} seeds", variant.word());
+                if !BEYOND.contains(variant) {
+                    escaped.push(variant.word());
+                }
+            }
+        }
+    }
+    println!("variants={} caught={caught}", Variant::ALL.len());
+    let enough = only.is_some() || caught >= LEAST;
+    Ok(if enough && escaped.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// So many variants must be caught.
+#[cfg(feature = "wrong-variants")]
+const LEAST: usize = 30;
+
+/// Variants that the campaign need not catch: a second rule stands behind each of them, or only
+/// the explorer's smallest steps show them.
+#[cfg(feature = "wrong-variants")]
+const BEYOND: &[crate::heartbeat::variant::Variant] = &[];
+
+/// The first case that a variant breaks, and how many were played until then.
+#[cfg(feature = "wrong-variants")]
+fn breaks(
+    variant: crate::heartbeat::variant::Variant,
+    most: u64,
+) -> Option<(crate::sim::campaign::Case, u64, String)> {
+    use crate::sim::campaign::{Case, Wanted};
+    use crate::sim::schedules::Schedule;
+
+    let wanted = Wanted { variant: Some(variant), ..Wanted::default() };
+    let mut schedules = 0;
+    for seed in 0..most {
+        for schedule in Schedule::ALL {
+            schedules += 1;
+            let case = Case::new(schedule, seed, wanted);
+            let world = case.play(false).ok();
+            if let Some(violation) = world.as_ref().and_then(|world| world.violation()) {
+                let why = violation.to_string();
+                return Some((case, schedules, why));
+            }
+        }
+    }
+    None
+}

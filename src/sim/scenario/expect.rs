@@ -1,0 +1,142 @@
+//! What a scenario expects to see.
+
+use crate::sim::world::World;
+
+/// Something to look at, and what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected {
+    look: Look,
+    be: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// The members of a host's view.
+    Members(usize),
+    /// Who may act as master.
+    Master,
+    /// Who was reset.
+    Resets,
+    /// Whom a host knows to be dead.
+    Dead(usize),
+    /// Of whom a host knows nothing.
+    Unknown(usize),
+    /// Where a host stands.
+    Phase(usize),
+    /// How a host looks from another one.
+    Looks(usize, usize),
+    /// The mode of a host's view.
+    Mode(usize),
+    /// Whether all have lost the storage, as a host sees it.
+    Lost(usize),
+    /// What the last request to a host came to: granted, pending, or words of the refusal.
+    Answer(usize),
+    /// A host's history has these words.
+    Noted(usize),
+    /// Whether a host's agent runs.
+    Agent(usize),
+    /// Whether a host is up.
+    Up(usize),
+    /// Protected VMs that run nowhere.
+    Missing,
+}
+
+impl Expected {
+    /// Reads `members h1 = h1 h2` and its like.
+    pub(super) fn parse(words: &[&str]) -> Result<Expected, String> {
+        let at = words.iter().position(|word| *word == "=").ok_or("= is missing")?;
+        let (left, be) = (&words[..at], words[at + 1..].join(" "));
+        let look = match left {
+            ["members", host] => Look::Members(one(host)?),
+            ["master"] => Look::Master,
+            ["resets"] => Look::Resets,
+            ["dead", host] => Look::Dead(one(host)?),
+            ["unknown", host] => Look::Unknown(one(host)?),
+            ["phase", host] => Look::Phase(one(host)?),
+            ["looks", host, from] => Look::Looks(one(host)?, one(from)?),
+            ["mode", host] => Look::Mode(one(host)?),
+            ["lost", host] => Look::Lost(one(host)?),
+            ["answer", host] => Look::Answer(one(host)?),
+            ["noted", host] => Look::Noted(one(host)?),
+            ["agent", host] => Look::Agent(one(host)?),
+            ["up", host] => Look::Up(one(host)?),
+            ["vms-missing"] => Look::Missing,
+            _ => return Err("nothing that can be looked at".to_owned()),
+        };
+        Ok(Expected { look, be })
+    }
+
+    /// How what is seen differs from what is expected.
+    pub(super) fn differs(&self, world: &World) -> Option<String> {
+        let (seen, part) = self.look.at(world);
+        let same = if part { seen.contains(&self.be) } else { seen == self.be };
+        (!same).then(|| format!("{:?} is not {:?} but {seen:?}", self.look, self.be))
+    }
+}
+
+impl Look {
+    /// What is seen, and whether a part of it is enough.
+    fn at(self, world: &World) -> (String, bool) {
+        let word = |value: serde_json::Value| value.as_str().unwrap_or("none").to_owned();
+        let json = |value: &dyn erased::Json| word(value.json());
+        let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+        let of = |uuids: &[uuid::Uuid]| {
+            let found = uuids.iter().filter_map(|u| world.uuids.iter().position(|v| v == u));
+            names(found)
+        };
+        let seen = match self {
+            Look::Members(host) => names(world.members(host)),
+            Look::Master => names(world.acting()),
+            Look::Resets => names(world.resets()),
+            Look::Dead(host) => {
+                let all = 0..world.machines.len();
+                names(all.filter(|other| world.knows_dead(host, *other)))
+            }
+            Look::Unknown(host) => of(&world.liveset(host).unknown),
+            Look::Phase(host) => json(&world.phase(host)),
+            Look::Looks(host, from) => {
+                let liveset = world.liveset(from);
+                liveset.hosts.get(host).map_or("none".to_owned(), |host| json(&host.liveness))
+            }
+            Look::Mode(host) => world.mode(host).map_or("none".to_owned(), |mode| json(&mode)),
+            Look::Lost(host) => yes(world.liveset(host).storage_lost_by_all),
+            Look::Answer(host) => return (world.last_answer(host), true),
+            Look::Noted(host) => return (world.notes_of(host), true),
+            Look::Agent(host) => yes(world.has_agent(host)),
+            Look::Up(host) => yes(world.machines[host].alive),
+            Look::Missing => match world.vms_missing() {
+                missing if missing.is_empty() => "none".to_owned(),
+                missing => format!("{missing:?}"),
+            },
+        };
+        (seen, false)
+    }
+}
+
+/// A value as the JSON that users see.
+mod erased {
+    pub(super) trait Json {
+        fn json(&self) -> serde_json::Value;
+    }
+
+    impl<T: serde::Serialize> Json for T {
+        fn json(&self) -> serde_json::Value {
+            serde_json::to_value(self).unwrap_or_default()
+        }
+    }
+}
+
+fn names(hosts: impl IntoIterator<Item = usize>) -> String {
+    let names: Vec<String> = hosts.into_iter().map(|host| format!("h{}", host + 1)).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}
+
+fn one(word: &str) -> Result<usize, String> {
+    let number = word.strip_prefix('h').and_then(|number| number.parse::<usize>().ok());
+    number.and_then(|n| n.checked_sub(1)).ok_or_else(|| format!("{word} is no host"))
+}
+
+/// Hosts by name.
+pub(super) fn hosts(words: &[&str]) -> Result<Vec<usize>, String> {
+    words.iter().map(|word| one(word)).collect()
+}

@@ -1,0 +1,41 @@
+//! What administrators ask for, with what they do around it.
+
+use super::World;
+use super::guests::State;
+use crate::heartbeat::node::Control;
+
+impl World {
+    /// Sends a request, with what goes along with it; `other` is the host that it names.
+    pub fn administer(&mut self, host: usize, other: usize, control: Control) {
+        let machine = &self.machines[host];
+        if !machine.alive || machine.paused || machine.stalled || machine.node.is_none() {
+            return;
+        }
+        self.tell(format_args!("asked of h{}: {control:?}", host + 1));
+        match &control {
+            Control::Disarm { force: true } => self.machines[host].risk_taken = true,
+            // Who declares a living host dead takes the risk that its VMs run twice.
+            Control::DeclareDead(_) if self.machines[other].alive => {
+                self.machines[other].risk_taken = true;
+            }
+            Control::Leave => {
+                self.stop_vms(host);
+                self.machines[host].guests.leaving = true;
+            }
+            Control::Stay => self.machines[host].guests.leaving = false,
+            _ => {}
+        }
+        self.control(host, control);
+    }
+
+    /// The protected VMs that run nowhere.
+    pub fn vms_missing(&self) -> Vec<usize> {
+        let runs = |vm: &usize| {
+            self.machines.iter().any(|machine| {
+                let state = machine.guests.executing.get(vm);
+                machine.alive && state.is_some_and(|(_, state)| *state == State::Running)
+            })
+        };
+        (0..self.setting.vms).filter(|vm| vm % 4 != 3 && !runs(vm)).collect()
+    }
+}

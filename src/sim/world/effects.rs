@@ -1,0 +1,95 @@
+//! What a node's effects do to its machine and to the world.
+
+use super::World;
+use super::disk::Blocks;
+use super::machine::{AgentState, Job, What};
+use crate::heartbeat::node::Effect;
+use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
+
+impl World {
+    /// Carries an effect out; a watchdog that was set gives its reading.
+    pub(super) fn apply(&mut self, host: usize, effect: Effect) -> Option<Nanos> {
+        match effect {
+            Effect::Send(packet) => self.send(host, packet),
+            Effect::Cycle { id, disk, beat, decision, all: _ } => {
+                let begun = self.clock(host);
+                let job = Job {
+                    id,
+                    disk: usize::from(disk),
+                    begun,
+                    read_begun: begun,
+                    blocks: Blocks { beat, decision },
+                    own_before: None,
+                    written: false,
+                };
+                let at = self.now + self.disk_latency();
+                self.push(at, host, What::Write(job));
+            }
+            Effect::Keep(record, what) => {
+                let at = self.now + self.disk_latency();
+                self.push(at, host, What::Kept(record, what));
+            }
+            Effect::StopVms => {
+                let at = self.now + self.chance(SECOND / 2);
+                self.push(at, host, What::VmsStopped);
+            }
+            Effect::Arm(end) | Effect::Program(end) => return self.set_watchdog(host, end),
+            Effect::CutWatchdog => {
+                let end = self.clock(host) + 200 * MILLISECOND;
+                return self.set_watchdog(host, end);
+            }
+            Effect::Disarm => {
+                let machine = &mut self.machines[host];
+                machine.watchdog = Nanos::MAX;
+                machine.disarmed = true;
+                machine.fresh = true;
+            }
+            Effect::Reset if self.machines[host].alive => self.reset(host),
+            Effect::KillAgent => self.kill_agent(host),
+            Effect::StartAgent => self.start_agent(host),
+            Effect::Note(event) => {
+                if self.telling && self.violation.is_none() {
+                    self.tell(format_args!("h{} {}: {}", host + 1, event.event, event.why));
+                    let line = format!("{} {}: {}", event.t_ns, event.event, event.why);
+                    self.machines[host].notes.push(line);
+                }
+            }
+            Effect::Answer(ticket, outcome) => {
+                self.machines[host].answers.insert(ticket, outcome);
+            }
+            Effect::FenceDevice(slot) => self.fence_device(host, slot.index()),
+            Effect::Reset | Effect::Changed => {}
+        }
+        None
+    }
+
+    fn set_watchdog(&mut self, host: usize, end: Nanos) -> Option<Nanos> {
+        let at = self.world_time(host, end);
+        let left = end.saturating_sub(self.clock(host));
+        let machine = &mut self.machines[host];
+        machine.watchdog = at;
+        machine.disarmed = false;
+        Some(left)
+    }
+
+    /// The fence device switches a host off, unless it cannot be reached, and says so later.
+    fn fence_device(&mut self, host: usize, other: usize) {
+        if !self.setting.fence_device || self.chance(3) == 0 {
+            return;
+        }
+        self.tell(format_args!("the fence device switches h{} off", other + 1));
+        if self.machines[other].alive {
+            self.end(other);
+            self.boot_later(other);
+        }
+        let at = self.now + self.chance(3 * SECOND);
+        self.push(at, host, What::FencedOff(other));
+    }
+
+    pub(super) fn start_agent(&mut self, host: usize) {
+        let machine = &mut self.machines[host];
+        machine.pid += 1;
+        machine.agent = AgentState::Well;
+        machine.shell = None;
+    }
+}

@@ -1,0 +1,268 @@
+//! What the master does: the policy's actions, the words of scans, moves of VMs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::World;
+use super::guests::{Order, Outcome, Reply, State};
+use super::rows;
+use crate::heartbeat::variant::Variant;
+use crate::recovery::{Action, Boot, Event, Intent, Loss, StartResult};
+
+impl World {
+    /// The policy looks when something has changed, or when it asked to be woken.
+    pub(super) fn policy_looks(&mut self, host: usize, epoch: u64) {
+        let dead = self.dead_boots(host);
+        let seen = (self.rows.version, epoch, dead.len());
+        let now = self.policy_time();
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        let woken = shell.policy.wake_at().is_some_and(|at| at <= now);
+        if shell.seen == seen && !woken {
+            return;
+        }
+        let event = if shell.seen.1 == epoch { Event::Tick } else { Event::Changed };
+        shell.seen = seen;
+        self.policy_step(host, event);
+    }
+
+    /// The boots that are dead: by the node's word, or because a later one of the same host is a
+    /// member now.
+    fn dead_boots(&self, host: usize) -> BTreeSet<Boot> {
+        let Some(node) = &self.machines[host].node else { return BTreeSet::new() };
+        let known = node.known_dead().into_iter();
+        let mut dead: BTreeSet<Boot> = known
+            .map(|(slot, boot_id, _)| Boot {
+                host: self.uuids[slot.index()],
+                boot_id: boot_id.to_string(),
+            })
+            .collect();
+        let db = &self.rows.db;
+        for (member, now) in self.view_boots(host) {
+            let host = rows::host_row(member);
+            let resident = db.set_of("host", &host, "resident_VMs").into_iter();
+            let boots = resident.map(|vm| db.text("VM", vm, "xe_boot"));
+            let intents = db.table("xe_intent").keys();
+            let there = |i: &&String| db.target("xe_intent", i, "host") == Some(host.as_str());
+            let intents = intents.filter(there).map(|i| db.text("xe_intent", i, "boot"));
+            let earlier = boots.chain(intents).filter(|boot| *boot != now.boot_id);
+            dead.extend(earlier.map(|boot| Boot { host: now.host, boot_id: boot.to_owned() }));
+        }
+        dead
+    }
+
+    fn policy_step(&mut self, host: usize, event: Event) {
+        let epoch = self.epoch_of(host);
+        self.note_boots(host, epoch);
+        let dead = self.dead_boots(host);
+        let members: Vec<usize> = self.view_boots(host).into_iter().map(|(m, _)| m).collect();
+        let live: Vec<(usize, bool)> =
+            (0..self.machines.len()).map(|h| (h, members.contains(&h))).collect();
+        let now = self.policy_time();
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        let pool = self.rows.pool(epoch, &live, dead, &shell.ours);
+        for action in shell.policy.step(now, &pool, event) {
+            self.act(host, epoch, action);
+        }
+    }
+
+    /// Does one thing that the policy says; the lease is looked at right before (R4.4).
+    fn act(&mut self, host: usize, epoch: u64, action: Action) {
+        if !self.acts(host) {
+            return;
+        }
+        match action {
+            Action::MarkHalted { vm, loss } => self.mark_halted(epoch, rows::vm_of(vm), loss),
+            Action::ClearIntent { vm } => {
+                let vm = rows::vm_of(vm);
+                self.rows.commit(epoch, |tx| {
+                    if let Some(intent) = rows::intent_of(tx.db(), vm) {
+                        tx.delete("xe_intent", &intent);
+                    }
+                });
+            }
+            Action::SetLoss { vm, loss } => {
+                let row = rows::vm_row(rows::vm_of(vm));
+                let word = rows::loss_word(loss);
+                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_loss", word));
+            }
+            Action::StayOff { vm } => {
+                let row = rows::vm_row(rows::vm_of(vm));
+                self.rows.commit(epoch, |tx| tx.set("VM", &row, "ha_always_run", false));
+            }
+            Action::Start { vm, intent } => self.begin_start(host, epoch, rows::vm_of(vm), &intent),
+            // A start that succeeded has recorded this itself.
+            Action::MarkRunning { .. } | Action::Tell(_) | Action::Note { .. } => {}
+        }
+    }
+
+    fn mark_halted(&mut self, epoch: u64, vm: usize, loss: Loss) {
+        self.tell(format_args!("vm{vm} is taken for halted"));
+        self.rows.commit(epoch, |tx| {
+            if let Some(intent) = rows::intent_of(tx.db(), vm) {
+                tx.delete("xe_intent", &intent);
+            }
+            rows::set_halted(tx, vm);
+            tx.set("VM", &rows::vm_row(vm), "xe_loss", rows::loss_word(loss));
+        });
+    }
+
+    /// Intent row, and when it is acknowledged the command (R6.4).
+    fn begin_start(&mut self, host: usize, epoch: u64, vm: usize, intent: &Intent) {
+        let to = (intent.at.host.as_u128() - 1) as usize;
+        let run = intent.run;
+        if !self.rows.commit(epoch, |tx| rows::intend(tx, vm, to, run, epoch)) {
+            return;
+        }
+        self.tell(format_args!("h{} has vm{vm} started on h{}", host + 1, to + 1));
+        if let Some(shell) = &mut self.machines[host].shell {
+            shell.ours.insert(vm);
+        }
+        self.command(host, to, (Order::Start, vm, run), epoch);
+    }
+
+    /// A start is over.
+    pub(super) fn start_over(&mut self, host: usize, reply: &Reply) {
+        let (vm, run, epoch) = (reply.command.vm, reply.command.run, self.epoch_of(host));
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        let still = rows::intent_of(&self.rows.db, vm)
+            .is_some_and(|intent| self.rows.db.int("xe_intent", &intent, "run") == run as i64);
+        if !still || !shell.ours.remove(&vm) {
+            return;
+        }
+        let result = match reply.outcome {
+            Outcome::Done => {
+                self.rows.commit(epoch, |tx| rows::set_running(tx, vm, reply.host, run));
+                StartResult::Running
+            }
+            Outcome::Unknown => StartResult::Unknown,
+            Outcome::Refused | Outcome::Found(_) => {
+                self.rows.commit(epoch, |tx| {
+                    if let Some(intent) = rows::intent_of(tx.db(), vm) {
+                        tx.delete("xe_intent", &intent);
+                    }
+                    rows::set_halted(tx, vm);
+                });
+                StartResult::Failed("refused".to_owned())
+            }
+        };
+        self.policy_step(host, Event::Started { vm: rows::vm_uuid(vm), run, result });
+    }
+
+    /// A host's word about its own VMs is the truth (R6.5), as far as the rows are still what
+    /// they were when it was asked.
+    pub(super) fn reconcile(
+        &mut self,
+        host: usize,
+        (member, number): (usize, u64),
+        found: &BTreeMap<usize, (u64, State)>,
+    ) {
+        let Some(before) = self.scan_answered(host, (member, number)) else { return };
+        let epoch = self.epoch_of(host);
+        let Some(shell) = &self.machines[host].shell else { return };
+        let ours = shell.ours.clone();
+        let row = |db: &crate::pool::Database, vm: usize| {
+            (rows::residence(db, vm), db.int("VM", &rows::vm_row(vm), "xe_run"))
+        };
+        let now = self.rows.db.clone();
+        let vms = (0..self.setting.vms).filter(|vm| row(&before, *vm) == row(&now, *vm));
+        let vms: Vec<usize> = vms.filter(|vm| !ours.contains(vm)).collect();
+        let mut orders = Vec::new();
+        self.rows.commit(epoch, |tx| {
+            for vm in vms {
+                let (here, owner) = (found.get(&vm), rows::residence(&now, vm));
+                let intent = rows::intent_of(&now, vm);
+                let same = intent == rows::intent_of(&before, vm);
+                let there =
+                    intent.as_ref().and_then(|i| rows::host_at(&now, "xe_intent", i, "host"));
+                match (here, owner == Some(member)) {
+                    (Some((run, State::Running)), false) if owner.is_none() => {
+                        rows::set_running(tx, vm, member, *run);
+                    }
+                    (Some((_, State::Stopped)), true) => orders.push((Order::ResumeSource, vm)),
+                    (Some((_, State::Received)), true) => orders.push((Order::Continue, vm)),
+                    (Some((_, State::Stopped | State::Received)), false) => {
+                        orders.push((Order::Discard, vm));
+                    }
+                    (None, true) if intent.is_none() && same => rows::set_halted(tx, vm),
+                    _ => {}
+                }
+                if here.is_none() && there == Some(member) && same {
+                    intent.iter().for_each(|intent| tx.delete("xe_intent", intent));
+                }
+            }
+        });
+        for (order, vm) in orders {
+            self.command(host, member, (order, vm, 0), epoch);
+        }
+    }
+
+    /// The administrator moves a VM; only the master can.
+    pub(in crate::sim) fn move_vm(&mut self, vm: usize, to: usize) {
+        let Some(host) = self.acting().first().copied() else { return };
+        let epoch = self.epoch_of(host);
+        let from = rows::residence(&self.rows.db, vm);
+        let busy = rows::intent_of(&self.rows.db, vm).is_some();
+        let member = self.view_boots(host).iter().any(|(member, _)| *member == to);
+        let Some(from) = from.filter(|from| *from != to && !busy && member) else { return };
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        if !shell.ours.insert(vm) {
+            return;
+        }
+        shell.moves.insert(vm, (from, to));
+        let run = self.rows.db.int("VM", &rows::vm_row(vm), "xe_run") as u64;
+        self.tell(format_args!("h{} moves vm{vm} to h{}", host + 1, to + 1));
+        self.rows.commit(epoch, |tx| rows::intend(tx, vm, to, run, epoch));
+        self.command(host, to, (Order::Receive, vm, run), epoch);
+    }
+
+    /// Target created, source stopped, owner row acknowledged, target continues (R6.4).
+    pub(super) fn move_goes_on(&mut self, host: usize, reply: &Reply) {
+        let (order, vm, run) = (reply.command.order, reply.command.vm, reply.command.run);
+        let epoch = self.epoch_of(host);
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        let Some((from, to)) = shell.moves.get(&vm).copied() else { return };
+        let early = self.setting.variant == Some(Variant::OwnerRowSkipped);
+        match (order, &reply.outcome) {
+            (Order::Receive, Outcome::Done) => {
+                self.command(host, from, (Order::StopSource, vm, run), epoch);
+            }
+            (Order::StopSource, Outcome::Done) => {
+                if !early && !self.owner_changes(vm, (from, to), run, epoch) {
+                    return;
+                }
+                self.command(host, to, (Order::Continue, vm, run), epoch);
+            }
+            (Order::Continue, Outcome::Done) => {
+                if early {
+                    self.owner_changes(vm, (from, to), run, epoch);
+                }
+                self.move_ends(host, vm);
+                self.command(host, from, (Order::Discard, vm, run), epoch);
+            }
+            (Order::Receive | Order::StopSource | Order::Continue, _) => {
+                // Nobody knows how far it went: the next scans tell, and the intent stays.
+                self.move_ends(host, vm);
+            }
+            _ => {}
+        }
+    }
+
+    fn move_ends(&mut self, host: usize, vm: usize) {
+        if let Some(shell) = &mut self.machines[host].shell {
+            shell.moves.remove(&vm);
+            shell.ours.remove(&vm);
+        }
+    }
+
+    /// From this commit on the target owns the VM, unless recovery has judged it meanwhile.
+    fn owner_changes(
+        &mut self,
+        vm: usize,
+        (from, to): (usize, usize),
+        run: u64,
+        epoch: u64,
+    ) -> bool {
+        let db = &self.rows.db;
+        let ours = rows::residence(db, vm) == Some(from) && rows::intent_of(db, vm).is_some();
+        ours && self.rows.commit(epoch, |tx| rows::set_running(tx, vm, to, run))
+    }
+}

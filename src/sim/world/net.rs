@@ -1,0 +1,82 @@
+//! Links between hosts: loss, delay, duplication, reordering, cuts both ways and one way.
+
+use std::sync::Arc;
+
+use super::World;
+use super::machine::What;
+use crate::heartbeat::Key;
+use crate::heartbeat::node::Input;
+use crate::heartbeat::packet::Packet;
+use crate::heartbeat::timing::{MILLISECOND, Nanos};
+
+/// The links.
+#[derive(Debug, Clone)]
+pub struct Net {
+    /// `beats[from][to]`: heartbeat packets that way are lost.
+    pub beats: Vec<Vec<bool>>,
+    /// `calls[from][to]`: nothing of the agents passes that way.
+    pub calls: Vec<Vec<bool>>,
+    /// Packets lost anywhere, in percent.
+    pub loss: u64,
+    /// Packets that come twice, in percent.
+    pub twice: u64,
+    /// How long a packet takes at most, beyond two milliseconds: so they overtake each other.
+    pub delay: Nanos,
+}
+
+impl Net {
+    pub(super) fn new(hosts: usize) -> Self {
+        let none = vec![vec![false; hosts]; hosts];
+        Net { beats: none.clone(), calls: none, loss: 0, twice: 0, delay: 0 }
+    }
+
+    /// Cuts or heals one way of a link.
+    pub fn set(&mut self, from: usize, to: usize, cut: bool) {
+        self.beats[from][to] = cut;
+        self.calls[from][to] = cut;
+    }
+}
+
+pub(super) fn key() -> Key {
+    Key::new([7; 32])
+}
+
+impl World {
+    pub(super) fn send(&mut self, from: usize, packet: Packet) {
+        let bytes = self.setting.bytes.then(|| Arc::new(packet.seal(&key())));
+        let hosts = self.machines.len();
+        for to in 0..hosts {
+            if to == from || self.net.beats[from][to] || !self.machines[to].alive {
+                continue;
+            }
+            if self.net.loss > 0 && self.chance(100) < self.net.loss {
+                continue;
+            }
+            let copies = 1 + u64::from(self.net.twice > 0 && self.chance(100) < self.net.twice);
+            for _ in 0..copies {
+                let at = self.now + self.travel();
+                let what = match &bytes {
+                    Some(bytes) => What::Bytes(Arc::clone(bytes)),
+                    None => What::Deliver(packet.clone()),
+                };
+                self.push(at, to, what);
+            }
+        }
+    }
+
+    /// How long something is on its way over the network.
+    pub(super) fn travel(&mut self) -> Nanos {
+        let usual = self.chance(20) * MILLISECOND / 10 + MILLISECOND / 10;
+        match self.net.delay {
+            0 => usual,
+            most => usual + self.chance(most),
+        }
+    }
+
+    pub(super) fn open(&mut self, host: usize, bytes: &[u8]) {
+        match Packet::open(bytes, &key(), self.generation) {
+            Ok(packet) => self.step(host, Input::Packet(0, &packet)),
+            Err(error) => self.step(host, Input::Refused(error)),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What the pool's database says of hosts and VMs, and the policy's view of it. The rows are the
+//! real ones; their journal is not: a commit is durable at once, unless a later epoch has opened
+//! the database.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::pool::{Database, Transaction};
+use crate::recovery::{Boot, Host, Intent, Loss, Pool, Power, Priority, Vm};
+use crate::xenapi::{NULL_REF, Value};
+
+/// Memory of a VM, in bytes; a host has room for [`ROOM`] of them.
+const MEMORY: u64 = 1 << 30;
+/// How many VMs fit on a host.
+const ROOM: u64 = 16;
+
+/// The database and the newest epoch that has opened it.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) db: Database,
+    pub(super) epoch: u64,
+    /// Grows with each commit.
+    pub(super) version: u64,
+}
+
+/// The reference of a host's row.
+pub(super) fn host_row(host: usize) -> String {
+    format!("OpaqueRef:host{host}")
+}
+
+/// The reference of a VM's row.
+pub(super) fn vm_row(vm: usize) -> String {
+    format!("OpaqueRef:vm{vm}")
+}
+
+/// A VM's uuid.
+pub(super) fn vm_uuid(vm: usize) -> Uuid {
+    Uuid::from_u128(0x5000 + vm as u128)
+}
+
+/// The VM with that uuid.
+pub(super) fn vm_of(uuid: Uuid) -> usize {
+    (uuid.as_u128() - 0x5000) as usize
+}
+
+/// The open intent of a VM.
+pub(super) fn intent_of(db: &Database, vm: usize) -> Option<String> {
+    let reference = vm_row(vm);
+    let mut rows = db.table("xe_intent").keys();
+    rows.find(|row| db.text("xe_intent", row, "VM") == reference).cloned()
+}
+
+/// The host that a reference field names.
+pub(super) fn host_at(db: &Database, class: &str, row: &str, field: &str) -> Option<usize> {
+    let target = db.target(class, row, field)?;
+    target.strip_prefix("OpaqueRef:host")?.parse().ok()
+}
+
+/// Where a VM is resident.
+pub(super) fn residence(db: &Database, vm: usize) -> Option<usize> {
+    host_at(db, "VM", &vm_row(vm), "resident_on")
+}
+
+/// Writes that a VM is halted.
+pub(super) fn set_halted(tx: &mut Transaction, vm: usize) {
+    let row = vm_row(vm);
+    tx.set("VM", &row, "power_state", "Halted");
+    tx.set("VM", &row, "resident_on", NULL_REF);
+    tx.set("VM", &row, "xe_boot", "");
+}
+
+/// Writes that a VM runs on a host, in the boot that the host's row names.
+pub(super) fn set_running(tx: &mut Transaction, vm: usize, host: usize, run: u64) {
+    if let Some(intent) = intent_of(tx.db(), vm) {
+        tx.delete("xe_intent", &intent);
+    }
+    let (row, boot) = (vm_row(vm), tx.db().text("host", &host_row(host), "xe_boot").to_owned());
+    tx.set("VM", &row, "power_state", "Running");
+    tx.set("VM", &row, "xe_loss", "");
+    tx.set("VM", &row, "resident_on", host_row(host));
+    tx.set("VM", &row, "xe_boot", boot);
+    tx.set("VM", &row, "xe_run", number(run));
+}
+
+/// Writes an intent row.
+pub(super) fn intend(tx: &mut Transaction, vm: usize, host: usize, run: u64, epoch: u64) {
+    let boot = tx.db().text("host", &host_row(host), "xe_boot").to_owned();
+    tx.set("VM", &vm_row(vm), "xe_run", number(run));
+    tx.create(
+        "xe_intent",
+        &format!("OpaqueRef:intent{vm}"),
+        [
+            ("VM", Value::from(vm_row(vm))),
+            ("host", Value::from(host_row(host))),
+            ("boot", Value::from(boot)),
+            ("run", Value::Int(number(run))),
+            ("epoch", Value::Int(number(epoch))),
+        ],
+    );
+}
+
+fn number(of: u64) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+impl Rows {
+    /// The first rows: every VM runs on the host that its number falls on.
+    pub(super) fn fill(&mut self, boots: &[Uuid], uuids: &[Uuid], vms: usize) {
+        let mut tx = Transaction::over(&self.db);
+        for (host, (uuid, boot)) in uuids.iter().zip(boots).enumerate() {
+            let uuid = Value::from(uuid.to_string());
+            let boot = Value::from(boot.to_string());
+            tx.create("host", &host_row(host), [("uuid", uuid), ("xe_boot", boot)]);
+        }
+        for vm in 0..vms {
+            let priority = if vm % 4 == 3 { "best-effort" } else { "restart" };
+            let fields = [
+                ("uuid", Value::from(vm_uuid(vm).to_string())),
+                ("ha_restart_priority", Value::from(priority)),
+                ("ha_always_run", Value::from(priority == "restart")),
+                ("order", Value::Int((vm % 2) as i64)),
+            ];
+            tx.create("VM", &vm_row(vm), fields);
+            set_running(&mut tx, vm, vm % uuids.len(), 1);
+        }
+        self.db.apply(&tx.into_changes());
+    }
+
+    /// Commits for a master of that epoch; refused when a later one has opened the database.
+    pub(super) fn commit(&mut self, epoch: u64, change: impl FnOnce(&mut Transaction)) -> bool {
+        if epoch < self.epoch {
+            return false;
+        }
+        let mut tx = Transaction::over(&self.db);
+        change(&mut tx);
+        self.db.apply(&tx.into_changes());
+        self.version += 1;
+        true
+    }
+
+    /// The rows as the policy sees them.
+    pub(super) fn pool(
+        &self,
+        epoch: u64,
+        live: &[(usize, bool)],
+        dead: BTreeSet<Boot>,
+        ours: &BTreeSet<usize>,
+    ) -> Pool {
+        let db = &self.db;
+        let host = |(host, live): &(usize, bool)| {
+            let row = host_row(*host);
+            let boot_id = db.text("host", &row, "xe_boot").to_owned();
+            let boot = Boot { host: Uuid::from_u128(*host as u128 + 1), boot_id };
+            Host { boot, live: *live, enabled: true, capacity: ROOM * MEMORY }
+        };
+        let vms = db.table("VM").len();
+        Pool {
+            epoch,
+            hosts: live.iter().map(host).collect(),
+            vms: (0..vms).map(|vm| self.vm(vm, ours)).collect(),
+            dead,
+            tolerance: 1,
+            restart_after_guest_shutdown: true,
+            hold_until: Duration::ZERO,
+        }
+    }
+
+    fn vm(&self, vm: usize, ours: &BTreeSet<usize>) -> Vm {
+        let (db, row) = (&self.db, vm_row(vm));
+        let text = |field: &str| db.text("VM", &row, field);
+        let boot = |host: usize, boot: &str| Boot {
+            host: Uuid::from_u128(host as u128 + 1),
+            boot_id: boot.to_owned(),
+        };
+        let count = |class: &str, row: &str, field: &str| {
+            u64::try_from(db.int(class, row, field)).unwrap_or(0)
+        };
+        let intent = intent_of(db, vm).and_then(|intent| {
+            let host = host_at(db, "xe_intent", &intent, "host")?;
+            Some(Intent {
+                at: boot(host, db.text("xe_intent", &intent, "boot")),
+                run: count("xe_intent", &intent, "run"),
+                epoch: count("xe_intent", &intent, "epoch"),
+                ours: ours.contains(&vm),
+            })
+        });
+        Vm {
+            uuid: vm_uuid(vm),
+            power: if text("power_state") == "Running" { Power::Running } else { Power::Halted },
+            residence: residence(db, vm).map(|host| boot(host, text("xe_boot"))),
+            intent,
+            run: count("VM", &row, "xe_run"),
+            always_run: db.flag("VM", &row, "ha_always_run"),
+            priority: match text("ha_restart_priority") {
+                "restart" => Priority::Restart,
+                "best-effort" => Priority::BestEffort,
+                _ => Priority::None,
+            },
+            loss: match text("xe_loss") {
+                "once" => Loss::Once,
+                "spent" => Loss::Spent,
+                _ => Loss::No,
+            },
+            template: false,
+            order: db.int("VM", &row, "order"),
+            start_delay: Duration::ZERO,
+            memory: MEMORY,
+            allowed: None,
+        }
+    }
+}
+
+/// The word that the row holds for what is owed.
+pub(super) fn loss_word(loss: Loss) -> &'static str {
+    match loss {
+        Loss::No => "",
+        Loss::Once => "once",
+        Loss::Spent => "spent",
+    }
+}

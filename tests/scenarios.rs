@@ -1,0 +1,48 @@
+//! Plays every scenario of `tests/scenarios`: a script of faults with what is expected when.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use xe::sim::scenario::Scenario;
+
+fn folders() -> Vec<std::path::PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn every_scenario_ends_as_it_should() {
+    let mut failed = Vec::new();
+    for folder in folders() {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(folder.join("script")).expect(&name);
+        let played = Scenario::parse(&text).and_then(|scenario| scenario.play());
+        if let Err(why) = played {
+            failed.push(format!("{name}: {why}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[test]
+fn every_number_is_played_or_its_absence_explained() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let mut known: BTreeSet<u32> = BTreeSet::new();
+    for folder in folders() {
+        let line = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        assert_eq!(line.trim().lines().count(), 1, "{}: one line", folder.display());
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let number = name.strip_prefix('s').and_then(|rest| rest.split('-').next());
+        known.extend(number.and_then(|number| number.parse::<u32>().ok()));
+    }
+    let explained = readme.lines().filter_map(|line| line.strip_prefix("| S"));
+    known.extend(explained.filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()));
+    let missing: Vec<u32> = (1..=50).chain(91..=126).filter(|n| !known.contains(n)).collect();
+    assert!(missing.is_empty(), "neither played nor explained: {missing:?}");
+}
