@@ -2,8 +2,6 @@
 //! by an allocator of this test alone. What the loop does is counted (a step of the node, sealing
 //! and opening packets), and apart from it what the threads of the statefile do.
 
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

@@ -19,12 +19,8 @@ const FUNCTION: usize = 70;
 const LINE: usize = 100;
 
 /// Files that are longer, and how long they may be. This list may only shrink.
-const LONG_FILES: [(&str, usize); 4] = [
-    ("src/xhad/session.rs", 406),
-    ("tests/api.rs", 462),
-    ("tests/cli/golden.rs", 438),
-    ("tests/dumps.rs", 446),
-];
+const LONG_FILES: [(&str, usize); 3] =
+    [("tests/api.rs", 462), ("tests/cli/golden.rs", 438), ("tests/dumps.rs", 446)];
 
 /// Functions that are longer, and how long they may be. This list may only shrink.
 const LONG_FUNCTIONS: [(&str, &str, usize); 0] = [];

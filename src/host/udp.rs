@@ -153,10 +153,7 @@ mod tests {
     fn a_link_works_over_the_newer_protocol() {
         let own: IpAddr = "::1".parse().unwrap();
         // One address, so the two ends differ by port; each names the other as its witness.
-        let Ok(probe) = UdpSocket::bind((own, 0)) else {
-            eprintln!("skipped: no ::1 here");
-            return;
-        };
+        let probe = UdpSocket::bind((own, 0)).unwrap();
         let there = probe.local_addr().unwrap();
         drop(probe);
         let near = Link::bind(own, &[], 0, Some(there), Faults::none()).unwrap();

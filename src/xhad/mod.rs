@@ -2,6 +2,7 @@
 //! [`crate::heartbeat::Node`]. It must outlive and watch the agent.
 
 pub mod agent;
+pub mod config;
 pub mod control;
 pub mod cycle;
 mod daemon;

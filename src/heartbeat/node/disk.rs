@@ -228,12 +228,18 @@ impl Node {
             own.life < self.life || own.life == self.life && own.seq < flight.beat_seq
         };
         let before = |own: &Report| own.life == self.life && own.seq < state.written;
-        // A block that was written and is blank again has gone back to before its first write.
         let own_decision = read.decisions.get(me).and_then(Seen::decision);
-        let ballots_back = match read.decisions.get(me) {
-            Some(Seen::Decision(own, _)) => own.seq < flight.decision_seq,
-            Some(Seen::Blank) => flight.decision_seq > 0,
-            Some(Seen::Broken) | None => false,
+        // An older copy beside one that cannot be read shows damage; only one that stands beside
+        // a readable copy, or a blank one, shows that time went back. A block that was written
+        // and is blank again has gone back to before its first write.
+        let (ballots_back, damaged) = match read.decisions.get(me) {
+            Some(Seen::Decision(own, doubtful)) => {
+                let old = own.seq < flight.decision_seq;
+                (old && !doubtful, old && *doubtful)
+            }
+            Some(Seen::Blank) => (flight.decision_seq > 0, false),
+            Some(Seen::Broken) => (false, flight.decision_seq > 0),
+            None => (false, false),
         };
         let back = read.beats.get(me).and_then(Option::as_ref).is_some_and(|own| older(own))
             || read.own_before.as_ref().is_some_and(|own| before(own))
@@ -255,6 +261,11 @@ impl Node {
             state.rewound = Some(epoch);
             state.dirty = true;
             return Ok(());
+        }
+        if damaged {
+            // What was written is not there: it is written again, and until then not counted.
+            self.disks[disk].dirty = true;
+            return Err(BlockError::Damaged);
         }
         match (read.beats.get(me), read.decisions.get(me)) {
             (Some(Some(_)), decision) => {

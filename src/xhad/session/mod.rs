@@ -1,22 +1,22 @@
 //! One session: the pure node with its socket, disk, watchdog and agent.
 
+mod effects;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::control::{Lease, Phase, Refused, RefusedKind, Response, StartConfig};
 use super::cycle::{self, Job, Place};
 use super::history::History;
-use super::inbox::{Inbox, Message};
-use super::marker::{self, Marker};
+use super::inbox::Inbox;
 use super::spawner::Spawner;
-use super::{agent, hooks, kept, start, storm};
+use super::{agent, kept, start, storm};
 use crate::heartbeat::auth::Key;
 use crate::heartbeat::liveset::{Event, Liveset};
-use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node, Refusal};
+use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node};
 use crate::heartbeat::packet::{LONGEST, Packet, Rooms};
 use crate::heartbeat::view::Slot;
 use crate::host::clock::boottime_ns;
@@ -336,151 +336,6 @@ impl Session {
         self.effects = queue;
     }
 
-    /// Carries an effect out; a watchdog that was changed gives its reading.
-    fn apply(&mut self, effect: Effect) -> Option<Result<Duration, watchdog::WatchdogError>> {
-        match effect {
-            Effect::Send(packet) => self.send(&packet),
-            Effect::Cycle { id, disk, beat, decision, all } => {
-                if let Some(jobs) = self.jobs.get(usize::from(disk)) {
-                    let _thread_gone = jobs.try_send(Job { id, beat, decision, all });
-                }
-            }
-            Effect::Keep(record, what) => {
-                let _no_room = self.keeper.try_send(kept::Job { record, bytes: what.bytes() });
-            }
-            Effect::StopVms => self.stop_vms(),
-            Effect::FenceDevice(slot) => self.ask_fence_device(slot),
-            Effect::Arm(end) => return Some(self.arm(end)),
-            Effect::Program(end) => {
-                let set = self.watchdog.set_remaining(left_until(end));
-                return Some(set.and_then(|()| self.watchdog.read_back()));
-            }
-            Effect::CutWatchdog => return Some(self.watchdog.cut_to_minimum()),
-            Effect::Disarm => self.disarm(),
-            Effect::Reset => self.reset(),
-            Effect::KillAgent => match (self.agent, self.launch) {
-                (_, Launch::UnderWay) => self.launch = Launch::Unwanted,
-                (Some(pid), _) => agent::kill(pid),
-                (None, _) => self.agent_was_gone(),
-            },
-            Effect::StartAgent => self.start_agent(),
-            Effect::Note(event) => self.around.history.add(event),
-            Effect::Changed => self.after.changed = true,
-            Effect::Answer(ticket, outcome) => {
-                if let Some(reply) = self.tickets.remove(&ticket) {
-                    let response = match outcome {
-                        Ok(_) => Response::Done,
-                        Err(refusal) => Response::Refused(as_refused(&refusal)),
-                    };
-                    let _client_gone = reply.try_send(response);
-                }
-            }
-        }
-        None
-    }
-
-    fn send(&mut self, packet: &Packet) {
-        self.sealed = packet.seal_over(&self.key, std::mem::take(&mut self.sealed));
-        let now = boottime_ns();
-        for link in &self.links {
-            link.send(&self.sealed, now);
-        }
-    }
-
-    fn stop_vms(&self) {
-        let (id, inbox) = (self.id, self.around.inbox.clone());
-        let report = move |outcome| inbox.send(Message::VmsStopped(id, outcome));
-        let words = self.config.stop_vms_command.clone();
-        hooks::stop_vms(self.around.spawner.clone(), words, report);
-    }
-
-    fn ask_fence_device(&self, slot: Slot) {
-        let Ok(hosts) = start::sorted_hosts(&self.config) else { return };
-        let (Some(hook), Some(host)) = (&self.config.fence_hook, hosts.get(slot.index())) else {
-            return;
-        };
-        let (id, inbox, uuid) = (self.id, self.around.inbox.clone(), host.uuid);
-        let history = self.around.history.clone();
-        let spawner = self.around.spawner.clone();
-        hooks::fence(spawner, hook.clone(), host.clone(), move |outcome| {
-            let why = outcome.clone().err().unwrap_or("the fence device says off".to_owned());
-            history.add(Event {
-                t_ns: boottime_ns(),
-                event: "fence-device".to_owned(),
-                why,
-                host: Some(uuid),
-                epoch: 0,
-            });
-            if outcome.is_ok() {
-                inbox.send(Message::FencedOff(id, uuid));
-            }
-        });
-    }
-
-    fn arm(&mut self, end: u64) -> Result<Duration, watchdog::WatchdogError> {
-        let marker =
-            Marker { boot_id: self.config.boot_id.clone(), watchdog: self.config.watchdog.clone() };
-        if let Err(error) = marker::set(&self.around.state_dir, &marker) {
-            return Err(watchdog::WatchdogError::Unusable {
-                name: "marker".to_owned(),
-                reason: error.to_string(),
-            });
-        }
-        // Whatever comes of it, it may run from here on.
-        self.armed = true;
-        self.watchdog.arm(left_until(end))?;
-        self.watchdog.read_back()
-    }
-
-    fn disarm(&mut self) {
-        match self.watchdog.disarm() {
-            Ok(()) => {
-                self.armed = false;
-                marker::clear(&self.around.state_dir);
-                storm::over(&self.around.state_dir);
-            }
-            Err(error) => self.say("disarm-failed", &error.to_string()),
-        }
-    }
-
-    /// Nothing happens any more after this: whatever resets the host, the watchdog at last.
-    fn reset(&mut self) {
-        self.resetting = true;
-        self.around.history.flush(Duration::from_millis(20));
-        self.watchdog.reset_now();
-    }
-
-    fn start_agent(&mut self) {
-        let (words, around) = (self.config.agent_command.clone(), &self.around);
-        self.launch = Launch::UnderWay;
-        if !agent::start(words, self.id, around.spawner.clone(), around.inbox.clone()) {
-            self.agent_started(Err("no thread can be started".to_owned()));
-        }
-    }
-
-    /// The agent runs, or could not be started.
-    pub fn agent_started(&mut self, outcome: Result<u32, String>) {
-        let launch = std::mem::replace(&mut self.launch, Launch::None);
-        match outcome {
-            Ok(pid) => {
-                self.agent = Some(pid);
-                if launch == Launch::Unwanted {
-                    agent::kill(pid);
-                }
-            }
-            Err(why) => {
-                self.say("agent-start-failed", &why);
-                self.agent_was_gone();
-            }
-        }
-    }
-
-    /// No process stands behind the agent: tell the node as if one had ended.
-    fn agent_was_gone(&mut self) {
-        self.agent = Some(0);
-        self.agent_gone = true;
-    }
-
     fn say(&self, event: &str, why: &str) {
         self.around.history.add(Event {
             t_ns: boottime_ns(),
@@ -500,22 +355,4 @@ impl Drop for Session {
             let _client_gone = reply.try_send(Response::Refused(stopped));
         }
     }
-}
-
-fn left_until(end: u64) -> Duration {
-    Duration::from_nanos(end.saturating_sub(boottime_ns()))
-}
-
-fn as_refused(refusal: &Refusal) -> Refused {
-    let kind = match refusal {
-        Refusal::WrongState(_) => RefusedKind::WrongState,
-        Refusal::MasterIs(_) => RefusedKind::NotMaster,
-        Refusal::StartFailed(_) => RefusedKind::StartFailed,
-        Refusal::PoolIsOff => RefusedKind::PoolIsOff,
-        Refusal::Statefile(_) => RefusedKind::Statefile,
-        Refusal::UnfinishedSession => RefusedKind::UnfinishedSession,
-        Refusal::ClonedIdentity => RefusedKind::ClonedIdentity,
-        Refusal::TimedOut(_) => RefusedKind::TimedOut,
-    };
-    refused(kind, refusal)
 }
