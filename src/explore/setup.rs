@@ -152,12 +152,7 @@ impl Setup {
     /// Every pool that is explored.
     pub fn all() -> Vec<Setup> {
         let one = Budget { faults: 1, boots: 1, slow: 0 };
-        let storage = |rest: &[(u64, Action)]| {
-            let mut before = vec![(2, Action::AllCut)];
-            before.extend_from_slice(rest);
-            before
-        };
-        vec![
+        let healthy = vec![
             Setup::two(),
             Setup {
                 name: "two-faults",
@@ -187,6 +182,18 @@ impl Setup {
                 budget: Budget { faults: 1, boots: 0, slow: 0 },
                 ..Setup::three()
             },
+        ];
+        healthy.into_iter().chain(Setup::harmed()).collect()
+    }
+
+    /// Pools to which something has happened before.
+    fn harmed() -> Vec<Setup> {
+        let storage = |rest: &[(u64, Action)]| {
+            let mut before = vec![(2, Action::AllCut)];
+            before.extend_from_slice(rest);
+            before
+        };
+        vec![
             Setup {
                 name: "lone",
                 what: "a host decided out before two lost the disk boots beside network mode",
@@ -220,7 +227,7 @@ impl Setup {
                 name: "three-disks",
                 what: "three hosts, three statefiles, each host cut from another one",
                 disks: 3,
-                budget: Budget { boots: 0, ..one },
+                budget: Budget { faults: 1, boots: 0, slow: 0 },
                 before: (0..3).map(|n| (1, Action::DiskCut(n, n))).collect(),
                 ..Setup::three()
             },

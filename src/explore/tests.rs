@@ -93,7 +93,7 @@ fn broken_rules_are_caught_with_a_trace_that_can_be_read() {
     ] {
         let setup = only("three", Moves::named(moves).unwrap());
         let setup = Setup { variant: Some(variant), ..setup };
-        let (found, actions) = explore(&setup, 50_000).violation.expect(variant.word());
+        let (found, actions) = explore(&setup, 50_000).violation.unwrap();
         assert!(found.contains(why), "{}: {found}", variant.word());
         let lines = super::trace::lines(&setup, &actions);
         assert_eq!(lines.last(), Some(&format!("violation: {found}")), "{}", variant.word());
