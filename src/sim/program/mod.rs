@@ -13,9 +13,11 @@ const USAGE: &str = "usage: xe-sim run --seeds A..B [--hosts N] [--timeout T] [-
     \x20                    [--keep N,N,...] [--variant NAME]\n\
     \x20      xe-sim variants [--most-seeds N] [--only NAME]\n\
     run plays random faults on simulated pools, for every seed from A to before B; N hosts (2 to\n\
-    32) and a time-out of T seconds, by default of several sizes. Exit code 1 on a violation. With\n\
-    --json the result is one object on standard output, the summary goes to standard error.\n\
-    replay tells the story of one schedule; --keep leaves out all deeds but those. variants breaks\n\
+    32) and a time-out of T seconds, by default of several sizes. Exit code 1 on a violation.\n\
+    With --json the result is one object on standard output, the summary goes to standard\n\
+    error.\n\
+    replay tells the story of one schedule; --keep leaves out all deeds but those.\n\
+    variants breaks\n\
     one rule after the other and looks for a seed that shows it (a build with that feature only).";
 
 /// Runs the program with the words after its name.
