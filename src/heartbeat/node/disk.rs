@@ -229,17 +229,18 @@ impl Node {
         };
         let before = |own: &Report| own.life == self.life && own.seq < state.written;
         let own_decision = read.decisions.get(me).and_then(Seen::decision);
-        // An older copy beside one that cannot be read shows damage; only one that stands beside
-        // a readable copy, or a blank one, shows that time went back. A block that was written
-        // and is blank again has gone back to before its first write.
+        // An older copy beside one that was acknowledged and cannot be read any more shows damage;
+        // any other older copy shows that time went back. A block that was written and is blank
+        // again has gone back to before its first write.
+        let acknowledged = flight.decision_seq == state.acked;
         let (ballots_back, damaged) = match read.decisions.get(me) {
             Some(Seen::Decision(own, doubtful)) => {
                 let old = own.seq < flight.decision_seq;
-                (old && !doubtful, old && *doubtful)
+                let damaged = old && *doubtful && acknowledged;
+                (old && !damaged, damaged)
             }
             Some(Seen::Blank) => (flight.decision_seq > 0, false),
-            Some(Seen::Broken) => (false, flight.decision_seq > 0),
-            None => (false, false),
+            Some(Seen::Broken) | None => (false, false),
         };
         let back = read.beats.get(me).and_then(Option::as_ref).is_some_and(|own| older(own))
             || read.own_before.as_ref().is_some_and(|own| before(own))

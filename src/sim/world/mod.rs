@@ -243,7 +243,7 @@ impl World {
             kept: machine.kept.clone(),
             braked: (self.setting.braked && machine.resets > 2).then_some(20 * SECOND),
             resident: machine.fresh && running,
-            fresh: machine.fresh,
+            fresh: machine.fresh && !running,
             stop_vms: self.setting.stop_vms,
             fence_device: self.setting.fence_device,
             #[cfg(feature = "wrong-variants")]
