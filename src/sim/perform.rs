@@ -168,7 +168,7 @@ impl World {
             )
         };
         let why = if whole { String::new() } else { why(self) };
-        self.require(whole, || why);
+        self.require_in_time(whole, || why);
     }
 
     fn is_whole(&self) -> bool {

@@ -8,12 +8,13 @@ mod words;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: xe-sim run --seeds A..B [--hosts N] [--timeout T] [--statefiles N]\n\
-    \x20                 [--only SCHEDULE] [--jobs N] [--json]\n\
+    \x20                 [--only SCHEDULE] [--jobs N] [--json] [--safety-only]\n\
     \x20      xe-sim replay SEED:SCHEDULE [--hosts N] [--timeout T] [--statefiles N]\n\
     \x20                    [--keep N,N,...] [--variant NAME]\n\
     \x20      xe-sim variants [--most-seeds N] [--only NAME]\n\
     run plays random faults on simulated pools, for every seed from A to before B; N hosts (2 to\n\
-    32) and a time-out of T seconds, by default of several sizes. Exit code 1 on a violation.\n\
+    32) and a time-out of T seconds, by default of several sizes. Exit code 1 on a violation,\n\
+    with --safety-only on one of safety; a pool that is not back in its time is told of then.\n\
     With --json the result is one object on standard output, the summary goes to standard\n\
     error.\n\
     replay tells the story of one schedule; --keep leaves out all deeds but those.\n\

@@ -22,6 +22,7 @@ pub(super) struct Words {
     pub(super) jobs: Option<u64>,
     /// One object instead of lines.
     pub(super) json: bool,
+    pub(super) safety_only: bool,
     /// The deeds that are not left out.
     pub(super) keep: Option<Vec<usize>>,
     /// Most seeds for one variant.
@@ -35,6 +36,10 @@ pub(super) fn parse(words: &[String]) -> Result<Words, String> {
     let mut found = Words::default();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
+        if word == "--safety-only" {
+            found.safety_only = true;
+            continue;
+        }
         if word == "--json" {
             found.json = true;
             continue;

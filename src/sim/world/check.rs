@@ -17,6 +17,8 @@ pub struct Violation {
     pub at: Nanos,
     /// What was seen.
     pub why: String,
+    /// Whether it broke a safety property. Else the pool did not come back in its time.
+    pub safety: bool,
 }
 
 impl fmt::Display for Violation {
@@ -43,12 +45,21 @@ impl World {
 
     /// Says that something must hold; the first that does not is the violation.
     pub fn require(&mut self, holds: bool, why: impl FnOnce() -> String) {
+        self.demand(holds, true, why);
+    }
+
+    /// Says that something must come true in its time (liveness).
+    pub fn require_in_time(&mut self, holds: bool, why: impl FnOnce() -> String) {
+        self.demand(holds, false, why);
+    }
+
+    fn demand(&mut self, holds: bool, safety: bool, why: impl FnOnce() -> String) {
         if holds || self.violation.is_some() {
             return;
         }
         let why = super::in_host_names(&why(), &self.uuids);
         self.tell(format_args!("VIOLATION: {why}"));
-        self.violation = Some(Violation { at: self.now, why });
+        self.violation = Some(Violation { at: self.now, why, safety });
     }
 
     /// The host has taken a step: decided views never differ, at most one host may act as
