@@ -237,7 +237,8 @@ impl Node {
             Control::Started => {
                 let own = view.and_then(|view| view.member(self.me()));
                 let armed = own.is_some_and(|m| m.life == self.life && m.armed);
-                if self.stage == Stage::Member && self.armed && armed {
+                let leased = self.armed && self.lease_end.is_some();
+                if self.stage == Stage::Member && leased && armed {
                     return done;
                 }
                 let why = "HA was switched off again before every host was armed";

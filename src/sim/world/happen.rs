@@ -45,11 +45,12 @@ impl World {
             _ if !machine.alive => return,
             _ => {}
         }
-        let waits = machine.paused || machine.stalled && what.for_daemon();
         // What was submitted is written whatever becomes of the machine; only a path that works
-        // can write.
+        // can write. What else comes of a cycle waits for the daemon.
         let writes = |job: &super::machine::Job| machine.paths[job.disk] == super::Path::Fine;
         let submitted = matches!(&what, What::Write(job) if writes(job) && !machine.tear);
+        let cycle = matches!(what, What::Write(_));
+        let waits = machine.paused || machine.stalled && (what.for_daemon() || cycle);
         if waits && !submitted {
             machine.backlog.push(what);
             return;
