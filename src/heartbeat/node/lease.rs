@@ -177,7 +177,12 @@ impl Node {
     /// Ends this host's life in order: where the watchdog can be trusted, it is cut short
     /// first and the others are told (R5.4); else the reset comes at once.
     pub(super) fn fence(&mut self, now: Nanos, why: &str) {
-        if !self.cfg.tombstone || !self.armed {
+        // The watchdog's minimum must not outlive the lease: cut to it in the last moment, it
+        // would fire after the others counted on the end (found by simulation).
+        let room = LAST_WORDS.max(2 * self.cfg.step);
+        let end = self.lease_end.or(self.guard_end);
+        let too_late = end.is_none_or(|end| end < now + room);
+        if !self.cfg.tombstone || !self.armed || too_late {
             return self.reset_now(now, why);
         }
         self.note(now, "fence", Some(self.me()), self.with_evidence(now, why));

@@ -21,6 +21,16 @@ fn no_schedule_breaks_what_must_hold() {
     }
 }
 
+/// A loser that learned of the view in the last half second of its lease cut its watchdog to a
+/// minimum that fired after the lease.
+#[test]
+fn a_loser_that_learns_late_is_reset_within_its_lease() {
+    for (schedule, seed) in [(Schedule::Duel, 984), (Schedule::Lost, 1662)] {
+        let mut world = Case::new(schedule, seed, Wanted::default()).play(true).unwrap();
+        assert!(world.take_violation().is_none(), "{}", world.story());
+    }
+}
+
 #[test]
 fn real_bytes_change_nothing_that_is_decided() {
     let mut case = Case::new(Schedule::Duel, 3, Wanted::default());
