@@ -186,7 +186,7 @@ fn a_fence_device_proves_a_death_long_before_the_lease_has_ended() {
 
 #[test]
 fn three_statefiles_bear_the_loss_of_one_and_two_are_refused() {
-    let mut pool = Pool::new(86, 5);
+    let mut pool = Pool::new(86, 10);
     let key = Key::from_hex(&pool.key_hex).unwrap();
     let more: Vec<PathBuf> = ["b", "c"].map(|name| pool.dir.path().join(name)).to_vec();
     for path in &more {
@@ -209,14 +209,14 @@ fn three_statefiles_bear_the_loss_of_one_and_two_are_refused() {
     // One statefile is gone for everybody: blank blocks, no header.
     std::fs::File::options().write(true).open(&more[0]).unwrap().set_len(0).unwrap();
     let lost = pool.hosts[2];
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(12));
     for machine in &pool.machines {
         let liveset = machine.liveset();
         assert_eq!((liveset.phase, liveset.members.len()), (Phase::Armed, 3));
         assert!(liveset.statefile_ok && !liveset.storage_lost_by_all);
     }
     pool.machines[2].kill();
-    wait_for("the exclusion", Duration::from_secs(12), || {
+    wait_for("the exclusion", Duration::from_secs(25), || {
         pool.machines[..2].iter().all(|machine| {
             let liveset = machine.liveset();
             liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
@@ -226,17 +226,17 @@ fn three_statefiles_bear_the_loss_of_one_and_two_are_refused() {
 
 #[test]
 fn storage_lost_by_all_is_survived_and_a_host_lost_then_is_excluded() {
-    let mut pool = Pool::new(87, 5);
+    let mut pool = Pool::new(87, 10);
     pool.enable();
     for machine in &pool.machines {
         machine.faults.set(DISK_EIO).unwrap();
     }
-    wait_for("network mode", Duration::from_secs(10), || {
+    wait_for("network mode", Duration::from_secs(25), || {
         pool.machines.iter().all(|machine| machine.liveset().mode == Some(Mode::Network))
     });
     let lost = pool.hosts[2];
     pool.machines[2].kill();
-    wait_for("the exclusion", Duration::from_secs(12), || {
+    wait_for("the exclusion", Duration::from_secs(25), || {
         pool.machines[..2].iter().all(|machine| {
             let liveset = machine.liveset();
             assert_eq!(liveset.phase, Phase::Armed);
@@ -246,7 +246,7 @@ fn storage_lost_by_all_is_survived_and_a_host_lost_then_is_excluded() {
     for machine in &pool.machines[..2] {
         machine.faults.set(0).unwrap();
     }
-    wait_for("the way back", Duration::from_secs(20), || {
+    wait_for("the way back", Duration::from_secs(40), || {
         pool.machines[..2].iter().all(|machine| machine.liveset().mode == Some(Mode::Disk))
     });
 }
