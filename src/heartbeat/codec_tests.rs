@@ -300,8 +300,7 @@ fn a_packet_and_the_blocks_of_a_thousand_hosts_fit() {
         ..super::view::example(3)
     });
     let peer = PeerReport { echo_life: Life::default(), echo_seq: 1, evidence_ms: 1, heard_ms: 1 };
-    let mut report = empty_report();
-    report.peers = vec![peer; 1000];
+    let report = Report { seq: 1, peers: vec![peer; 1000], ..Report::empty() };
     let layout = Layout { hosts: 1000 };
     block::seal_beat(&key(), GENERATION, layout, Slot(999), &report).unwrap();
     let decision = Decision {
@@ -324,28 +323,6 @@ fn a_packet_and_the_blocks_of_a_thousand_hosts_fit() {
     let bytes = packet.seal(&key());
     assert!(bytes.len() <= super::packet::LONGEST, "{} bytes", bytes.len());
     assert_eq!(Packet::open(&bytes, &key(), GENERATION), Ok(packet));
-}
-
-fn empty_report() -> Report {
-    Report {
-        life: Life { boot: 1, session: 1 },
-        boot_id: Uuid::nil(),
-        seq: 1,
-        epoch: 0,
-        flags: 0,
-        disk_ms: 0,
-        disks: 1,
-        rewound: 0,
-        witness_ms: 0,
-        promise: 0,
-        network_gap: 0,
-        disk_gap: 0,
-        weight: 0,
-        dead_within_ms: 0,
-        decision_seq: 0,
-        heir: None,
-        peers: Vec::new(),
-    }
 }
 
 #[test]

@@ -103,6 +103,7 @@ pub mod liveset;
 pub mod node;
 pub mod packet;
 pub mod quorum;
+pub mod recent;
 pub mod report;
 pub mod timing;
 pub mod variant;

@@ -130,22 +130,12 @@ impl Witness {
         };
         let report = Report {
             life: self.life,
-            boot_id: Uuid::nil(),
             seq: self.seq,
             epoch: self.epoch(),
-            flags: 0,
             disk_ms: NEVER_MS,
-            disks: 0,
-            rewound: 0,
             witness_ms: NEVER_MS,
-            promise: 0,
-            network_gap: 0,
-            disk_gap: 0,
-            weight: 0,
-            dead_within_ms: 0,
-            decision_seq: 0,
-            heir: None,
             peers: (0..last).map(|index| entry(Slot::at(index))).collect(),
+            ..Report::empty()
         };
         Packet {
             generation: self.generation,

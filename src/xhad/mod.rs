@@ -20,7 +20,6 @@ pub mod statefile;
 mod storm;
 mod threads;
 mod upgrade;
-mod wakes;
 pub mod witness;
 
 use std::path::PathBuf;

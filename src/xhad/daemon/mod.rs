@@ -14,9 +14,10 @@ use super::control::{Liveset, Response, SOCKET, StartConfig};
 use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::session::{Session, Surroundings};
-use super::wakes::Wakes;
 use super::{marker, rehearsal, server, spawner, storm};
 use crate::heartbeat::node::MOST_LINKS;
+use crate::heartbeat::recent::Recent;
+use crate::heartbeat::timing::Nanos;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::Faults;
 use crate::host::signals::Termination;
@@ -32,7 +33,9 @@ struct Daemon {
     next_session: u64,
     /// What this daemon lacks to keep its times under load.
     lacks: Vec<String>,
-    wakes: Wakes,
+    /// By how much the loop woke after the time that it had asked for: a gap that the scheduler
+    /// made is one that no network and no disk explains.
+    late: Recent<Nanos>,
     termination: Termination,
     ending: Option<Ending>,
 }
@@ -82,7 +85,7 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
         subscribers: Vec::new(),
         next_session: 1,
         lacks,
-        wakes: Wakes::default(),
+        late: Recent::default(),
         termination,
         ending: None,
     };
@@ -204,9 +207,10 @@ impl Daemon {
     /// Measures how late the loop woke, whatever woke it.
     fn woken(&mut self, wanted: u64) {
         let now = boottime_ns();
-        let late = self.wakes.take(wanted, now);
+        let late = now.saturating_sub(wanted);
+        self.late.take(now, late);
         let Some(beat) = self.session.as_ref().map(Session::beat) else { return };
-        if self.wakes.tells(now, late, beat) {
+        if self.late.tells(now, late > beat) {
             let why = format!("the daemon woke {} ms too late", late / 1_000_000);
             self.around.history.note("woken-late", &why);
         }
@@ -251,7 +255,7 @@ impl Daemon {
     fn liveset(&self) -> Liveset {
         let mut liveset = self.session.as_ref().map_or_else(Liveset::off, Session::liveset);
         liveset.not_real_time.clone_from(&self.lacks);
-        liveset.worst_wake_ms = self.wakes.worst() / 1_000_000;
+        liveset.worst_wake_ms = self.late.worst() / 1_000_000;
         liveset
     }
 
