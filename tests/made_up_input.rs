@@ -109,7 +109,13 @@ fn journals() {
 }
 
 fn report() -> Vec<u8> {
-    let peer = PeerReport { echo_life: Life::default(), echo_seq: 3, evidence_ms: 4, heard_ms: 5 };
+    let peer = PeerReport {
+        echo_life: Life::default(),
+        echo_seq: 3,
+        evidence_ms: 4,
+        heard_ms: 5,
+        unarmed: false,
+    };
     let report = Report {
         life: Life { boot: 1, session: 2 },
         boot_id: uuid::Uuid::from_u128(9),

@@ -103,10 +103,10 @@ prop_compose! {
         numbers in any::<(u16, u16, u32)>(),
         heir in proptest::option::of(0..HOSTS as u16),
         peers in prop::collection::vec(
-            (life(), 0..1u64 << 48, 0u32..1 << 24, 0u32..1 << 24), 0..HOSTS),
+            (life(), 0..1u64 << 48, 0u32..1 << 24, 0u32..1 << 24, any::<bool>()), 0..HOSTS),
     ) -> Report {
-        let peer = |(echo_life, echo_seq, evidence_ms, heard_ms)| {
-            PeerReport { echo_life, echo_seq, evidence_ms, heard_ms }
+        let peer = |(echo_life, echo_seq, evidence_ms, heard_ms, unarmed)| {
+            PeerReport { echo_life, echo_seq, evidence_ms, heard_ms, unarmed }
         };
         Report {
             life,
@@ -299,7 +299,13 @@ fn a_packet_and_the_blocks_of_a_thousand_hosts_fit() {
         base: (0..1000).map(Slot).collect(),
         ..super::view::example(3)
     });
-    let peer = PeerReport { echo_life: Life::default(), echo_seq: 1, evidence_ms: 1, heard_ms: 1 };
+    let peer = PeerReport {
+        echo_life: Life::default(),
+        echo_seq: 1,
+        evidence_ms: 1,
+        heard_ms: 1,
+        unarmed: true,
+    };
     let report = Report { seq: 1, peers: vec![peer; 1000], ..Report::empty() };
     let layout = Layout { hosts: 1000 };
     block::seal_beat(&key(), GENERATION, layout, Slot(999), &report).unwrap();

@@ -1,12 +1,13 @@
 //! What a host keeps on its own disk across boots, so that a promise outlives the one who gave
-//! it (R8.2, R8.3): the newest view decided without the statefile, the promise to decide nothing
-//! by disk, and the own vote.
+//! it: the newest view, so that a statefile that went back in time is known for what it is
+//! (R2.4); the promise to decide nothing by disk and the own vote (R8.2, R8.3); who said that it
+//! disarms without a decision (R9.3).
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::view::View;
+use super::view::{Life, Slot, View, read_slot};
 use super::vote::Vote;
 use super::wire::{Malformed, Reader, Writer};
 
@@ -17,10 +18,12 @@ pub struct Kept {
     pub generation: Uuid,
     /// Zero, or the epoch on top of which this host promised to decide nothing by disk.
     pub promise: u64,
-    /// The newest view that this host adopted in network mode or as the end of it.
+    /// The newest view that this host adopted.
     pub view: Option<Arc<View>>,
+    /// The lives of which it has seen the mark "unarmed".
+    pub unarmed: Vec<(Slot, Life)>,
     /// What this host has promised and accepted as an acceptor.
-    pub vote: Vote,
+    pub vote: Arc<Vote>,
 }
 
 impl Kept {
@@ -30,6 +33,10 @@ impl Kept {
         w.uuid(self.generation);
         w.u64(self.promise);
         w.option(self.view.as_ref(), |w, view| view.write(w));
+        w.list(&self.unarmed, |w, (slot, life)| {
+            w.u16(slot.0);
+            life.write(w);
+        });
         self.vote.write(&mut w);
         let mut bytes = w.finish();
         let crc = crc32c::crc32c(&bytes);
@@ -48,8 +55,10 @@ impl Kept {
         let generation = r.uuid()?;
         let promise = r.u64()?;
         let view = r.option(View::read)?.map(Arc::new);
-        let vote = Vote::read(&mut r)?;
-        if r.is_empty() { Ok(Kept { generation, promise, view, vote }) } else { Err(Malformed) }
+        let unarmed = r.list(|r| Ok((read_slot(r)?, Life::read(r)?)))?;
+        let vote = Arc::new(Vote::read(&mut r)?);
+        let kept = Kept { generation, promise, view, unarmed, vote };
+        if r.is_empty() { Ok(kept) } else { Err(Malformed) }
     }
 }
 
@@ -60,7 +69,8 @@ mod tests {
     #[test]
     fn a_record_is_read_back_and_a_damaged_one_is_refused() {
         let view = Some(Arc::new(crate::heartbeat::view::example(4)));
-        let kept = Kept { generation: Uuid::from_u128(1), promise: 3, view, ..Kept::default() };
+        let unarmed = vec![(Slot(2), Life { boot: 3, session: 1 })];
+        let kept = Kept { view, unarmed, promise: 3, ..Kept::default() };
         let bytes = kept.bytes();
         assert_eq!(Kept::read(&bytes), Ok(kept));
         for at in 0..bytes.len() {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::timing::{MILLISECOND, Nanos};
-use super::view::{Life, MOST_HOSTS, Slot, read_slot};
+use super::view::{Life, MOST_HOSTS, Slot, read_bool, read_slot};
 use super::wire::{Malformed, Reader, Writer};
 
 /// The watchdog runs.
@@ -56,6 +56,8 @@ pub struct PeerReport {
     /// The age of what the peer's lease could rest on at the reporter: its last packet taken,
     /// or the reporter's own admission if that was later, in milliseconds (R5.1).
     pub heard_ms: u32,
+    /// The mark [`UNARMED`] of that life is on the reporter's own disk (R9.3).
+    pub unarmed: bool,
 }
 
 /// What a host says in one packet or beat block.
@@ -126,6 +128,7 @@ impl Report {
             w.u48(peer.echo_seq);
             w.u24(peer.evidence_ms);
             w.u24(peer.heard_ms);
+            w.u8(u8::from(peer.unarmed));
         });
     }
 
@@ -187,6 +190,7 @@ impl Report {
                 echo_seq: r.u48()?,
                 evidence_ms: r.u24()?,
                 heard_ms: r.u24()?,
+                unarmed: read_bool(r)?,
             })
         })?;
         self.peers = peers;
@@ -199,5 +203,5 @@ impl Report {
 
 /// The most bytes that a report of so many hosts takes.
 pub const fn most_bytes(hosts: usize) -> usize {
-    128 + 18 * hosts
+    128 + 19 * hosts
 }

@@ -308,7 +308,7 @@ pub(super) fn read_slot(r: &mut Reader<'_>) -> Result<Slot, Malformed> {
     if usize::from(slot) < MOST_HOSTS { Ok(Slot(slot)) } else { Err(Malformed) }
 }
 
-fn read_bool(r: &mut Reader<'_>) -> Result<bool, Malformed> {
+pub(super) fn read_bool(r: &mut Reader<'_>) -> Result<bool, Malformed> {
     match r.u8()? {
         0 => Ok(false),
         1 => Ok(true),

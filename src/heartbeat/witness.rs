@@ -56,7 +56,7 @@ impl Witness {
             seq: 0,
             hosts: BTreeMap::new(),
             view: kept.view,
-            vote: kept.vote,
+            vote: Arc::unwrap_or_clone(kept.vote),
         }
     }
 
@@ -86,9 +86,9 @@ impl Witness {
         }
         let keep = changed.then(|| Kept {
             generation: self.generation,
-            promise: 0,
             view: self.view.clone(),
-            vote: self.vote.clone(),
+            vote: Arc::new(self.vote.clone()),
+            ..Kept::default()
         });
         Some(Reply { keep, answer: self.answer(now) })
     }
@@ -126,6 +126,7 @@ impl Witness {
                 echo_seq: echo.map_or(0, |heard| heard.seq),
                 evidence_ms: NEVER_MS,
                 heard_ms: heard.map_or(NEVER_MS, |heard| age_ms(now.saturating_sub(heard.at))),
+                unarmed: false,
             }
         };
         let report = Report {

@@ -105,21 +105,6 @@ impl World {
         self.administer(a, b, control);
     }
 
-    /// Each statefile goes back once at most, and only while an armed host reads and writes it:
-    /// what nobody remembers cannot be known again.
-    fn may_rewind(&self, disk: usize) -> bool {
-        let sees = |host| self.sees(host, disk);
-        !self.disks[disk].rewound && (0..self.machines.len()).any(sees)
-    }
-
-    /// Whether an armed host reads and writes a statefile: it will see what happens to it.
-    fn sees(&self, host: usize, disk: usize) -> bool {
-        let machine = &self.machines[host];
-        let stands = machine.paused || machine.stalled;
-        let fine = machine.paths[disk] == Path::Fine && self.disks[disk].frozen[host].is_none();
-        self.phase(host) == Phase::Armed && !stands && fine
-    }
-
     /// All faults end; who is down or fenced comes back by `recover`.
     pub fn calm(&mut self) {
         let hosts = self.machines.len();

@@ -37,9 +37,7 @@ impl Node {
             self.came_back_at = now;
         }
         self.view = Some(view);
-        if without_disk {
-            self.keep();
-        }
+        self.keep();
         self.note(now, "view", None, format!("{text}; {source}"));
         self.follow_gone();
         self.place(now, was_in);
@@ -95,7 +93,7 @@ impl Node {
         if mode == Mode::Off && matches!(self.stage, Stage::Member | Stage::Waiting) {
             return self.disarm(now, "HA is switched off by a decided view");
         }
-        if self.stage == Stage::Member && !self.armed && !self.arming && !self.marks.unarmed() {
+        if self.stage == Stage::Member && !self.armed && !self.arming && !self.marks.unarmed {
             self.arm(now);
         }
         self.mastership_follows();

@@ -50,7 +50,7 @@ impl Node {
             disks: self.cycling(now),
             rewound: self.rewound_now(),
             witness_ms: age(self.witness.evidence),
-            promise: self.acceptor.kept_promise,
+            promise: self.said_promise(),
             network_gap: self.gaps.network.share(),
             disk_gap: self.gaps.disk.share(),
             weight: self.cfg.weight,
@@ -83,6 +83,7 @@ impl Node {
             echo_seq: if echoed { peer.packet_seq } else { 0 },
             evidence_ms: age(peer.evidence),
             heard_ms: age(self.rests_on(slot)),
+            unarmed: self.keeping.kept.unarmed.contains(&(slot, peer.life)),
         }
     }
 
@@ -107,7 +108,7 @@ impl Node {
             | set(self.agent_ok(now), AGENT_OK)
             | set(marks.leaving, LEAVING)
             | set(matches!(self.stage, Stage::Fencing { cut: true, .. }), TOMBSTONE)
-            | set(marks.unarmed_since.is_some(), UNARMED)
+            | set(marks.unarmed, UNARMED)
             | set(self.agent.handed_over, HANDING_OVER)
             | set(marks.candidate, CANDIDATE)
     }
@@ -206,6 +207,7 @@ impl Node {
         if !self.peers[slot.index()].take_packet(now, report) {
             return;
         }
+        self.keep_unarmed(slot);
         self.take_content(now, slot, packet);
         if let (Some(view), true) = (&packet.view, early) {
             self.adopt(now, Arc::clone(view), Some(slot));

@@ -33,12 +33,26 @@ pub struct Past {
     pub(super) boot: u32,
     /// Life, boot id and sequence of its newest beat block.
     pub(super) own: Option<(Life, Uuid, u64)>,
+    /// The epoch of the own record, when the statefiles have gone back to before it.
+    pub(super) behind: Option<u64>,
 }
 
 impl Node {
-    /// How long the own block must stand still before the first write.
+    /// How long the own block must stand still before the first write. Where the statefiles have
+    /// gone back in time, long enough to see whether a pool lives by what they show.
     fn drain(&self) -> Nanos {
-        (3 * self.cfg.timing.beat).max(SECOND)
+        match self.forgotten() {
+            Some(_) => self.cfg.timing.death(),
+            None => (3 * self.cfg.timing.beat).max(SECOND),
+        }
+    }
+
+    /// The newest view that this host has kept, if the statefiles have gone back to before it:
+    /// what was decided with them in disk mode they would show.
+    fn forgotten(&self) -> Option<&Arc<View>> {
+        let kept = self.cfg.kept.as_ref()?.view.as_ref()?;
+        let newer = kept.base.is_empty() && kept.epoch > self.epoch();
+        (newer && !self.wrong(Variant::RewoundDiskTrusted)).then_some(kept)
     }
 
     pub(super) fn tick_reading(&mut self, now: Nanos) {
@@ -105,6 +119,7 @@ impl Node {
     /// The own block is still: this host may write. One that was fenced again and again waits
     /// unarmed first (R7.4).
     fn rise(&mut self, now: Nanos) {
+        self.recall(now);
         if self.cfg.braked.is_none() {
             return self.arm(now);
         }
@@ -113,6 +128,29 @@ impl Node {
         let why = "fenced several times in a row: waits, unarmed, for clean paths".to_owned();
         self.note(now, "held", Some(self.me()), why);
         self.fx.push(Effect::Changed);
+    }
+
+    /// Goes by the own record where the statefiles have gone back in time, unless a pool lives by
+    /// what they show now: that one decides.
+    fn recall(&mut self, now: Nanos) {
+        let Some(kept) = self.forgotten().cloned() else { return };
+        let lives = |slot: Slot| {
+            let peer = self.peer(slot);
+            peer.block_moves() > 0 && peer.says(ARMED) && !peer.says(WAITING)
+        };
+        let followed = self.view.is_some() && self.others().any(lives);
+        self.past.behind = Some(kept.epoch);
+        let why = match followed {
+            true => "a pool lives by what the statefiles show, and decides",
+            false => {
+                self.decision.adopt(&kept);
+                self.view = Some(Arc::clone(&kept));
+                self.write_decision();
+                "this host goes by its own record"
+            }
+        };
+        let why = format!("the statefiles show nothing of epoch {}: {why}", kept.epoch);
+        self.note(now, "disk-rewound", Some(self.me()), why);
     }
 
     /// A braked host joins after its paths to a majority of the last view were clean for long
@@ -144,8 +182,9 @@ impl Node {
         let shown = self.disks.iter().flat_map(|disk| &disk.decisions);
         let shown = shown.filter_map(|seen| seen.decision()?.decided.clone());
         let kept = self.cfg.kept.as_ref().and_then(|kept| kept.view.clone());
-        let kept = kept.filter(|_| !self.wrong(Variant::PromiseForgotten));
-        let newest = shown.chain(kept).max_by_key(|view| view.epoch);
+        let by_network = |view: &Arc<View>| !view.base.is_empty();
+        let kept = kept.filter(by_network).filter(|_| !self.wrong(Variant::PromiseForgotten));
+        let newest = kept.into_iter().chain(shown).max_by_key(|view| view.epoch);
         if let Some(view) = newest.filter(|view| view.epoch > self.epoch()) {
             self.decision.adopt(&view);
             self.view = Some(view);
@@ -154,15 +193,19 @@ impl Node {
 
     /// Takes a life above every earlier one of this host, and the own ballots back.
     fn take_identity(&mut self) -> Result<(), Refusal> {
-        let Some(view) = self.view.clone() else {
+        let record = self.forgotten().cloned();
+        let Some(view) = self.view.clone().or_else(|| record.clone()) else {
             let why = "no view was ever decided on it; enable HA again";
             return Err(Refusal::Statefile(why.to_owned()));
         };
         if view.mode == Mode::Off {
             return Err(Refusal::PoolIsOff);
         }
-        let known = view.member(self.me()).map_or(0, |member| member.life.boot);
-        let known = known.max(view.gone(self.me()).map_or(0, |gone| gone.member.life.boot));
+        let me = self.me();
+        let entry = |view: &View| {
+            view.member(me).map(|m| m.life.boot).max(view.gone(me).map(|g| g.member.life.boot))
+        };
+        let known = entry(&view).max(record.as_deref().and_then(entry)).unwrap_or(0);
         let highest = self.past.boot.max(known);
         self.life = match self.past.own {
             Some((life, id, _)) if id == self.cfg.boot_id => {
@@ -173,9 +216,11 @@ impl Node {
         };
         self.seq = self.past.own.map_or(0, |(_, _, seq)| seq);
         let mine = |member: &Member| member.boot_id == self.cfg.boot_id && member.armed;
-        let gone = view.gone(self.me());
-        let unfinished = view.member(self.me()).is_some_and(mine)
-            || gone.is_some_and(|g| mine(&g.member) && g.proof != Proof::LeftEmpty);
+        let unfinished = |view: &View| {
+            view.member(me).is_some_and(mine)
+                || view.gone(me).is_some_and(|g| mine(&g.member) && g.proof != Proof::LeftEmpty)
+        };
+        let unfinished = unfinished(&view) || record.as_deref().is_some_and(unfinished);
         if unfinished && !self.cfg.fresh && !self.wrong(Variant::SessionIsBoot) {
             return Err(Refusal::UnfinishedSession);
         }
@@ -224,127 +269,6 @@ impl Node {
             let why = format!("{} freshly booted hosts form a view", view.members.len());
             self.pursue(now, Wish::Calm(why));
         }
-    }
-
-    /// The view that freshly booted hosts may form now by R7.2 and R7.3, if any.
-    pub(super) fn formed_view(&self, now: Nanos) -> Option<View> {
-        let old = self.view.as_ref()?;
-        old.member(self.me()).or_else(|| old.base.contains(&self.me()).then(|| &old.members[0]))?;
-        let set = self.booted_set(now, old);
-        let absent: Vec<&Member> =
-            old.members.iter().filter(|member| !set.contains(&member.slot)).collect();
-        let proven = absent.iter().all(|member| self.proven_absent(now, member.slot).is_some());
-        let gone_long = |member: &&Member| {
-            self.proven_absent(now, member.slot).is_some() || self.still_absent(member)
-        };
-        let still = absent.iter().all(gone_long);
-        let enough = self.wrong(Variant::FormsByMinority) || self.enough_to_form(now, &set, old);
-        let at_once = self.wrong(Variant::FormsAtOnce) && enough;
-        if !(proven || still && enough || at_once) {
-            return None;
-        }
-        let members: Option<Vec<Member>> = set.iter().map(|slot| self.as_member(*slot)).collect();
-        let mut next = self.followed_by(old, members?);
-        if old.mode == Mode::Network {
-            next.mode = Mode::Disk;
-        }
-        next.base = Vec::new();
-        next.trusted = ((1u16 << self.disks.len()) - 1) as u8;
-        for gone in &mut next.gone {
-            if gone.proof == Proof::None && gone.since == next.epoch {
-                gone.proof =
-                    self.proven_absent(now, gone.member.slot).unwrap_or(Proof::LeaseEndedByDisk);
-            }
-        }
-        // The old master's life is over by what made the formation possible.
-        next.master = self.next_master(now, &View { master: None, ..next.clone() });
-        Some(next)
-    }
-
-    /// This host and the freshly booted ones that all reach each other, lowest first.
-    fn booted_set(&self, now: Nanos, old: &View) -> Vec<Slot> {
-        let mut set: Vec<Slot> = vec![self.me()];
-        let last = |slot: &Slot| old.member(*slot).is_some() || old.base.contains(slot);
-        for slot in self.others().filter(last).filter(|slot| self.booted(now, *slot)) {
-            if set.iter().all(|other| self.connected(now, *other, slot)) {
-                set.push(slot);
-            }
-        }
-        set.sort();
-        set
-    }
-
-    /// A majority of the last view; one of two hosts (R7.3). After network mode, so many of
-    /// those who entered it that whatever they decided there is known to one of the set.
-    fn enough_to_form(&self, now: Nanos, set: &[Slot], old: &View) -> bool {
-        let of_view = set.iter().filter(|slot| old.member(**slot).is_some()).count();
-        let by_view = 2 * of_view > old.members.len() || old.members.len() == 2 && of_view == 1;
-        let promised = self.next_epoch() > old.epoch + 1;
-        let members: Vec<Slot> = old.members.iter().map(|member| member.slot).collect();
-        let base = match (old.base.is_empty(), promised) {
-            (false, _) => &old.base,
-            (true, true) => &members,
-            (true, false) => return by_view,
-        };
-        // Somebody may have lived on the answers of their earlier boots until those ended.
-        let boots =
-            set.iter().filter(|slot| **slot != self.me()).map(|slot| self.peer(*slot).since);
-        let newest = boots.max().unwrap_or(0).max(self.started_at);
-        if set.len() < old.members.len() && now <= newest + self.cfg.timing.death() {
-            return false;
-        }
-        let of_base = set.iter().filter(|slot| base.contains(slot)).count();
-        let voters = self.cfg.acceptors.by_network(base.len());
-        of_base > base.len() - majority(voters).min(base.len())
-    }
-
-    /// Whether a peer is a freshly booted host that asks to be admitted.
-    fn booted(&self, now: Nanos, slot: Slot) -> bool {
-        let peer = self.peer(slot);
-        peer.says(WAITING)
-            && peer.says(ARMED)
-            && self.moving(now, slot)
-            && peer.block_moves() >= 2
-            && !self.left_out(slot, peer.life)
-    }
-
-    fn proven_absent(&self, now: Nanos, slot: Slot) -> Option<Proof> {
-        let peer = self.peer(slot);
-        if self.marks.declared.contains(&slot) {
-            return Some(Proof::Operator);
-        }
-        let life = self.view.as_ref()?.member(slot)?.life;
-        let tombstone = peer.life == life && peer.dead_at.is_some_and(|at| now >= at);
-        tombstone.then_some(Proof::Tombstone)
-    }
-
-    /// An armed member's block stood still for T and margin, all of it read by this host in
-    /// this boot. An unarmed member is never presumed dead.
-    fn still_absent(&self, member: &Member) -> bool {
-        let peer = self.peer(member.slot);
-        let death = self.cfg.timing.death();
-        let still = |disk: &usize| {
-            let block = &peer.blocks[*disk];
-            let since = match peer.life == member.life && block.seq > 0 {
-                true => block.seen,
-                // Never written in that life: since this host looks at the disk at all.
-                false => self.started_at,
-            };
-            let silent = peer.heard_at.is_none_or(|at| peer.life != member.life || at <= since);
-            silent && self.disks[*disk].read_begun > since + death
-        };
-        let later = peer.life > member.life;
-        let unarmed = !member.armed || peer.unarmed;
-        let enough = (0..self.disks.len()).filter(still).count();
-        !unarmed && !later && enough >= self.cfg.acceptors.meeting()
-    }
-
-    /// Whether a member of the last view bids for nothing any more: it is known dead, or its
-    /// block stood still for T and margin.
-    pub(super) fn certainly_absent(&self, now: Nanos, slot: Slot) -> bool {
-        let member = self.view.as_ref().and_then(|view| view.member(slot));
-        self.proven_absent(now, slot).is_some()
-            || member.is_some_and(|member| self.still_absent(member))
     }
 
     /// Somebody else writes the own block: leave quietly rather than fight for the identity.

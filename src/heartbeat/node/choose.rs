@@ -156,9 +156,8 @@ impl Node {
                 proof: Proof::None,
                 words: self.words_needed(old),
             };
-            let peer = self.peer(member.slot);
             let mut entry = Gone { proof: self.best_proof(&unmarked), ..unmarked };
-            entry.member.armed &= !peer.unarmed;
+            entry.member.armed &= !self.unarmed(member.slot, member.life);
             gone.retain(|other| other.member.slot != member.slot);
             gone.push(entry);
         }
@@ -199,11 +198,11 @@ impl Node {
 
     fn refreshed(&self, member: &Member) -> Member {
         let (says_armed, unarmed, weight) = match member.slot == self.me() {
-            true => (self.armed, self.marks.unarmed(), self.cfg.weight),
+            true => (self.armed, self.marks.unarmed, self.cfg.weight),
             false => {
                 let peer = self.peer(member.slot);
                 let weight = peer.report.as_ref().map_or(member.weight, |report| report.weight);
-                (peer.says(ARMED), peer.unarmed, weight)
+                (peer.says(ARMED), self.unarmed(member.slot, member.life), weight)
             }
         };
         Member { armed: (member.armed || says_armed) && !unarmed, weight, ..member.clone() }
@@ -223,7 +222,7 @@ impl Node {
             && (self.by_network() || on_disk())
             && peer.dead_at.is_none()
             && !peer.leaving
-            && !peer.unarmed
+            && !self.unarmed(member.slot, member.life)
     }
 
     /// Whether two hosts reach each other: both ages are under G.

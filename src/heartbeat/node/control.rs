@@ -11,8 +11,8 @@ use crate::heartbeat::view::{Mode, Proof, Slot, View};
 pub struct Marks {
     /// Leaves cleanly (R9.4).
     pub leaving: bool,
-    /// Wants to disarm without a decision; since the report with this sequence (R9.3).
-    pub unarmed_since: Option<u64>,
+    /// Wants to disarm without a decision (R9.3).
+    pub unarmed: bool,
     /// Asks to be master when there is none.
     pub candidate: bool,
     /// The mode to be decided.
@@ -21,13 +21,6 @@ pub struct Marks {
     pub declared: Vec<Slot>,
     /// The wait of a braked host is ended by the operator (R7.4).
     pub released: bool,
-}
-
-impl Marks {
-    /// Whether the mark "unarmed" is up.
-    pub fn unarmed(&self) -> bool {
-        self.unarmed_since.is_some()
-    }
 }
 
 /// A request that waits for something.
@@ -167,27 +160,26 @@ impl Node {
             // The others may have read that it dies: it must.
             return Err(Refusal::WrongState("this host is about to be reset".to_owned()));
         }
-        self.marks.unarmed_since.get_or_insert(self.seq + 1);
+        self.marks.unarmed = true;
         self.send_beat(now);
         let unheard = self.wrong(Variant::DisarmsUnheard);
-        if force || unheard || !self.is_member() || self.unarmed_echoed() {
+        if force || unheard || !self.is_member() || self.unarmed_kept_by_all() {
             self.disarm(now, "disarmed by emergency, without a decided view");
             return Ok(true);
         }
         Ok(false)
     }
 
-    /// Whether every other member has echoed a beat that carried the mark (R9.3).
-    fn unarmed_echoed(&self) -> bool {
-        let (Some(view), Some(since)) = (&self.view, self.marks.unarmed_since) else {
-            return false;
-        };
-        let echoed = |slot: Slot| {
+    /// Whether every other member has the mark on its own disk (R9.3): one that forgot it by a
+    /// reboot might presume this host dead, which nothing resets.
+    fn unarmed_kept_by_all(&self) -> bool {
+        let Some(view) = &self.view else { return false };
+        let kept = |slot: Slot| {
             let report = self.peer(slot).report.as_ref();
             let entry = report.and_then(|report| report.peers.get(self.me().index()));
-            entry.is_some_and(|e| e.echo_life == self.life && e.echo_seq >= since)
+            entry.is_some_and(|entry| entry.echo_life == self.life && entry.unarmed)
         };
-        view.members.iter().all(|member| member.slot == self.me() || echoed(member.slot))
+        view.members.iter().all(|member| member.slot == self.me() || kept(member.slot))
     }
 
     fn declare_dead(&mut self, now: Nanos, slot: Slot, proof: Proof) -> Result<bool, Refusal> {
@@ -209,7 +201,7 @@ impl Node {
 
     /// Answers what has come true or has waited too long.
     pub(super) fn tick_pending(&mut self, now: Nanos) {
-        if self.marks.unarmed() && self.armed && self.unarmed_echoed() {
+        if self.marks.unarmed && self.armed && self.unarmed_kept_by_all() {
             self.disarm(now, "disarmed by emergency; every other member knows");
         }
         let reached = self.view.as_ref().map(|view| view.mode);
@@ -302,7 +294,7 @@ impl Node {
             Control::SetMode(_) => self.marks.mode = None,
             // The mark "leaving" stays: it was shown.
             Control::ProposeMaster => self.marks.candidate = false,
-            Control::Disarm { .. } => self.marks.unarmed_since = None,
+            Control::Disarm { .. } => self.marks.unarmed = false,
             _ => {}
         }
     }

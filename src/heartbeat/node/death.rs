@@ -85,7 +85,7 @@ impl Node {
             return Some(Proof::Tombstone);
         }
         // An unarmed host is never presumed dead: nothing would have reset it.
-        let unarmed = !gone.member.armed || (peer.life == life && peer.unarmed);
+        let unarmed = !gone.member.armed || self.unarmed(slot, life);
         let unarmed = unarmed && !self.wrong(Variant::UnarmedPresumedDead);
         if unarmed || now < self.floor(slot)? {
             return None;

@@ -296,6 +296,7 @@ impl Node {
         for slot in self.others() {
             if let Some(Some(report)) = read.beats.get(slot.index()) {
                 self.peers[slot.index()].take_block(now, report, disk, ended);
+                self.keep_unarmed(slot);
             }
         }
         for (place, seen) in self.disks[disk].decisions.iter_mut().zip(&read.decisions) {

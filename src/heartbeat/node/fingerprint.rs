@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::boot::{Past, Quiet};
 use super::disk::{Disk, Flight};
+use super::keep::Keeping;
 use super::network::Acceptor;
 use super::peer::{Block, Peer};
 use super::propose::{Attempt, Proposing};
@@ -147,8 +148,8 @@ impl Frame<'_> {
         (self.reported(*disk_ms, since), disks, rewound, promise, weight).hash(out);
         (dead_within_ms, self.decision_seq(slot, *decision_seq), heir).hash(out);
         for (other, peer) in peers.iter().enumerate() {
-            let PeerReport { echo_life, echo_seq, evidence_ms, heard_ms } = peer;
-            (echo_life, self.seq(other, *echo_seq)).hash(out);
+            let PeerReport { echo_life, echo_seq, evidence_ms, heard_ms, unarmed } = peer;
+            (echo_life, self.seq(other, *echo_seq), unarmed).hash(out);
             (self.reported(*evidence_ms, since), self.reported(*heard_ms, since)).hash(out);
         }
     }
@@ -188,8 +189,9 @@ impl Node {
             links: _,
             decision,
             acceptor,
+            keeping,
             member_votes,
-            past: Past { boot, own },
+            past: Past { boot, own, behind },
             view,
             adopted_at,
             admitted_at,
@@ -226,9 +228,10 @@ impl Node {
         }
         frame.decision(me, usize::MAX, decision, out);
         frame.acceptor(acceptor, out);
+        Frame::keeping(keeping, out);
         frame.proposing(proposing, out);
-        frame.marks(me, marks, out);
-        (boot, frame.own(me, own.as_ref()), member_votes).hash(out);
+        Frame::marks(marks, out);
+        (boot, behind, frame.own(me, own.as_ref()), member_votes).hash(out);
         (view, frame.age(*adopted_at), frame.ages(*admitted_at), muted_epoch).hash(out);
         frame.age(*came_back_at).hash(out);
         (armed, arming, frame.lefts(*guard_end), frame.lefts(*lease_end)).hash(out);
@@ -340,11 +343,15 @@ impl Frame<'_> {
     }
 
     fn acceptor<H: Hasher>(&self, acceptor: &Acceptor, out: &mut H) {
-        let Acceptor { promise, vote, record, waiting, kept_promise, kept_vote, back_since } =
-            acceptor;
-        (promise, vote, kept_promise, kept_vote, self.ages(*back_since)).hash(out);
-        for (number, promise, vote) in waiting {
-            (record - number, promise, vote).hash(out);
+        let Acceptor { promise, vote, back_since } = acceptor;
+        (promise, vote, self.ages(*back_since)).hash(out);
+    }
+
+    fn keeping<H: Hasher>(keeping: &Keeping, out: &mut H) {
+        let Keeping { kept, record, waiting, unarmed } = keeping;
+        (kept, unarmed).hash(out);
+        for (number, kept) in waiting {
+            (record - number, kept).hash(out);
         }
     }
 
@@ -357,9 +364,8 @@ impl Frame<'_> {
         }
     }
 
-    fn marks<H: Hasher>(&self, me: usize, marks: &Marks, out: &mut H) {
-        let Marks { leaving, unarmed_since, candidate, mode, declared, released } = marks;
-        (leaving, unarmed_since.map(|seq| self.seq(me, seq)), candidate, mode).hash(out);
-        (declared, released).hash(out);
+    fn marks<H: Hasher>(marks: &Marks, out: &mut H) {
+        let Marks { leaving, unarmed, candidate, mode, declared, released } = marks;
+        (leaving, unarmed, candidate, mode, declared, released).hash(out);
     }
 }

@@ -12,7 +12,9 @@ mod disk;
 mod effect;
 mod fingerprint;
 mod form;
+mod formed;
 mod gaps;
+mod keep;
 mod lease;
 mod links;
 mod network;
@@ -42,6 +44,7 @@ use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
 pub use fingerprint::{Frame, Ranks};
 use gaps::Gaps;
+use keep::Keeping;
 use links::Links;
 pub use links::MOST_LINKS;
 use network::Acceptor;
@@ -140,6 +143,7 @@ pub struct Node {
     links: Links,
     decision: Decision,
     acceptor: Acceptor,
+    keeping: Keeping,
     /// What the others show as acceptors over the network, by slot.
     member_votes: Vec<Option<Arc<Vote>>>,
     past: boot::Past,
@@ -190,6 +194,7 @@ impl Node {
             links: Links::new(hosts),
             decision: Decision::default(),
             acceptor: cfg.kept.as_ref().map(Acceptor::after).unwrap_or_default(),
+            keeping: cfg.kept.as_ref().map(Keeping::after).unwrap_or_default(),
             member_votes: vec![None; hosts],
             past: boot::Past::default(),
             view: None,

@@ -2,29 +2,25 @@
 
 use std::sync::Arc;
 
-use super::{Effect, Node, Stage};
+use super::{Node, Stage};
 use crate::heartbeat::kept::Kept;
 use crate::heartbeat::quorum::majority;
-use crate::heartbeat::report::DISK_LOST;
+use crate::heartbeat::report::{DISK_LOST, WAITING};
 use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Slot, View};
 use crate::heartbeat::vote::{Bid, Vote};
 
-/// The own part as an acceptor over the network, and what of it is on the own disk already.
+/// By so many epochs the next view is above the newest that is remembered, after the statefiles
+/// have gone back in time: more views than this were not decided unseen by all who form it.
+const AFTER_REWIND: u64 = 1000;
+
+/// The own part as an acceptor over the network. Others are told what of it is kept ([`Keeping`]).
 #[derive(Debug, Clone, Default)]
 pub struct Acceptor {
     /// Zero, or the epoch on top of which this host promised to decide nothing by disk.
     pub(super) promise: u64,
-    pub(super) vote: Vote,
-    /// The newest record that was handed out to be kept.
-    pub(super) record: u64,
-    /// Records handed out and not kept yet, with what they hold.
-    pub(super) waiting: Vec<(u64, u64, Vote)>,
-    /// The promise that is kept: only this one is said to others.
-    pub kept_promise: u64,
-    /// The vote that is kept: only this one is shown to others.
-    pub(super) kept_vote: Option<Arc<Vote>>,
+    pub(super) vote: Arc<Vote>,
     /// Since when a majority of the members has completed cycles again.
     pub(super) back_since: Option<Nanos>,
 }
@@ -33,7 +29,7 @@ impl Acceptor {
     /// The part that an earlier boot has left. No vote of it counts again; its epochs do.
     pub(super) fn after(kept: &Kept) -> Self {
         let promise = kept.promise.max(kept.vote.instance.saturating_sub(1));
-        Acceptor { promise, kept_promise: promise, ..Acceptor::default() }
+        Acceptor { promise, ..Acceptor::default() }
     }
 }
 
@@ -68,14 +64,27 @@ impl Node {
     pub(super) fn next_epoch(&self) -> u64 {
         let floor = |epoch: u64, promise: u64| epoch.max(if promise > 0 { promise + 1 } else { 0 });
         let mut newest = self.epoch();
-        if !self.is_member() {
-            newest = floor(newest, self.acceptor.promise);
-            for slot in self.others() {
-                let Some(report) = &self.peer(slot).report else { continue };
+        let member = self.is_member();
+        if !member {
+            newest = floor(newest, self.said_promise().max(self.acceptor.promise));
+        }
+        for slot in self.others() {
+            let Some(report) = &self.peer(slot).report else { continue };
+            if !member || report.says(WAITING) {
                 newest = floor(newest, report.promise);
             }
         }
         newest + 1
+    }
+
+    /// What this host says that it promised. One whose own record is newer than what the
+    /// statefiles show has seen them go back in time: whatever is decided next stands far above
+    /// every epoch that was forgotten with them (R2.4).
+    pub(super) fn said_promise(&self) -> u64 {
+        match self.past.behind.filter(|_| !self.is_member()) {
+            Some(epoch) => epoch + AFTER_REWIND,
+            None => self.keeping.kept.promise,
+        }
     }
 
     /// Promises, enters and leaves network mode as the rules allow.
@@ -95,7 +104,7 @@ impl Node {
             self.note(now, "promise", None, why.to_owned());
             self.keep();
         }
-        if self.acceptor.kept_promise == epoch && self.all_promised() {
+        if self.keeping.kept.promise == epoch && self.all_promised() {
             self.enter(now);
         }
     }
@@ -223,7 +232,7 @@ impl Node {
             && view.base.contains(&self.me())
             && view.member(from).is_some()
             && bid.instance == view.epoch + 1;
-        if entitled && self.acceptor.vote.take(bid) {
+        if entitled && Arc::make_mut(&mut self.acceptor.vote).take(bid) {
             self.keep();
             self.next_beat = self.next_beat.min(now + self.cfg.timing.beat);
         }
@@ -239,38 +248,13 @@ impl Node {
         others
             .filter(move |_| by_network)
             .filter_map(|slot| self.member_votes[slot.index()].as_deref())
-            .chain(self.acceptor.kept_vote.as_deref().filter(move |_| by_network))
+            .chain(Some(&*self.keeping.kept.vote).filter(move |_| by_network))
             .chain(self.witness.vote.as_deref().filter(move |_| witness))
     }
 
     /// The vote that packets show.
     pub(super) fn vote_in_packets(&self) -> Option<Arc<Vote>> {
-        self.acceptor.kept_vote.clone().filter(|_| self.by_network())
-    }
-
-    /// Hands the record out to be kept. What it holds counts when it is on the own disk.
-    pub(super) fn keep(&mut self) {
-        let acceptor = &mut self.acceptor;
-        acceptor.record += 1;
-        acceptor.waiting.push((acceptor.record, acceptor.promise, acceptor.vote.clone()));
-        let view = self.view.as_ref().filter(|view| !view.base.is_empty());
-        let kept = Kept {
-            generation: self.cfg.generation,
-            promise: acceptor.promise,
-            view: view.cloned(),
-            vote: acceptor.vote.clone(),
-        };
-        self.fx.push(Effect::Keep(acceptor.record, Arc::new(kept)));
-    }
-
-    /// A record is on the own disk.
-    pub(super) fn kept(&mut self, now: Nanos, record: u64) {
-        let newest = self.acceptor.waiting.iter().rfind(|(number, ..)| *number <= record).cloned();
-        self.acceptor.waiting.retain(|(number, ..)| *number > record);
-        let Some((_, promise, vote)) = newest else { return };
-        self.acceptor.kept_promise = promise;
-        self.acceptor.kept_vote = Some(Arc::new(vote));
-        self.next_beat = now;
-        self.after_votes(now);
+        let vote = &self.keeping.kept.vote;
+        (self.by_network() && vote.instance > 0).then(|| Arc::clone(vote))
     }
 }

@@ -38,6 +38,12 @@ impl Node {
         }
     }
 
+    /// Whether this life ever held a lease and has not given it back: only then can a VM run
+    /// under it.
+    pub fn was_leased(&self) -> bool {
+        self.lease_end.is_some()
+    }
+
     /// Whether this session has ended without VMs: a later one in the same boot is a fresh one.
     pub fn left_empty(&self) -> bool {
         self.stage == Stage::Disarmed && self.marks.leaving

@@ -86,7 +86,7 @@ impl Node {
         if peer.leaving {
             return Some(format!("{} leaves", name()));
         }
-        if peer.unarmed {
+        if self.unarmed(slot, member.life) {
             return Some(format!("{} disarmed by emergency", name()));
         }
         // A member admitted just now has had no time to answer.

@@ -190,9 +190,12 @@ impl World {
         match &machine.node {
             _ if !machine.alive => false,
             Some(node) => match node.phase() {
-                Phase::Armed | Phase::Fencing => true,
-                Phase::Waiting | Phase::Starting => !machine.guests.executing.is_empty(),
-                Phase::Disarmed => !machine.guests.executing.is_empty(),
+                Phase::Armed => true,
+                // Whoever never had one loses nothing that another could wait for.
+                Phase::Fencing if node.was_leased() => true,
+                Phase::Fencing | Phase::Waiting | Phase::Starting | Phase::Disarmed => {
+                    !machine.guests.executing.is_empty()
+                }
                 Phase::Off => !machine.disarmed,
             },
             None => machine.watchdog != Nanos::MAX,

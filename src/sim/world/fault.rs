@@ -5,7 +5,9 @@ use uuid::Uuid;
 use super::disk::Blocks;
 use super::machine::{AgentState, What};
 use super::{Path, World};
+use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::view::View;
 
 impl World {
     /// Power lost: nothing of this boot happens any more.
@@ -211,6 +213,31 @@ impl World {
         self.tell(format_args!("statefile {disk} goes back by {seconds} s"));
         let to = self.now.saturating_sub(seconds * SECOND);
         self.disks[disk].rewind(to);
+    }
+
+    /// Each statefile goes back once at most, and only while somebody remembers: an armed host
+    /// that reads and writes it, or the own records of so many that nobody can form a view
+    /// without one of them. What nobody remembers cannot be known again.
+    pub(in crate::sim) fn may_rewind(&self, disk: usize) -> bool {
+        let Some(newest) = self.chain.keys().next_back() else { return false };
+        let record = |host: usize| self.machines[host].kept.as_ref()?.view.as_deref();
+        let forgets = |host: usize| record(host).is_none_or(|view| view.epoch < *newest);
+        let hosts = 0..self.machines.len();
+        let could_form = |view: &View| {
+            let count = view.members.iter().filter(|m| forgets(m.slot.index())).count();
+            2 * count > view.members.len() || view.members.len() == 2 && count == 1
+        };
+        let remembered = hosts.clone().all(|h| record(h).is_some_and(|view| !could_form(view)));
+        let seen = hosts.clone().any(|host| self.sees(host, disk));
+        !self.disks[disk].rewound && (seen || remembered)
+    }
+
+    /// Whether an armed host reads and writes a statefile: it will see what happens to it.
+    pub(in crate::sim) fn sees(&self, host: usize, disk: usize) -> bool {
+        let machine = &self.machines[host];
+        let stands = machine.paused || machine.stalled;
+        let fine = machine.paths[disk] == Path::Fine && self.disks[disk].frozen[host].is_none();
+        self.phase(host) == Phase::Armed && !stands && fine
     }
 
     /// A host reads what the statefile holds now, for as long as this lasts.
