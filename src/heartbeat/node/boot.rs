@@ -208,7 +208,7 @@ impl Node {
         let known = entry(&view).max(record.as_deref().and_then(entry)).unwrap_or(0);
         let highest = self.past.boot.max(known);
         self.life = match self.past.own {
-            Some((life, id, _)) if id == self.cfg.boot_id => {
+            Some((life, id, _)) if id == self.cfg.boot_id && life.boot >= known => {
                 Life { boot: life.boot, session: life.session.saturating_add(1) }
             }
             _ if self.wrong(Variant::BootsUnordered) => Life { boot: highest.max(1), session: 1 },

@@ -160,6 +160,12 @@ impl Node {
             // The others may have read that it dies: it must.
             return Err(Refusal::WrongState("this host is about to be reset".to_owned()));
         }
+        if matches!(self.stage, Stage::Reading { .. }) {
+            // It has written nothing, and must not begin to without having read (R2.5).
+            let why = "switched off before the statefile was read";
+            self.fail(now, Refusal::StartFailed(why.to_owned()));
+            return Ok(true);
+        }
         self.marks.unarmed = true;
         self.send_beat(now);
         let unheard = self.wrong(Variant::DisarmsUnheard);

@@ -91,7 +91,9 @@ impl Node {
     pub(super) fn tick_network(&mut self, now: Nanos) {
         let Some(view) = &self.view else { return };
         let (epoch, alone) = (view.epoch, view.members.len() < 2);
-        if !view.base.is_empty() || view.mode == Mode::Off {
+        // On the way back the storage may be lost to all again: they promise once more.
+        let by_network = !view.base.is_empty() && view.mode != Mode::Disk;
+        if by_network || view.mode == Mode::Off {
             return self.watch_storage(now);
         }
         if alone || !self.armed {
@@ -138,9 +140,6 @@ impl Node {
     /// Since when the storage is back for a majority of the members.
     fn watch_storage(&mut self, now: Nanos) {
         let Some(view) = &self.view else { return };
-        if view.mode == Mode::Disk {
-            return;
-        }
         let back = view.members.iter().filter(|member| self.has_disk(now, member.slot)).count();
         let enough = back >= majority(view.members.len());
         self.acceptor.back_since = match enough {
@@ -162,12 +161,14 @@ impl Node {
         }
     }
 
-    /// The storage is back: all members complete cycles, or a majority has for longer than S.
+    /// The storage is back: all members complete cycles, or a majority has for longer than S. A
+    /// statefile that has gone back in time before may do so at once again: S for it, too.
     pub(super) fn storage_is_back(&self, now: Nanos) -> bool {
         let Some(view) = self.view.as_ref().filter(|view| view.mode == Mode::Network) else {
             return false;
         };
-        let all = view.members.iter().all(|member| self.has_disk(now, member.slot));
+        let doubtful = self.disks.iter().any(|disk| disk.rewound.is_some());
+        let all = !doubtful && view.members.iter().all(|m| self.has_disk(now, m.slot));
         let since = self.acceptor.back_since;
         // A statefile that went back under this view counts again only two views later.
         !self.any_rewound()
