@@ -93,11 +93,13 @@ impl Witness {
         Some(Reply { keep, answer: self.answer(now) })
     }
 
-    /// A member of the newest view may bid for the next one.
+    /// A member of the newest view may bid for the next one, also after a boot (R7.2), and then
+    /// above epochs that nobody remembers.
     fn vote_on(&mut self, slot: Slot, packet: &Packet) -> bool {
         let Some(bid) = &packet.bid else { return false };
         let Some(view) = &self.view else { return self.vote.take(bid) };
-        let entitled = view.has(slot, packet.report.life) && bid.instance == view.epoch + 1;
+        let member = view.member(slot).is_some_and(|member| packet.report.life >= member.life);
+        let entitled = (member || view.base.contains(&slot)) && bid.instance > view.epoch;
         entitled && self.vote.take(bid)
     }
 

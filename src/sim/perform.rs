@@ -79,6 +79,10 @@ impl World {
             Verb::Thaw => self.freeze(a, b, false),
             Verb::Rewind if self.may_rewind(a) => self.rewind(a, b as u64),
             Verb::Scramble if self.sees(a, b) && !self.disks[b].rewound => self.scramble(a, b),
+            Verb::EndWitness => self.end_witness(),
+            Verb::StartWitness => self.start_witness(),
+            Verb::CutWitness => self.cut_witness(a, true),
+            Verb::HealWitness => self.cut_witness(a, false),
             Verb::Calm => self.calm(),
             _ => return false,
         }
@@ -109,8 +113,10 @@ impl World {
     pub fn calm(&mut self) {
         let hosts = self.machines.len();
         (self.net.loss, self.net.twice, self.net.delay) = (0, 0, 0);
+        self.start_witness();
         for host in 0..hosts {
             self.set_net(host, false);
+            self.cut_witness(host, false);
             self.set_path(host, Path::Fine);
             self.set_late(host, 0);
             (0..self.disks.len()).for_each(|disk| self.freeze(host, disk, false));

@@ -80,6 +80,10 @@ verbs! {
     ReleaseBrake "release-brake" "h" "a braked host need not wait any more"
     EndVm "end-vm" "v" "a guest ends by itself"
     MoveVm "move-vm" "vh" "a VM is moved to a host"
+    EndWitness "end-witness" "" "the witness ends"
+    StartWitness "start-witness" "" "the witness starts again"
+    CutWitness "cut-witness" "h" "it does not reach the witness"
+    HealWitness "heal-witness" "h" "it reaches the witness again"
     Calm "calm" "" "all faults end"
 }
 

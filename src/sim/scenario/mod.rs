@@ -72,6 +72,7 @@ impl Scenario {
             ["hosts", n] => self.setting.hosts = number(n)?,
             ["statefiles", n] => self.setting.statefiles = number(n)?,
             ["vms", n] => self.setting.vms = number(n)?,
+            ["witness"] => self.setting.witness = true,
             ["stop-vms"] => self.setting.stop_vms = true,
             ["fence-device"] => self.setting.fence_device = true,
             ["braked"] => self.setting.braked = true,

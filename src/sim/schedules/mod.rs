@@ -81,7 +81,7 @@ impl Schedule {
             _ => [3, 5, 7, 10, 30][dice.pick(&[6, 4, 3, 2, 1])],
         };
         let plain = self == Single;
-        Setting {
+        let mut setting = Setting {
             statefiles: if plain { 1 } else { [1, 3, 5][dice.pick(&[6, 3, 1])] },
             stop_vms: !plain && dice.below(6) == 0,
             fence_device: !plain && dice.below(6) == 0,
@@ -89,7 +89,12 @@ impl Schedule {
             vms: if self == Guests || dice.below(2) == 0 { 2 * hosts } else { 0 },
             bytes: seed % 100 == 99,
             ..Setting::of(hosts, timeout_s)
+        };
+        setting.witness = !plain && dice.below(5) == 0;
+        if setting.witness && dice.below(2) == 0 {
+            setting.statefiles = 2;
         }
+        setting
     }
 
     /// The deeds of that seed.

@@ -61,8 +61,14 @@ impl Pen<'_> {
         self.dice.below(self.setting.vms as u64) as usize
     }
 
-    /// A random deed of that kind.
+    /// A random deed of that kind; where there is a witness, now and then one to that.
     fn any(&mut self, at: u64, verb: Verb) {
+        const WITNESS: [Verb; 4] =
+            [Verb::EndWitness, Verb::StartWitness, Verb::CutWitness, Verb::HealWitness];
+        if self.setting.witness && self.dice.below(5) == 0 {
+            let (verb, host) = (WITNESS[self.dice.below(4) as usize], self.host());
+            self.at(at, verb, host, 0);
+        }
         let (a, b) = match verb {
             Verb::Loss | Verb::Twice => ([0, 0, 20, 60][self.dice.below(4) as usize], 0),
             Verb::Delay => ([0, 0, 500, 4000][self.dice.below(4) as usize], 0),

@@ -179,6 +179,9 @@ impl World {
             self.net.set(host, other, cut);
             self.net.set(other, host, cut);
         }
+        if let Some(outpost) = &mut self.outpost {
+            outpost.cut[host] = cut;
+        }
     }
 
     /// Cuts or heals one link both ways.

@@ -9,7 +9,7 @@ use crate::heartbeat::view::Slot;
 impl What {
     /// Whether it happens whatever becomes of the boot that it belongs to.
     pub(super) fn outlives(&self) -> bool {
-        matches!(self, What::Land(..) | What::Boot)
+        matches!(self, What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..))
     }
 
     /// Whether it is for the daemon.
@@ -37,6 +37,10 @@ impl World {
         match what {
             What::Land(disk, blocks) => {
                 return self.land(host, disk, blocks, super::disk::Landing::Whole);
+            }
+            What::ToWitness(packet) => return self.at_witness(host, &packet),
+            What::WitnessKept(life, kept, answer) => {
+                return self.witness_kept(host, life, kept, answer);
             }
             What::Boot if !machine.alive => {
                 self.boot(host);
@@ -75,7 +79,7 @@ impl World {
             What::Command(command) => self.take_command(host, command),
             What::JobDone(number) => self.job_done(host, number),
             What::Reply(reply) => self.take_reply(host, reply),
-            What::Land(..) | What::Boot => {}
+            What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) => {}
         }
     }
 

@@ -15,6 +15,7 @@ use crate::heartbeat::node::{Answer, Refusal};
 use crate::heartbeat::packet::Packet;
 use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::Nanos;
+use crate::heartbeat::view::Life;
 
 /// How a host's path to a statefile behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) enum What {
     Command(Command),
     JobDone(u64),
     Reply(Reply),
+    ToWitness(Packet),
+    WitnessKept(Life, Arc<Kept>, Packet),
 }
 
 /// A disk cycle under way; it belongs to one boot.

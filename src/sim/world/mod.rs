@@ -29,6 +29,7 @@ mod rows;
 mod shell;
 mod story;
 mod turn;
+mod witness;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +50,7 @@ use net::Net;
 use queue::Queue;
 use rows::Rows;
 pub use story::in_host_names;
+use witness::Outpost;
 
 /// The world's time at its beginning.
 const BEGIN: Nanos = 1000 * SECOND;
@@ -79,6 +81,8 @@ pub struct Setting {
     pub fence_device: bool,
     /// Hosts that were fenced come up braked.
     pub braked: bool,
+    /// There is a witness.
+    pub witness: bool,
     /// The number of VMs.
     pub vms: usize,
     /// Packets and blocks go through their real bytes.
@@ -97,6 +101,7 @@ impl Setting {
             stop_vms: false,
             fence_device: false,
             braked: false,
+            witness: false,
             vms: 0,
             bytes: false,
             variant: None,
@@ -139,6 +144,7 @@ pub struct World {
     generation: Uuid,
     /// What the database says of the VMs; durable, and fenced by epoch.
     rows: Rows,
+    outpost: Option<Outpost>,
     /// Rooms for effects, used again.
     spare: Vec<Vec<Effect>>,
 }
@@ -153,7 +159,7 @@ impl World {
 
     /// A world of that setting; it tells nothing.
     pub fn with(setting: Setting, seed: u64) -> Result<World, Unfit> {
-        let acceptors = Acceptors { statefiles: setting.statefiles, witness: false };
+        let acceptors = Acceptors { statefiles: setting.statefiles, witness: setting.witness };
         if let Some(fault) = acceptors.fault() {
             return Err(Unfit::Acceptors(fault));
         }
@@ -179,6 +185,7 @@ impl World {
             ticket: 0,
             generation: Uuid::from_u128(77),
             rows: Rows::default(),
+            outpost: None,
             spare: Vec::new(),
             setting,
         };
@@ -188,6 +195,11 @@ impl World {
             let boot_id = Uuid::from_u128(0x1000 + n as u128);
             let clock = Clock { offset, rate };
             world.machines.push(Machine::new(boot_id, clock, world.setting.statefiles));
+        }
+        if world.setting.witness {
+            let clock = Clock { offset: SECOND, rate: clock::MOST };
+            world.outpost = Some(Outpost::new(hosts, clock));
+            world.start_witness();
         }
         world.place_vms();
         Ok(world)
@@ -239,7 +251,10 @@ impl World {
             hosts: self.uuids.clone(),
             addresses: Vec::new(),
             me: Slot::at(host),
-            acceptors: Acceptors { statefiles: self.setting.statefiles, witness: false },
+            acceptors: Acceptors {
+                statefiles: self.setting.statefiles,
+                witness: self.setting.witness,
+            },
             kept: machine.kept.clone(),
             braked: (self.setting.braked && machine.resets > 2).then_some(20 * SECOND),
             resident: machine.fresh && running,

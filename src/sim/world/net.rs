@@ -44,6 +44,7 @@ pub(super) fn key() -> Key {
 impl World {
     pub(super) fn send(&mut self, from: usize, packet: Packet) {
         let bytes = self.setting.bytes.then(|| Arc::new(packet.seal(&key())));
+        self.send_to_witness(from, &packet);
         let hosts = self.machines.len();
         for to in 0..hosts {
             if to == from || self.net.beats[from][to] || !self.machines[to].alive {
