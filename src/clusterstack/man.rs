@@ -69,8 +69,9 @@ const PROGRAMS: [Program; 10] = [
         "ha_declare_dead",
         "UUID",
         "For a person, and no toolstack: says that a host which is out of the living set is \
-         dead. To be run on every host that is left. Its guests are restarted elsewhere. If it \
-         still runs, they run twice.",
+         dead, and waits until no lease of that host can be left. To be run on every host that is \
+         left. Its guests are restarted elsewhere. If it still runs and was disarmed, they run \
+         twice.",
     ),
 ];
 

@@ -30,7 +30,7 @@ impl Node {
             None => "decided here".to_owned(),
         };
         // Whoever is admitted again has come back from what was said of an earlier life.
-        self.marks.declared.retain(|slot| view.member(*slot).is_none());
+        self.marks.declared.retain(|(slot, _)| view.member(*slot).is_none());
         let text = self.describe(&view);
         let without_disk = !view.base.is_empty();
         if !without_disk && self.view.as_ref().is_some_and(|old| !old.base.is_empty()) {

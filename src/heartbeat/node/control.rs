@@ -17,8 +17,8 @@ pub struct Marks {
     pub candidate: bool,
     /// The mode to be decided.
     pub mode: Option<Mode>,
-    /// Hosts that the operator declared dead.
-    pub declared: Vec<Slot>,
+    /// Hosts that the operator declared dead, and when.
+    pub declared: Vec<(Slot, Nanos)>,
     /// The wait of a braked host is ended by the operator (R7.4).
     pub released: bool,
 }
@@ -195,14 +195,28 @@ impl Node {
             let why = "that host is in the view; only a host that left can be declared dead";
             return Err(Refusal::WrongState(why.to_owned()));
         }
-        let gone = view.and_then(|view| view.gone(slot)).map(|gone| gone.member.life);
-        let known = |life| self.dead.iter().any(|dead| dead.slot == slot && dead.life == life);
-        match gone {
-            Some(life) if !known(life) => self.declare(now, slot, life, proof),
-            _ if proof == Proof::Operator => self.marks.declared.push(slot),
-            _ => {}
+        let gone = view.and_then(|view| view.gone(slot)).cloned();
+        let Some(gone) = gone.filter(|gone| self.known_proof(gone).is_none()) else {
+            if proof == Proof::Operator {
+                self.marks.declared.push((slot, now));
+            }
+            return Ok(true);
+        };
+        let life = gone.member.life;
+        let lease = gone.member.armed && !self.unarmed(slot, life);
+        if proof == Proof::Operator && lease {
+            // People err. Whatever it does, its lease is over in T and margin from now.
+            self.marks.declared.push((slot, now));
+            return Ok(false);
         }
+        self.declare(now, slot, life, proof);
         Ok(true)
+    }
+
+    /// Whether the operator declared a host dead, so long ago that no lease outlives it.
+    pub(super) fn declared_long_ago(&self, now: Nanos, slot: Slot) -> bool {
+        let over = |at: Nanos| now > at + self.cfg.timing.death();
+        self.marks.declared.iter().any(|(declared, at)| *declared == slot && over(*at))
     }
 
     /// Answers what has come true or has waited too long.
@@ -265,10 +279,14 @@ impl Node {
                     self.timed_out(late)
                 }
             }
-            Control::Stay
-            | Control::DeclareDead(_)
-            | Control::FencedOff(_)
-            | Control::ReleaseBrake => done,
+            Control::DeclareDead(slot) => {
+                let open = view.and_then(|view| view.gone(*slot));
+                match open.is_none_or(|gone| self.known_proof(gone).is_some()) {
+                    true => done,
+                    false => self.timed_out(late),
+                }
+            }
+            Control::Stay | Control::FencedOff(_) | Control::ReleaseBrake => done,
         }
     }
 

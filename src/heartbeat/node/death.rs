@@ -84,6 +84,9 @@ impl Node {
         if peer.life == life && peer.dead_at.is_some_and(|at| now >= at) {
             return Some(Proof::Tombstone);
         }
+        if self.declared_long_ago(now, slot) {
+            return Some(Proof::Operator);
+        }
         // An unarmed host is never presumed dead: nothing would have reset it.
         let unarmed = !gone.member.armed || self.unarmed(slot, life);
         let unarmed = unarmed && !self.wrong(Variant::UnarmedPresumedDead);

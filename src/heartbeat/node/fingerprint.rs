@@ -230,7 +230,7 @@ impl Node {
         frame.acceptor(acceptor, out);
         Frame::keeping(keeping, out);
         frame.proposing(proposing, out);
-        Frame::marks(marks, out);
+        frame.marks(marks, out);
         (boot, behind, frame.own(me, own.as_ref()), member_votes).hash(out);
         (view, frame.age(*adopted_at), frame.ages(*admitted_at), muted_epoch).hash(out);
         frame.age(*came_back_at).hash(out);
@@ -364,8 +364,9 @@ impl Frame<'_> {
         }
     }
 
-    fn marks<H: Hasher>(marks: &Marks, out: &mut H) {
+    fn marks<H: Hasher>(&self, marks: &Marks, out: &mut H) {
         let Marks { leaving, unarmed, candidate, mode, declared, released } = marks;
-        (leaving, unarmed, candidate, mode, declared, released).hash(out);
+        (leaving, unarmed, candidate, mode, released).hash(out);
+        declared.iter().for_each(|(slot, at)| (slot, self.age(*at)).hash(out));
     }
 }

@@ -109,7 +109,7 @@ impl Node {
 
     fn proven_absent(&self, now: Nanos, slot: Slot) -> Option<Proof> {
         let peer = self.peer(slot);
-        if self.marks.declared.contains(&slot) {
+        if self.declared_long_ago(now, slot) {
             return Some(Proof::Operator);
         }
         let life = self.view.as_ref()?.member(slot)?.life;

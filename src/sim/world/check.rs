@@ -187,18 +187,17 @@ impl World {
     /// and its watchdog has not fired yet. A host that waits holds none.
     fn holds_lease(&self, host: usize) -> bool {
         let machine = &self.machines[host];
+        let runs = !machine.guests.executing.is_empty();
         match &machine.node {
             _ if !machine.alive => false,
             Some(node) => match node.phase() {
                 Phase::Armed => true,
                 // Whoever never had one loses nothing that another could wait for.
-                Phase::Fencing if node.was_leased() => true,
-                Phase::Fencing | Phase::Waiting | Phase::Starting | Phase::Disarmed => {
-                    !machine.guests.executing.is_empty()
-                }
+                Phase::Fencing if machine.leased => true,
+                Phase::Fencing | Phase::Waiting | Phase::Starting | Phase::Disarmed => runs,
                 Phase::Off => !machine.disarmed,
             },
-            None => machine.watchdog != Nanos::MAX,
+            None => machine.watchdog != Nanos::MAX && (machine.leased || runs),
         }
     }
 }

@@ -121,6 +121,7 @@ impl World {
         let at = self.world_time(host, wake);
         let machine = &mut self.machines[host];
         machine.wake = if machine.node.is_some() { at } else { Nanos::MAX };
+        machine.leased = machine.node.as_ref().is_some_and(|node| node.was_leased());
         self.check(host);
     }
 }

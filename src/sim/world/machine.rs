@@ -99,6 +99,8 @@ pub struct Machine {
     pub notes: Vec<String>,
     /// What its daemon keeps across boots.
     pub kept: Option<Kept>,
+    /// Whether the present life ever held a lease that it has not given back.
+    pub(super) leased: bool,
     /// Whether no armed session runs in this boot.
     pub(in crate::sim) disarmed: bool,
     /// When its last boot ended.
@@ -144,6 +146,7 @@ impl Machine {
             paths: vec![Path::Fine; disks],
             agent: AgentState::Well,
             resets: 0,
+            leased: false,
             answers: BTreeMap::new(),
             last_ticket: 0,
             notes: Vec::new(),

@@ -239,7 +239,7 @@ impl Session {
     fn exclude_early(&mut self) {
         for host in self.liveset().unknown {
             if let Some(slot) = self.slot(host) {
-                self.feed(Input::Control(0, Control::DeclareDead(slot)));
+                self.feed(Input::Control(0, Control::FencedOff(slot)));
             }
         }
     }
