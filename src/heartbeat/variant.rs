@@ -53,6 +53,8 @@ variants! {
     SessionIsBoot "session-is-boot" "a new session of the same boot counts as a reboot (R5.3b)"
     ReadBeforeDeadline "read-before-deadline"
         "a read begun before the deadline proves a death (R5.2)"
+    StillOneAfterTheOther "still-one-after-the-other"
+        "statefiles on which a block stood still at different times prove a death (R5.2)"
     NoFloor "no-floor" "a host admitted late judges at once (R5.2)"
     TombstoneFirst "tombstone-first" "the tombstone is written before the watchdog is cut (R5.4)"
     ActsBesideOldMaster "acts-beside-old-master" "a master acts while an earlier one lives (R6.1)"

@@ -165,16 +165,32 @@ impl Node {
     /// network needed no disk.
     fn still_long_enough(&self, gone: &Gone) -> bool {
         let (peer, life) = (self.peer(gone.member.slot), gone.member.life);
-        let still = |disk: &usize| {
-            let (state, block) = (&self.disks[*disk], &peer.blocks[*disk]);
-            let read = match self.wrong(Variant::ReadBeforeDeadline) {
-                true => state.read_begun + self.cfg.timing.l,
-                false => state.read_begun,
-            };
-            self.counts(*disk) && block.seq > 0 && read > block.seen + self.certainly()
+        let early = match self.wrong(Variant::ReadBeforeDeadline) {
+            true => self.cfg.timing.l,
+            false => 0,
         };
-        let enough = (0..self.disks.len()).filter(still).count();
-        gone.words == 0 && peer.life == life && enough >= self.cfg.acceptors.meeting()
+        let seen = (0..self.disks.len()).filter(|disk| self.counts(*disk)).filter_map(|disk| {
+            let block = &peer.blocks[disk];
+            (block.seq > 0).then_some((block.seen, self.disks[disk].read_begun + early))
+        });
+        gone.words == 0 && peer.life == life && self.still_together(&seen.collect::<Vec<_>>())
+    }
+
+    /// Whether a block stood still for as long as a lease can last, *at the same time* on enough
+    /// statefiles: each entry is when its newest content was first seen and the begin of the last
+    /// read. Statefiles seen to stand still one after the other prove nothing, since its host
+    /// needs a majority of them only (found by simulation).
+    pub(super) fn still_together(&self, seen: &[(Nanos, Nanos)]) -> bool {
+        let span = self.certainly();
+        let apart = self.wrong(Variant::StillOneAfterTheOther);
+        let from = |since: Nanos| {
+            let still = |(seen, read): &&(Nanos, Nanos)| match apart {
+                true => *read > *seen + span,
+                false => *seen <= since && *read > since + span,
+            };
+            seen.iter().filter(still).count() >= self.cfg.acceptors.meeting()
+        };
+        seen.iter().any(|(since, _)| from(*since))
     }
 
     /// What is known about a life that left, by the view or by this host.

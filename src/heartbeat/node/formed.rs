@@ -121,21 +121,20 @@ impl Node {
     /// this boot. An unarmed member is never presumed dead.
     fn still_absent(&self, member: &Member) -> bool {
         let peer = self.peer(member.slot);
-        let death = self.cfg.timing.death();
-        let still = |disk: &usize| {
-            let block = &peer.blocks[*disk];
+        let still = |disk: usize| {
+            let block = &peer.blocks[disk];
             let since = match peer.life == member.life && block.seq > 0 {
                 true => block.seen,
                 // Never written in that life: since this host looks at the disk at all.
                 false => self.started_at,
             };
             let silent = peer.heard_at.is_none_or(|at| peer.life != member.life || at <= since);
-            silent && self.disks[*disk].read_begun > since + death
+            silent.then_some((since, self.disks[disk].read_begun))
         };
         let later = peer.life > member.life;
         let unarmed = !member.armed || self.unarmed(member.slot, member.life);
-        let enough = (0..self.disks.len()).filter(still).count();
-        !unarmed && !later && enough >= self.cfg.acceptors.meeting()
+        let seen: Vec<(Nanos, Nanos)> = (0..self.disks.len()).filter_map(still).collect();
+        !unarmed && !later && self.still_together(&seen)
     }
 
     /// Whether a member of the last view bids for nothing any more: it is known dead, or its
