@@ -140,11 +140,11 @@ prop_compose! {
     ) -> Packet {
         let ballot = |number| Ballot { number, slot: 3 };
         let bid = bid.map(|(number, value)| {
-            Arc::new(Bid { instance: 6, ballot: ballot(number), value: value.map(Arc::new) })
+            Arc::new(Bid { link: 5, ballot: ballot(number), value: value.map(Arc::new) })
         });
         let vote = vote.map(|view| {
             let (promised, accepted) = (ballot(5), ballot(4));
-            Arc::new(Vote { instance: 6, promised, accepted, value: Some(Arc::new(view)) })
+            Arc::new(Vote { link: 5, promised, accepted, value: Some(Arc::new(view)) })
         });
         let (report, view) = (Arc::new(report), view.map(Arc::new));
         Packet { generation: GENERATION, sender: Slot(sender), report, view, bid, vote }
@@ -165,7 +165,7 @@ prop_compose! {
         let started = Ballot { number: 4, slot: 2 };
         let (value, decided) = (value.map(Arc::new), decided.map(Arc::new));
         let (seq, writes) = seqs;
-        Decision { seq, writes, life, instance: 8, started, accepted, value, decided }
+        Decision { seq, writes, life, started, accepted, value, decided }
     }
 }
 
@@ -310,10 +310,9 @@ fn a_packet_and_the_blocks_of_a_thousand_hosts_fit() {
     let layout = Layout { hosts: 1000 };
     block::seal_beat(&key(), GENERATION, layout, Slot(999), &report).unwrap();
     let decision = Decision {
-        instance: 3,
         accepted: Ballot { number: 1, slot: 0 },
         started: Ballot { number: 1, slot: 0 },
-        value: Some(Arc::clone(&view)),
+        value: Some(Arc::new(View { epoch: 4, ..View::clone(&view) })),
         decided: Some(Arc::clone(&view)),
         ..Decision::default()
     };

@@ -1,10 +1,12 @@
-//! A host's part in deciding the next view on a disk: its ballots for one link of the chain and
-//! the newest decided view that it knows (R3.2; the method is Disk Paxos).
+//! A host's part in deciding the next view on a disk: the newest decided view that it knows, and
+//! its ballots for the link that follows (R3.2; the method is Disk Paxos).
 //!
 //! A proposer writes its ballot into its own block and reads all blocks. If nobody shows a
 //! higher ballot for the same link, it takes the value of the highest accepted ballot it read,
 //! or its own when there is none, accepts it in its own block and reads again. Still nobody
-//! higher: the value is decided. Two proposers can so never decide differently for one link.
+//! higher: the value is decided. Two proposers can so never decide differently for one link. A link
+//! is known by the view that it follows, whatever epoch the next one gets: two that differ in what
+//! they know of forgotten epochs ask for the same link still (found by simulation).
 
 use std::sync::Arc;
 
@@ -41,15 +43,13 @@ pub struct Decision {
     pub writes: u64,
     /// The life of the owner that wrote it.
     pub life: Life,
-    /// The epoch that the ballots are about.
-    pub instance: u64,
     /// The highest ballot that the owner started.
     pub started: Ballot,
     /// The ballot in which the owner accepted `value`.
     pub accepted: Ballot,
     /// The view accepted in that ballot.
     pub value: Option<Arc<View>>,
-    /// The newest decided view that the owner knows.
+    /// The newest decided view that the owner knows: the ballots are about what follows it.
     pub decided: Option<Arc<View>>,
 }
 
@@ -64,12 +64,9 @@ impl Decision {
         if view.epoch <= self.epoch() {
             return;
         }
-        if self.instance <= view.epoch {
-            self.instance = view.epoch + 1;
-            self.started = Ballot::default();
-            self.accepted = Ballot::default();
-            self.value = None;
-        }
+        self.started = Ballot::default();
+        self.accepted = Ballot::default();
+        self.value = None;
         self.decided = Some(Arc::clone(view));
     }
 
@@ -78,7 +75,6 @@ impl Decision {
         w.u48(self.seq);
         w.u48(self.writes);
         self.life.write(w);
-        w.u64(self.instance);
         self.started.write(w);
         self.accepted.write(w);
         w.option(self.value.as_ref(), |w, view| view.write(w));
@@ -90,18 +86,18 @@ impl Decision {
         let seq = r.u48()?;
         let writes = r.u48()?;
         let life = Life::read(r)?;
-        let instance = r.u64()?;
         let started = Ballot::read(r)?;
         let accepted = Ballot::read(r)?;
         let value = r.option(View::read)?.map(Arc::new);
         let decided = r.option(View::read)?.map(Arc::new);
+        let epoch = decided.as_ref().map_or(0, |view| view.epoch);
         let sane = accepted <= started
             && value.is_some() == (accepted.number > 0)
-            && value.as_ref().is_none_or(|view| view.epoch == instance);
+            && value.as_ref().is_none_or(|view| view.epoch > epoch);
         if !sane {
             return Err(Malformed);
         }
-        Ok(Decision { seq, writes, life, instance, started, accepted, value, decided })
+        Ok(Decision { seq, writes, life, started, accepted, value, decided })
     }
 }
 
@@ -127,13 +123,14 @@ pub fn judge<'a>(
 ) -> Verdict {
     let newest =
         others.clone().filter_map(|(_, d)| d.decided.as_ref()).max_by_key(|view| view.epoch);
-    if let Some(view) = newest.filter(|view| view.epoch >= own.instance) {
+    if let Some(view) = newest.filter(|view| view.epoch > own.epoch()) {
         return Verdict::Decided(Arc::clone(view));
     }
     if let Some(slot) = unclear {
         return Verdict::Unclear(slot);
     }
-    let same = others.filter(|(_, d)| d.instance == own.instance);
+    // Ballots and what was accepted count for the link on top of the same view.
+    let same = others.filter(|(_, d)| d.epoch() == own.epoch());
     if let Some((slot, d)) = same.clone().max_by_key(|(_, d)| d.started)
         && d.started > own.started
     {
@@ -168,7 +165,8 @@ mod tests {
     }
 
     fn bid(number: u64, slot: u16) -> Decision {
-        Decision { instance: 5, started: Ballot { number, slot }, ..Decision::default() }
+        let decided = Some(view(4, 0));
+        Decision { decided, started: Ballot { number, slot }, ..Decision::default() }
     }
 
     fn verdict(own: &Decision, others: &[(Slot, Decision)], unclear: Option<Slot>) -> Verdict {
@@ -181,7 +179,7 @@ mod tests {
         let higher = (Slot(1), bid(1, 1));
         let outbid = Verdict::Outbid(Slot(1), Ballot { number: 1, slot: 1 });
         assert_eq!(verdict(&own, std::slice::from_ref(&higher), None), outbid);
-        let other_link = (Slot(1), Decision { instance: 4, ..bid(9, 1) });
+        let other_link = (Slot(1), Decision { decided: Some(view(3, 0)), ..bid(9, 1) });
         assert_eq!(verdict(&own, &[other_link], None), Verdict::Free(None));
     }
 

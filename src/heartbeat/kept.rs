@@ -16,6 +16,9 @@ use super::wire::{Malformed, Reader, Writer};
 pub struct Kept {
     /// The pool's HA session that it belongs to.
     pub generation: Uuid,
+    /// The highest boot number that this host has taken: a block that can no longer be read must
+    /// not make a life come twice (R2.5).
+    pub boot: u32,
     /// Zero, or the epoch on top of which this host promised to decide nothing by disk.
     pub promise: u64,
     /// The newest view that this host adopted.
@@ -31,6 +34,7 @@ impl Kept {
     pub fn bytes(&self) -> Vec<u8> {
         let mut w = Writer::default();
         w.uuid(self.generation);
+        w.u32(self.boot);
         w.u64(self.promise);
         w.option(self.view.as_ref(), |w, view| view.write(w));
         w.list(&self.unarmed, |w, (slot, life)| {
@@ -53,11 +57,12 @@ impl Kept {
         }
         let mut r = Reader::new(body);
         let generation = r.uuid()?;
+        let boot = r.u32()?;
         let promise = r.u64()?;
         let view = r.option(View::read)?.map(Arc::new);
         let unarmed = r.list(|r| Ok((read_slot(r)?, Life::read(r)?)))?;
         let vote = Arc::new(Vote::read(&mut r)?);
-        let kept = Kept { generation, promise, view, unarmed, vote };
+        let kept = Kept { generation, boot, promise, view, unarmed, vote };
         if r.is_empty() { Ok(kept) } else { Err(Malformed) }
     }
 }
@@ -70,7 +75,7 @@ mod tests {
     fn a_record_is_read_back_and_a_damaged_one_is_refused() {
         let view = Some(Arc::new(crate::heartbeat::view::example(4)));
         let unarmed = vec![(Slot(2), Life { boot: 3, session: 1 })];
-        let kept = Kept { view, unarmed, promise: 3, ..Kept::default() };
+        let kept = Kept { view, unarmed, boot: 2, promise: 3, ..Kept::default() };
         let bytes = kept.bytes();
         assert_eq!(Kept::read(&bytes), Ok(kept));
         for at in 0..bytes.len() {

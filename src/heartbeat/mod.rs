@@ -124,4 +124,4 @@ pub use view::{Mode, Slot, View};
 pub use witness::Witness;
 
 /// The protocol's number: it stands in every packet and block, and others are refused.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;

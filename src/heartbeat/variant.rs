@@ -59,6 +59,7 @@ variants! {
     TombstoneFirst "tombstone-first" "the tombstone is written before the watchdog is cut (R5.4)"
     ActsBesideOldMaster "acts-beside-old-master" "a master acts while an earlier one lives (R6.1)"
     BootsUnordered "boots-unordered" "a boot number is taken again (R2.5)"
+    BootsUnkept "boots-unkept" "boot numbers are counted by the statefiles alone (R2.5)"
     BallotsForgotten "ballots-forgotten" "a new boot starts with no ballots (R2.5)"
     FormsByMinority "forms-by-minority" "any booted host forms a view (R7.2)"
     FormsAtOnce "forms-at-once" "booted hosts form without a wait (R7.2)"

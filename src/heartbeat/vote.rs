@@ -15,8 +15,8 @@ use super::wire::{Malformed, Reader, Writer};
 /// What a proposer asks of the acceptors.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bid {
-    /// The epoch that it is about.
-    pub instance: u64,
+    /// The epoch of the decided view that the link follows.
+    pub link: u64,
     /// Its ballot.
     pub ballot: Ballot,
     /// Nothing in phase one; in phase two the view to be accepted.
@@ -26,8 +26,8 @@ pub struct Bid {
 /// What an acceptor has promised and accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Vote {
-    /// The epoch that it is about.
-    pub instance: u64,
+    /// The epoch of the decided view that the link follows.
+    pub link: u64,
     /// No lower ballot will be accepted.
     pub promised: Ballot,
     /// The highest ballot in which a value was accepted; the zero ballot when none.
@@ -38,17 +38,17 @@ pub struct Vote {
 
 impl Bid {
     pub(super) fn write(&self, w: &mut Writer) {
-        w.u64(self.instance);
+        w.u64(self.link);
         self.ballot.write(w);
         w.option(self.value.as_ref(), |w, view| view.write(w));
     }
 
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let instance = r.u64()?;
+        let link = r.u64()?;
         let ballot = Ballot::read(r)?;
         let value = r.option(View::read)?.map(Arc::new);
-        let sane = ballot.number > 0 && value.as_ref().is_none_or(|view| view.epoch == instance);
-        if sane { Ok(Bid { instance, ballot, value }) } else { Err(Malformed) }
+        let sane = ballot.number > 0 && value.as_ref().is_none_or(|view| view.epoch > link);
+        if sane { Ok(Bid { link, ballot, value }) } else { Err(Malformed) }
     }
 }
 
@@ -57,12 +57,12 @@ impl Vote {
     /// link of the chain makes votes on earlier ones history: it is bid for only on top of a
     /// decided view.
     pub fn take(&mut self, bid: &Bid) -> bool {
-        if bid.instance < self.instance {
+        if bid.link < self.link {
             return false;
         }
-        let mut next = match bid.instance == self.instance {
+        let mut next = match bid.link == self.link {
             true => self.clone(),
-            false => Vote { instance: bid.instance, ..Vote::default() },
+            false => Vote { link: bid.link, ..Vote::default() },
         };
         if bid.ballot < next.promised {
             return false;
@@ -78,21 +78,21 @@ impl Vote {
     }
 
     pub(super) fn write(&self, w: &mut Writer) {
-        w.u64(self.instance);
+        w.u64(self.link);
         self.promised.write(w);
         self.accepted.write(w);
         w.option(self.value.as_ref(), |w, view| view.write(w));
     }
 
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let instance = r.u64()?;
+        let link = r.u64()?;
         let promised = Ballot::read(r)?;
         let accepted = Ballot::read(r)?;
         let value = r.option(View::read)?.map(Arc::new);
         let sane = accepted <= promised
             && value.is_some() == (accepted.number > 0)
-            && value.as_ref().is_none_or(|view| view.epoch == instance);
-        if sane { Ok(Vote { instance, promised, accepted, value }) } else { Err(Malformed) }
+            && value.as_ref().is_none_or(|view| view.epoch > link);
+        if sane { Ok(Vote { link, promised, accepted, value }) } else { Err(Malformed) }
     }
 }
 
@@ -100,8 +100,8 @@ impl Vote {
 mod tests {
     use super::*;
 
-    fn bid(instance: u64, number: u64, value: Option<Arc<View>>) -> Bid {
-        Bid { instance, ballot: Ballot { number, slot: 0 }, value }
+    fn bid(link: u64, number: u64, value: Option<Arc<View>>) -> Bid {
+        Bid { link, ballot: Ballot { number, slot: 0 }, value }
     }
 
     fn view(epoch: u64) -> Arc<View> {

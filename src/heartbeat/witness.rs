@@ -93,13 +93,12 @@ impl Witness {
         Some(Reply { keep, answer: self.answer(now) })
     }
 
-    /// A member of the newest view may bid for the next one, also after a boot (R7.2), and then
-    /// above epochs that nobody remembers.
+    /// A member of the newest view may bid for the next one, also after a boot (R7.2).
     fn vote_on(&mut self, slot: Slot, packet: &Packet) -> bool {
         let Some(bid) = &packet.bid else { return false };
         let Some(view) = &self.view else { return self.vote.take(bid) };
         let member = view.member(slot).is_some_and(|member| packet.report.life >= member.life);
-        let entitled = (member || view.base.contains(&slot)) && bid.instance > view.epoch;
+        let entitled = (member || view.base.contains(&slot)) && bid.link == view.epoch;
         entitled && self.vote.take(bid)
     }
 
@@ -210,7 +209,7 @@ mod tests {
 
     #[test]
     fn promises_outlive_a_restart_and_refuse_lower_ballots() {
-        let bid = |number| Bid { instance: 4, ballot: Ballot { number, slot: 0 }, value: None };
+        let bid = |number| Bid { link: 3, ballot: Ballot { number, slot: 0 }, value: None };
         let mut first = witness();
         let asked = packet(1, 3, Some(example(3)), Some(bid(7)));
         let kept = first.take(10, &asked).unwrap().keep.unwrap();

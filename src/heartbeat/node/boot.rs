@@ -96,7 +96,8 @@ impl Node {
                 if self.view.as_ref().is_some_and(|view| view.mode == Mode::Off) {
                     return self.fail(now, Refusal::PoolIsOff);
                 }
-                if now >= quiet.since + self.drain() && !self.arming {
+                let kept = self.keeping.kept.boot >= self.life.boot;
+                if kept && now >= quiet.since + self.drain() && !self.arming {
                     self.rise(now);
                 }
             }
@@ -206,9 +207,11 @@ impl Node {
             view.member(me).map(|m| m.life.boot).max(view.gone(me).map(|g| g.member.life.boot))
         };
         let known = entry(&view).max(record.as_deref().and_then(entry)).unwrap_or(0);
-        let highest = self.past.boot.max(known);
+        let kept = self.keeping.kept.boot;
+        let kept = if self.wrong(Variant::BootsUnkept) { 0 } else { kept };
+        let highest = self.past.boot.max(known).max(kept);
         self.life = match self.past.own {
-            Some((life, id, _)) if id == self.cfg.boot_id && life.boot >= known => {
+            Some((life, id, _)) if id == self.cfg.boot_id && life.boot >= highest => {
                 Life { boot: life.boot, session: life.session.saturating_add(1) }
             }
             _ if self.wrong(Variant::BootsUnordered) => Life { boot: highest.max(1), session: 1 },
@@ -225,6 +228,7 @@ impl Node {
             return Err(Refusal::UnfinishedSession);
         }
         self.take_ballots_back(&view);
+        self.keep();
         Ok(())
     }
 

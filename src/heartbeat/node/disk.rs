@@ -348,14 +348,35 @@ impl Node {
             Some(view) => view.member(*slot).is_some(),
             None => true,
         };
-        self.others().filter(member).find(|slot| {
-            let acked = self.peer(*slot).report.as_ref().map_or(0, |report| report.decision_seq);
-            let hides = match &self.disks[disk].decisions[slot.index()] {
-                // A copy that was never acknowledged is a torn write; nobody relied on it.
-                Seen::Decision(decision, doubtful) => *doubtful && decision.seq < acked,
-                Seen::Blank | Seen::Broken => acked > 0,
+        self.others()
+            .filter(member)
+            .find(|slot| self.hides(disk, *slot) && !self.certainly_absent(now, *slot))
+    }
+
+    /// Whether a statefile no longer shows what a host has decided or accepted.
+    fn hides(&self, disk: usize, slot: Slot) -> bool {
+        let acked = self.peer(slot).report.as_ref().map_or(0, |report| report.decision_seq);
+        match &self.disks[disk].decisions[slot.index()] {
+            // A copy that was never acknowledged is a torn write; nobody relied on it.
+            Seen::Decision(decision, doubtful) => *doubtful && decision.seq < acked,
+            Seen::Blank | Seen::Broken => acked > 0,
+        }
+    }
+
+    /// Whether a member of the predecessor, passed over as dead, may have decided something that
+    /// no statefile shows any more: its epoch must not be given again.
+    pub(super) fn may_be_forgotten(&self) -> bool {
+        let Some(view) = &self.view else { return false };
+        let needed = self.cfg.acceptors.meeting();
+        view.members.iter().filter(|member| member.slot != self.me()).any(|member| {
+            // A host that has booted again says no more what its earlier life had written.
+            let broken = |disk: usize| {
+                self.disks[disk].decisions[member.slot.index()] == Seen::Broken
+                    || self.hides(disk, member.slot)
             };
-            hides && !self.certainly_absent(now, *slot)
+            let shows = |disk: &usize| self.counts(*disk) && !broken(*disk);
+            let hidden = (0..self.disks.len()).any(broken);
+            hidden && (0..self.disks.len()).filter(shows).count() < needed
         })
     }
 }

@@ -156,9 +156,9 @@ impl Frame<'_> {
 
     /// A decision block of the host in `slot` on the statefile `disk`.
     pub fn decision<H: Hasher>(&self, slot: usize, disk: usize, block: &Decision, out: &mut H) {
-        let Decision { seq, writes, life, instance, started, accepted, value, decided } = block;
+        let Decision { seq, writes, life, started, accepted, value, decided } = block;
         (self.decision_seq(slot, *seq), self.writes_ago(slot, disk, *writes)).hash(out);
-        (life, instance, started, accepted, value, decided).hash(out);
+        (life, started, accepted, value, decided).hash(out);
     }
 }
 

@@ -42,6 +42,7 @@ impl Node {
         }
         let kept = Arc::new(Kept {
             generation: self.cfg.generation,
+            boot: self.life.boot.max(self.keeping.kept.boot),
             promise: self.acceptor.promise,
             view: self.view.clone(),
             unarmed: self.keeping.unarmed.clone(),

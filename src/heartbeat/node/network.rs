@@ -28,7 +28,7 @@ pub struct Acceptor {
 impl Acceptor {
     /// The part that an earlier boot has left. No vote of it counts again; its epochs do.
     pub(super) fn after(kept: &Kept) -> Self {
-        let promise = kept.promise.max(kept.vote.instance.saturating_sub(1));
+        let promise = kept.promise.max(kept.vote.link);
         Acceptor { promise, ..Acceptor::default() }
     }
 }
@@ -67,6 +67,9 @@ impl Node {
         let member = self.is_member();
         if !member {
             newest = floor(newest, self.said_promise().max(self.acceptor.promise));
+        }
+        if !self.by_network() && self.may_be_forgotten() {
+            newest += AFTER_REWIND;
         }
         for slot in self.others() {
             let Some(report) = &self.peer(slot).report else { continue };
@@ -232,7 +235,7 @@ impl Node {
         let entitled = self.by_network()
             && view.base.contains(&self.me())
             && view.member(from).is_some()
-            && bid.instance == view.epoch + 1;
+            && bid.link == view.epoch;
         if entitled && Arc::make_mut(&mut self.acceptor.vote).take(bid) {
             self.keep();
             self.next_beat = self.next_beat.min(now + self.cfg.timing.beat);
@@ -256,6 +259,6 @@ impl Node {
     /// The vote that packets show.
     pub(super) fn vote_in_packets(&self) -> Option<Arc<Vote>> {
         let vote = &self.keeping.kept.vote;
-        (self.by_network() && vote.instance > 0).then(|| Arc::clone(vote))
+        (self.by_network() && vote.promised.number > 0).then(|| Arc::clone(vote))
     }
 }

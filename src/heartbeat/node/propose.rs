@@ -99,13 +99,12 @@ impl Node {
     /// Whether a bid could only end in nothing and disturb others: this host would not propose
     /// a view that leaves itself out, and no value accepted before waits to be taken over.
     fn hopeless(&self, now: Nanos) -> bool {
-        let instance = self.next_epoch();
-        let waits =
-            |decision: &Decision| decision.instance == instance && decision.accepted.number > 0;
+        let link = self.epoch();
+        let waits = |decision: &Decision| decision.epoch() == link && decision.accepted.number > 0;
         let mut seen = (0..self.disks.len()).flat_map(|disk| self.seen_decisions(disk));
         let accepted = waits(&self.decision)
             || seen.any(|(_, decision)| waits(decision))
-            || self.votes().any(|vote| vote.instance == instance && vote.accepted.number > 0);
+            || self.votes().any(|vote| vote.link == link && vote.accepted.number > 0);
         self.stage == Stage::Member && !accepted && self.next_view(now).is_none()
     }
 
@@ -141,22 +140,16 @@ impl Node {
 
     /// Opens a ballot above every one seen for this link.
     fn bid(&mut self, now: Nanos, why: String) {
-        let instance = self.next_epoch();
-        if self.decision.instance != instance {
-            self.decision.instance = instance;
-            self.decision.started = Ballot::default();
-            self.decision.accepted = Ballot::default();
-            self.decision.value = None;
-        }
+        let link = self.epoch();
         let mut highest = self.decision.started.number;
         for disk in 0..self.disks.len() {
             for (_, decision) in self.seen_decisions(disk) {
-                if decision.instance == instance {
+                if decision.epoch() == link {
                     highest = highest.max(decision.started.number);
                 }
             }
         }
-        for vote in self.votes().filter(|vote| vote.instance == instance) {
+        for vote in self.votes().filter(|vote| vote.link == link) {
             highest = highest.max(vote.promised.number);
         }
         let ballot = Ballot { number: highest + 1, slot: self.me().0 };
@@ -179,8 +172,7 @@ impl Node {
             return None;
         }
         let value = self.decision.value.clone().filter(|_| attempt.accepting);
-        let (instance, ballot) = (self.decision.instance, attempt.ballot);
-        Some(Arc::new(Bid { instance, ballot, value }))
+        Some(Arc::new(Bid { link: self.epoch(), ballot: attempt.ballot, value }))
     }
 
     /// Asks the acceptors that vote over the network, this host among them.
@@ -227,13 +219,12 @@ impl Node {
     /// Votes have changed: goes on with the attempt that they answer, if any.
     pub(super) fn after_votes(&mut self, now: Nanos) {
         let Some(attempt) = &self.proposing.attempt else { return };
-        let (ballot, instance) = (attempt.ballot, self.decision.instance);
-        let higher =
-            self.votes().filter(|vote| vote.instance == instance).map(|v| v.promised).max();
+        let (ballot, link) = (attempt.ballot, self.epoch());
+        let higher = self.votes().filter(|vote| vote.link == link).map(|v| v.promised).max();
         if let Some(higher) = higher.filter(|higher| *higher > ballot) {
             return self.outbid(now, Slot(higher.slot));
         }
-        let own = |vote: &&Vote| vote.instance == instance && vote.accepted.number > 0;
+        let own = |vote: &&Vote| vote.link == link && vote.accepted.number > 0;
         let taken = self.votes().filter(own).max_by_key(|vote| vote.accepted);
         let taken = taken.and_then(|vote| Some((vote.accepted, vote.value.clone()?)));
         self.phase_done(now, |_| {}, taken);
@@ -269,10 +260,10 @@ impl Node {
     /// How many acceptors have answered the present phase of the attempt.
     fn answered(&self) -> usize {
         let Some(attempt) = &self.proposing.attempt else { return 0 };
-        let instance = self.decision.instance;
+        let link = self.epoch();
         let says = |vote: &Vote| {
             let ballot = if attempt.accepting { vote.accepted } else { vote.promised };
-            vote.instance == instance && ballot == attempt.ballot
+            vote.link == link && ballot == attempt.ballot
         };
         if self.by_network() {
             return self.votes().filter(|vote| says(vote)).count();
