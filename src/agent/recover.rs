@@ -16,7 +16,7 @@ use crate::recovery::{
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use serde_json::json;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -29,7 +29,33 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Wake {
     inbox: Mutex<Inbox>,
     called: Condvar,
-    starting: Mutex<BTreeSet<String>>,
+    starting: Mutex<Marks>,
+}
+
+/// VMs that are being started or moved, each with the number of its mark.
+#[derive(Debug, Default)]
+struct Marks {
+    given: u64,
+    held: BTreeMap<String, u64>,
+}
+
+impl Marks {
+    /// Marks a VM unless it is marked; gives the number of the mark.
+    fn give(&mut self, vm: &str) -> Option<u64> {
+        if self.held.contains_key(vm) {
+            return None;
+        }
+        self.given += 1;
+        self.held.insert(vm.to_owned(), self.given);
+        Some(self.given)
+    }
+
+    /// Takes that mark back; another one, given since, stays.
+    fn take_back(&mut self, vm: &str, number: u64) {
+        if self.held.get(vm) == Some(&number) {
+            self.held.remove(vm);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,38 +94,46 @@ pub fn prevent_for(agent: &Agent, time: Duration) {
 
 /// Whether this agent is waiting for the outcome of a start right now.
 pub fn is_starting(agent: &Agent, vm: &str) -> bool {
-    lock(&agent.wake.starting).contains(vm)
+    lock(&agent.wake.starting).held.contains_key(vm)
+}
+
+/// Gives up waiting for a start or a move of which nothing can come any more: its boot is dead.
+/// Its thread may wait long for an answer from there; whatever it hears changes no row then.
+fn forsake(agent: &Agent, vm: &str) {
+    lock(&agent.wake.starting).held.remove(vm);
 }
 
 /// Marks a VM as being started (or moved) by this agent until it is dropped.
 pub struct Starting<'a> {
     agent: &'a Agent,
     vm: String,
+    number: u64,
 }
 
 impl<'a> Starting<'a> {
     /// Marks the VM; refused while it is marked already.
     pub fn mark(agent: &'a Agent, vm: &str) -> Answer<Self> {
-        if !lock(&agent.wake.starting).insert(vm.to_owned()) {
-            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
-        }
-        Ok(Self { agent, vm: vm.to_owned() })
+        let number = lock(&agent.wake.starting).give(vm);
+        let taken = || Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]);
+        Ok(Self { agent, vm: vm.to_owned(), number: number.ok_or_else(taken)? })
     }
 
-    /// Keeps the mark for whoever takes it over next.
-    pub fn hand_over(self) {
+    /// Keeps the mark for whoever takes it over next; gives its number.
+    pub fn hand_over(self) -> u64 {
+        let number = self.number;
         std::mem::forget(self);
+        number
     }
 
     /// Takes a mark over.
-    pub fn take_over(agent: &'a Agent, vm: &str) -> Self {
-        Self { agent, vm: vm.to_owned() }
+    pub fn take_over(agent: &'a Agent, vm: &str, number: u64) -> Self {
+        Self { agent, vm: vm.to_owned(), number }
     }
 }
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        lock(&self.agent.wake.starting).remove(&self.vm);
+        lock(&self.agent.wake.starting).take_back(&self.vm, self.number);
     }
 }
 
@@ -295,17 +329,21 @@ fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<(
         let text = |field: &str| db.text("VM", vm, field).to_owned();
         (text("resident_on"), text("xe_boot"), db.int("VM", vm, "xe_run"))
     };
-    agent.store.commit(|tx| {
+    let same = agent.store.commit(|tx| {
         if place(seen) != place(tx.db()) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(intent) = vm::intent_of(tx.db(), vm) {
             tx.delete("xe_intent", &intent);
         }
         vm::set_halted(tx, vm);
         tx.set("VM", vm, "xe_loss", loss_word(loss));
-        Ok(())
+        Ok(true)
     })?;
+    if !same {
+        return Ok(());
+    }
+    forsake(agent, vm);
     let why = "its host is dead or says so";
     agent.history.note("vm-halted", why, json!({ "vm": seen.text("VM", vm, "uuid") }));
     Ok(())
@@ -313,16 +351,23 @@ fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<(
 
 /// Ends an intent that the policy saw and that is the same still.
 fn clear_intent(agent: &Agent, seen: &Database, vm: &str) -> Answer<()> {
-    let intent = vm::intent_of(seen, vm);
-    agent.store.commit(|tx| {
-        if let Some(intent) = intent.filter(|i| vm::intent_of(tx.db(), vm).as_ref() == Some(i)) {
-            tx.delete("xe_intent", &intent);
-            if tx.db().target("VM", vm, "resident_on").is_none() {
-                vm::release(tx, vm);
-            }
+    let Some(intent) = vm::intent_of(seen, vm) else { return Ok(()) };
+    let was_start = agent.store.commit(|tx| {
+        if vm::intent_of(tx.db(), vm).as_ref() != Some(&intent) {
+            return Ok(false);
         }
-        Ok(())
-    })
+        tx.delete("xe_intent", &intent);
+        let nowhere = tx.db().target("VM", vm, "resident_on").is_none();
+        if nowhere {
+            vm::release(tx, vm);
+        }
+        Ok(nowhere)
+    })?;
+    // A move goes on at the source, which lives: whoever makes it ends it there.
+    if was_start {
+        forsake(agent, vm);
+    }
+    Ok(())
 }
 
 /// Writes the intent row, then starts the VM on a thread of its own and reports what came of it.
@@ -359,4 +404,23 @@ fn tell(agent: &Agent, db: &Database, told: &Message) {
         About::Vm(vm) => ("VM", vm.to_string()),
     };
     vm::message(agent, told.name, told.priority, class, &uuid, &told.body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_was_given_up_does_not_take_the_mark_of_the_next_one() {
+        let mut marks = Marks::default();
+        let first = marks.give("vm").unwrap();
+        assert_eq!(marks.give("vm"), None, "one at a time");
+        // The host of the first start is dead; its thread still waits for an answer.
+        marks.held.remove("vm");
+        let second = marks.give("vm").unwrap();
+        marks.take_back("vm", first);
+        assert_eq!(marks.give("vm"), None, "the second one goes on");
+        marks.take_back("vm", second);
+        assert!(marks.give("vm").is_some());
+    }
 }
