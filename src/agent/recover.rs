@@ -153,7 +153,7 @@ pub fn run(agent: &Arc<Agent>) {
         }
         let policy = policy.get_or_insert_with(Recovery::default);
         for event in events {
-            if let Err(failure) = step(agent, policy, event) {
+            if let Err(failure) = attempt(policy, |policy| step(agent, policy, event)) {
                 agent.history.note("recovery-stuck", &failure.to_string(), json!({}));
                 std::thread::sleep(Duration::from_millis(200));
             }
@@ -182,6 +182,12 @@ fn next_events(agent: &Agent, wait: Duration, master: bool) -> Vec<Event> {
         events.push(Event::Tick);
     }
     events
+}
+
+/// Has the policy say what to do and does it. The policy takes for done what it says: after a
+/// failure a new one begins, which knows what the rows say and waits for nothing else.
+fn attempt(policy: &mut Recovery, step: impl FnOnce(&mut Recovery) -> Answer<()>) -> Answer<()> {
+    step(policy).inspect_err(|_| *policy = Recovery::default())
 }
 
 fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
@@ -409,6 +415,46 @@ fn tell(agent: &Agent, db: &Database, told: &Message) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_that_could_not_be_begun_is_asked_for_again() {
+        let boot = Boot { host: Uuid::from_u128(1), boot_id: "1".to_owned() };
+        let vm = Vm {
+            uuid: Uuid::from_u128(2),
+            power: Power::Halted,
+            residence: None,
+            intent: None,
+            run: 1,
+            always_run: true,
+            priority: Priority::Restart,
+            loss: Loss::No,
+            template: false,
+            order: 0,
+            start_delay: Duration::ZERO,
+            memory: 1,
+            allowed: None,
+        };
+        let pool = Pool {
+            epoch: 1,
+            hosts: vec![Host { boot, live: true, enabled: true, capacity: 8 }],
+            vms: vec![Vm { uuid: Uuid::from_u128(3), order: 1, ..vm.clone() }, vm],
+            dead: Default::default(),
+            tolerance: 1,
+            restart_after_guest_shutdown: true,
+            hold_until: Duration::ZERO,
+        };
+        let mut policy = Recovery::default();
+        let starts = |policy: &mut Recovery| {
+            let actions = policy.step(Duration::from_secs(1), &pool, Event::Tick);
+            actions.iter().filter(|action| matches!(action, Action::Start { .. })).count()
+        };
+        let failed = attempt(&mut policy, |policy| {
+            assert_eq!(starts(policy), 1);
+            Err(Failure::bare("HA_LOST_STATEFILE"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(starts(&mut policy), 1, "nobody has begun it");
+    }
 
     #[test]
     fn a_start_that_was_given_up_does_not_take_the_mark_of_the_next_one() {

@@ -35,7 +35,7 @@ pub(super) enum Order {
 /// A command on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Command {
-    /// Its master's count of commands.
+    /// Its number: no other command of any master has it.
     pub(super) number: u64,
     pub(super) order: Order,
     pub(super) vm: usize,

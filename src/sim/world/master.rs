@@ -6,7 +6,7 @@ use super::World;
 use super::guests::{Order, Outcome, Reply, State};
 use super::rows;
 use crate::heartbeat::variant::Variant;
-use crate::recovery::{Action, Boot, Event, Intent, Loss, StartResult};
+use crate::recovery::{Action, Boot, Event, Intent, Loss, Recovery, StartResult};
 
 impl World {
     /// The policy looks when something has changed, or when it asked to be woken.
@@ -60,7 +60,11 @@ impl World {
         let Some(shell) = &mut self.machines[host].shell else { return };
         let pool = self.rows.pool(epoch, &live, dead, &shell.ours);
         for action in shell.policy.step(now, &pool, event) {
-            self.act(host, epoch, action);
+            if !self.act(host, epoch, action) {
+                // The policy takes for done what it says: what was not done is for a new one.
+                let shell = self.machines[host].shell.as_mut();
+                return shell.map_or((), |shell| shell.policy = Recovery::default());
+            }
         }
         let failed = self.machines[host].shell.as_mut().and_then(|shell| shell.failed.pop());
         if let Some((vm, run)) = failed {
@@ -69,10 +73,11 @@ impl World {
         }
     }
 
-    /// Does one thing that the policy says; the lease is looked at right before (R4.4).
-    fn act(&mut self, host: usize, epoch: u64, action: Action) {
+    /// Does one thing that the policy says; the lease is looked at right before (R4.4). False when
+    /// it does not hold.
+    fn act(&mut self, host: usize, epoch: u64, action: Action) -> bool {
         if !self.acts(host) {
-            return;
+            return false;
         }
         match action {
             Action::MarkHalted { vm, loss } => {
@@ -104,6 +109,7 @@ impl World {
             // A start that succeeded has recorded this itself.
             Action::MarkRunning { .. } | Action::Tell(_) | Action::Note { .. } => {}
         }
+        true
     }
 
     fn mark_halted(&mut self, epoch: u64, vm: usize, loss: Loss) {

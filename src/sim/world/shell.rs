@@ -32,8 +32,6 @@ pub(super) struct Shell {
     pub(super) moves: BTreeMap<usize, (usize, usize)>,
     /// When each host was asked for a scan, with the rows at that time.
     asked: BTreeMap<usize, (Nanos, u64, Database)>,
-    /// How many commands it has sent.
-    commands: u64,
     /// Starts that ended before a command was sent.
     pub(super) failed: Vec<(usize, u64)>,
     next_scan: u64,
@@ -79,7 +77,6 @@ impl World {
             ours: BTreeMap::new(),
             moves: BTreeMap::new(),
             asked: BTreeMap::new(),
-            commands: 0,
             failed: Vec::new(),
             next_scan: 0,
             scanned: BTreeSet::new(),
@@ -202,9 +199,8 @@ impl World {
         epoch: u64,
     ) -> u64 {
         let from = (host, self.machines[host].pid);
-        let Some(shell) = &mut self.machines[host].shell else { return 0 };
-        shell.commands += 1;
-        let number = shell.commands;
+        self.ticket += 1;
+        let number = self.ticket;
         let boot = self.rows.db.text("host", &rows::host_row(to), "xe_boot").to_owned();
         let command = Command { number, order, vm, run, epoch, boot, from };
         let late = Reply { command: command.clone(), host: to, outcome: Outcome::Unknown };
