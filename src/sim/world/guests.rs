@@ -77,7 +77,7 @@ pub(super) struct Guests {
     /// Commands that a hung agent has not looked at.
     pub(super) waiting: Vec<Command>,
     /// The newest epoch whose command came.
-    newest: u64,
+    pub(super) newest: u64,
     next_job: u64,
     /// The host is about to leave: it starts nothing more.
     pub(super) leaving: bool,
