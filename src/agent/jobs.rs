@@ -255,8 +255,7 @@ pub enum Done {
 /// Sends a job to a host (this one too) and waits for it.
 pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done> {
     let db = agent.store.read();
-    let row = db.require("host", host)?;
-    let _ = row;
+    db.require("host", host)?;
     if db.text("host", host, "uuid") == agent.config.host.to_string() || agent.state_dir.is_none() {
         return run(agent, epoch, job);
     }
@@ -274,7 +273,8 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
     let pass = agent.gate.enter(epoch, makes_vm)?;
     match job {
         Job::Start { vm, paused } => {
-            assert_may_begin(agent, vm)?;
+            assert_boot(agent, &vm.boot)?;
+            super::ha::assert_may_run(agent)?;
             let spec = spec(agent, vm)?;
             agent.history.note(
                 "vm-start-command",
@@ -294,12 +294,14 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
             agent.driver.suspend(*vm, &image).map_err(driver_failure)?;
         }
         Job::Resume { vm, sr, image } => {
-            assert_may_begin(agent, vm)?;
+            assert_boot(agent, &vm.boot)?;
+            super::ha::assert_may_run(agent)?;
             let image = suspend_image(agent, *sr, *image)?;
             agent.driver.resume(&spec(agent, vm)?, &image).map_err(driver_failure)?;
         }
         Job::Receive { vm } => {
-            assert_may_begin(agent, vm)?;
+            assert_boot(agent, &vm.boot)?;
+            super::ha::assert_may_run(agent)?;
             let address = agent.driver.receive(&spec(agent, vm)?).map_err(driver_failure)?;
             return Ok(Done::Listening(address));
         }
@@ -320,24 +322,14 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         }
         Job::Ha(step) => return super::ha::host_step(agent, step).map(Done::Ha),
         Job::Power { reboot } => {
-            agent.history.note(
-                "host-power",
-                "asked for by the master",
-                serde_json::json!({
-                    "reboot": reboot,
-                }),
-            );
+            let about = serde_json::json!({ "reboot": reboot });
+            agent.history.note("host-power", "asked for by the master", about);
             super::ha::leave::begin(agent, *reboot)
                 .map_err(|error| Failure::internal(error.to_string()))?;
         }
         storage => return super::storage_jobs::run(agent, storage),
     }
     Ok(Done::Ok)
-}
-
-fn assert_may_begin(agent: &Agent, vm: &JobVm) -> Answer<()> {
-    assert_boot(agent, &vm.boot)?;
-    super::ha::assert_may_run(agent)
 }
 
 /// Refuses what was meant for another boot of this host: the rows would name that one, and once

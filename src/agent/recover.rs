@@ -3,6 +3,8 @@
 //! One thread runs the policy. It looks whenever something woke it, and at the times that the
 //! policy names; starts run on threads of their own and report back.
 
+use super::marks::Marks;
+pub use super::marks::Starting;
 use super::vm::{self, start};
 use super::{Agent, capacity, ha, pool_ref};
 use crate::host::clock::boottime_ns;
@@ -13,10 +15,9 @@ use crate::recovery::{
     Action, Boot, Event, Host, Intent, Loss, Message, Pool, Power, Priority, Recovery, StartResult,
     Vm,
 };
-use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -29,33 +30,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Wake {
     inbox: Mutex<Inbox>,
     called: Condvar,
-    starting: Mutex<Marks>,
-}
-
-/// VMs that are being started or moved, each with the number of its mark.
-#[derive(Debug, Default)]
-struct Marks {
-    given: u64,
-    held: BTreeMap<String, u64>,
-}
-
-impl Marks {
-    /// Marks a VM unless it is marked; gives the number of the mark.
-    fn give(&mut self, vm: &str) -> Option<u64> {
-        if self.held.contains_key(vm) {
-            return None;
-        }
-        self.given += 1;
-        self.held.insert(vm.to_owned(), self.given);
-        Some(self.given)
-    }
-
-    /// Takes that mark back; another one, given since, stays.
-    fn take_back(&mut self, vm: &str, number: u64) {
-        if self.held.get(vm) == Some(&number) {
-            self.held.remove(vm);
-        }
-    }
+    pub(super) marks: Mutex<Marks>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +40,7 @@ struct Inbox {
     hold_until: Duration,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -94,47 +69,13 @@ pub fn prevent_for(agent: &Agent, time: Duration) {
 
 /// Whether this agent is waiting for the outcome of a start right now.
 pub fn is_starting(agent: &Agent, vm: &str) -> bool {
-    lock(&agent.wake.starting).held.contains_key(vm)
+    lock(&agent.wake.marks).holds(vm)
 }
 
 /// Gives up waiting for a start or a move of which nothing can come any more: its boot is dead.
 /// Its thread may wait long for an answer from there; whatever it hears changes no row then.
 fn forsake(agent: &Agent, vm: &str) {
-    lock(&agent.wake.starting).held.remove(vm);
-}
-
-/// Marks a VM as being started (or moved) by this agent until it is dropped.
-pub struct Starting<'a> {
-    agent: &'a Agent,
-    vm: String,
-    number: u64,
-}
-
-impl<'a> Starting<'a> {
-    /// Marks the VM; refused while it is marked already.
-    pub fn mark(agent: &'a Agent, vm: &str) -> Answer<Self> {
-        let number = lock(&agent.wake.starting).give(vm);
-        let taken = || Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]);
-        Ok(Self { agent, vm: vm.to_owned(), number: number.ok_or_else(taken)? })
-    }
-
-    /// Keeps the mark for whoever takes it over next; gives its number.
-    pub fn hand_over(self) -> u64 {
-        let number = self.number;
-        std::mem::forget(self);
-        number
-    }
-
-    /// Takes a mark over.
-    pub fn take_over(agent: &'a Agent, vm: &str, number: u64) -> Self {
-        Self { agent, vm: vm.to_owned(), number }
-    }
-}
-
-impl Drop for Starting<'_> {
-    fn drop(&mut self) {
-        lock(&self.agent.wake.starting).take_back(&self.vm, self.number);
-    }
+    lock(&agent.wake.marks).forsake(vm);
 }
 
 /// Runs the recovery. Runs on a thread of its own.
@@ -450,23 +391,9 @@ mod tests {
         };
         let failed = attempt(&mut policy, |policy| {
             assert_eq!(starts(policy), 1);
-            Err(Failure::bare("HA_LOST_STATEFILE"))
+            Err(crate::xenapi::Failure::bare("HA_LOST_STATEFILE"))
         });
         assert!(failed.is_err());
         assert_eq!(starts(&mut policy), 1, "nobody has begun it");
-    }
-
-    #[test]
-    fn a_start_that_was_given_up_does_not_take_the_mark_of_the_next_one() {
-        let mut marks = Marks::default();
-        let first = marks.give("vm").unwrap();
-        assert_eq!(marks.give("vm"), None, "one at a time");
-        // The host of the first start is dead; its thread still waits for an answer.
-        marks.held.remove("vm");
-        let second = marks.give("vm").unwrap();
-        marks.take_back("vm", first);
-        assert_eq!(marks.give("vm"), None, "the second one goes on");
-        marks.take_back("vm", second);
-        assert!(marks.give("vm").is_some());
     }
 }
