@@ -51,6 +51,13 @@ impl Gate {
         Ok(Pass { gate: self, number })
     }
 
+    /// Raises the newest epoch to that of a view that this host knows: a new agent has seen no job
+    /// yet, and one of an old master may still be on its way.
+    pub fn raise(&self, epoch: u64) {
+        let mut epochs = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        epochs.newest = epochs.newest.max(epoch);
+    }
+
     /// Waits until every job of an older epoch has ended (R6.3), and every job that came before
     /// and may make a VM appear: a master that gave up on one of its own must not be told that
     /// its VM does not run while that start is still under way.
@@ -92,6 +99,16 @@ mod tests {
         let _new = gate.enter(5, false).unwrap();
         assert!(gate.enter(4, false).is_err());
         assert!(gate.enter(5, false).is_ok());
+    }
+
+    #[test]
+    fn a_new_agent_refuses_what_is_older_than_the_view() {
+        let gate = Gate::default();
+        gate.raise(5);
+        assert!(gate.enter(4, true).is_err());
+        gate.raise(3);
+        assert!(gate.enter(4, true).is_err(), "it never goes back");
+        assert!(gate.enter(5, true).is_ok());
     }
 
     #[test]

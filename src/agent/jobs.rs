@@ -32,6 +32,8 @@ pub struct JobVm {
     pub vm: Uuid,
     /// The run that this is.
     pub run: u64,
+    /// The boot of the host that it was decided for; in any other it is not begun.
+    pub boot: String,
     /// Its name.
     pub name: String,
     /// Memory in bytes.
@@ -124,7 +126,10 @@ pub enum Job {
         vm: Uuid,
     },
     /// What really runs here.
-    Scan,
+    Scan {
+        /// The boot of the host that is asked; another one does not answer for it.
+        boot: String,
+    },
     /// Attach an SR.
     PlugSr {
         /// The SR.
@@ -250,8 +255,7 @@ pub enum Done {
 /// Sends a job to a host (this one too) and waits for it.
 pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done> {
     let db = agent.store.read();
-    let row = db.require("host", host)?;
-    let _ = row;
+    db.require("host", host)?;
     if db.text("host", host, "uuid") == agent.config.host.to_string() || agent.state_dir.is_none() {
         return run(agent, epoch, job);
     }
@@ -269,6 +273,7 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
     let pass = agent.gate.enter(epoch, makes_vm)?;
     match job {
         Job::Start { vm, paused } => {
+            assert_boot(agent, &vm.boot)?;
             super::ha::assert_may_run(agent)?;
             let spec = spec(agent, vm)?;
             agent.history.note(
@@ -289,11 +294,13 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
             agent.driver.suspend(*vm, &image).map_err(driver_failure)?;
         }
         Job::Resume { vm, sr, image } => {
+            assert_boot(agent, &vm.boot)?;
             super::ha::assert_may_run(agent)?;
             let image = suspend_image(agent, *sr, *image)?;
             agent.driver.resume(&spec(agent, vm)?, &image).map_err(driver_failure)?;
         }
         Job::Receive { vm } => {
+            assert_boot(agent, &vm.boot)?;
             super::ha::assert_may_run(agent)?;
             let address = agent.driver.receive(&spec(agent, vm)?).map_err(driver_failure)?;
             return Ok(Done::Listening(address));
@@ -307,26 +314,32 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         Job::AbortReceived { vm } => ended(agent.driver.abort_received(*vm))?,
         Job::ResumeSource { vm } => agent.driver.resume_source(*vm).map_err(driver_failure)?,
         Job::FinishSource { vm } => ended(agent.driver.finish_source(*vm))?,
-        Job::Scan => {
+        Job::Scan { boot } => {
+            assert_boot(agent, boot)?;
             agent.gate.wait_for_earlier(&pass)?;
             let found = agent.driver.scan().map_err(driver_failure)?;
             return Ok(Done::Found(found.into_iter().map(FoundVm::from).collect()));
         }
         Job::Ha(step) => return super::ha::host_step(agent, step).map(Done::Ha),
         Job::Power { reboot } => {
-            agent.history.note(
-                "host-power",
-                "asked for by the master",
-                serde_json::json!({
-                    "reboot": reboot,
-                }),
-            );
+            let about = serde_json::json!({ "reboot": reboot });
+            agent.history.note("host-power", "asked for by the master", about);
             super::ha::leave::begin(agent, *reboot)
                 .map_err(|error| Failure::internal(error.to_string()))?;
         }
         storage => return super::storage_jobs::run(agent, storage),
     }
     Ok(Done::Ok)
+}
+
+/// Refuses what was meant for another boot of this host: the rows would name that one, and once
+/// it is known to be dead they would say that what runs here does not (R6.5).
+fn assert_boot(agent: &Agent, boot: &str) -> Answer<()> {
+    if boot == agent.boot || agent.state_dir.is_none() {
+        return Ok(());
+    }
+    let why = format!("the job is for boot {boot} of this host, which is in boot {}", agent.boot);
+    Err(Failure::new("OPERATION_NOT_ALLOWED", [why]))
 }
 
 /// The image that holds a suspended VM: beside its SR's disks.

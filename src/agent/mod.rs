@@ -26,6 +26,7 @@ pub mod in_process;
 pub mod init;
 pub mod internal;
 pub mod jobs;
+pub mod marks;
 pub mod master_change;
 pub mod membership;
 pub mod new_host;

@@ -7,6 +7,7 @@ use super::vm::{self, start::record_running};
 use crate::host::hypervisor::RunState;
 use crate::pool::{Database, Transaction};
 use crate::xenapi::failure::Answer;
+use crate::xenapi::{Failure, NULL_REF};
 use std::collections::BTreeMap;
 
 /// Asks a host what really runs there and corrects the database by it (R6.5).
@@ -16,7 +17,9 @@ use std::collections::BTreeMap;
 pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
     let epoch = vm::master_epoch(agent)?;
     let before = agent.store.read();
-    let Done::Found(found) = jobs::on_host(agent, host, epoch, &Job::Scan)? else { return Ok(()) };
+    let boot = before.text("host", host, "xe_boot").to_owned();
+    let scan = Job::Scan { boot: boot.clone() };
+    let Done::Found(found) = jobs::on_host(agent, host, epoch, &scan)? else { return Ok(()) };
     let found: BTreeMap<String, &FoundVm> =
         found.iter().map(|found| (found.vm.to_string(), found)).collect();
     let mut notes = Vec::new();
@@ -38,7 +41,7 @@ pub fn reconcile(agent: &Agent, host: &str) -> Answer<()> {
             let nowhere = now.target("VM", vm_row, "resident_on").is_none();
             if nowhere && unchanged(vm_row) && is_outcome(agent, &now, vm_row, host, found.run) {
                 let state = if found.state == RunState::Paused { "Paused" } else { "Running" };
-                record_running(tx, vm_row, host, state, found.run);
+                record_running(tx, vm_row, (host, &boot), state, found.run);
                 notes.push(("vm-adopted", uuid.clone()));
             }
         }
@@ -66,13 +69,16 @@ fn tidy_migrations(agent: &Agent, host: &str, epoch: u64, found: &BTreeMap<Strin
     let db = agent.store.read();
     for (uuid, found) in found {
         let Some(vm_row) = db.by_uuid("VM", uuid) else { continue };
-        if super::recover::is_starting(agent, vm_row) {
-            continue;
-        }
+        // As long as it is marked no other move of it begins, which this job might disturb.
+        let Ok(_tidying) = super::recover::Starting::mark(agent, vm_row) else { continue };
+        let db = agent.store.read();
         let owner = db.target("VM", vm_row, "resident_on") == Some(host);
         let vm = found.vm;
         let job = match (found.state, owner) {
-            (RunState::Stopped, true) => Job::ResumeSource { vm },
+            (RunState::Stopped, true) => match end_move(agent, vm_row, host) {
+                Ok(()) => Job::ResumeSource { vm },
+                Err(_) => continue,
+            },
             (RunState::Stopped, false) => Job::FinishSource { vm },
             (RunState::Received, true) => Job::ContinueReceived { vm },
             (RunState::Receiving | RunState::Received, false) => Job::AbortReceived { vm },
@@ -87,6 +93,22 @@ fn tidy_migrations(agent: &Agent, host: &str, epoch: u64, found: &BTreeMap<Strin
             }),
         );
     }
+}
+
+/// Ends the move of a VM that its source still owns. The commit that was to make the target its
+/// owner may have failed without an answer; once this one is acknowledged, that one is not valid.
+fn end_move(agent: &Agent, vm_row: &str, host: &str) -> Answer<()> {
+    agent.store.commit(|tx| {
+        let db = tx.db().clone();
+        if db.target("VM", vm_row, "resident_on") != Some(host) {
+            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm_row]));
+        }
+        if let Some(intent) = vm::intent_of(&db, vm_row) {
+            tx.delete("xe_intent", &intent);
+            tx.set("VM", vm_row, "scheduled_to_be_resident_on", NULL_REF);
+        }
+        Ok(())
+    })
 }
 
 /// What a scan must find unchanged: where a VM runs, which run, and what is intended.

@@ -3,6 +3,8 @@
 //! One thread runs the policy. It looks whenever something woke it, and at the times that the
 //! policy names; starts run on threads of their own and report back.
 
+use super::marks::Marks;
+pub use super::marks::Starting;
 use super::vm::{self, start};
 use super::{Agent, capacity, ha, pool_ref};
 use crate::host::clock::boottime_ns;
@@ -13,10 +15,9 @@ use crate::recovery::{
     Action, Boot, Event, Host, Intent, Loss, Message, Pool, Power, Priority, Recovery, StartResult,
     Vm,
 };
-use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use serde_json::json;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -29,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Wake {
     inbox: Mutex<Inbox>,
     called: Condvar,
-    starting: Mutex<BTreeSet<String>>,
+    pub(super) marks: Mutex<Marks>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ struct Inbox {
     hold_until: Duration,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -68,39 +69,13 @@ pub fn prevent_for(agent: &Agent, time: Duration) {
 
 /// Whether this agent is waiting for the outcome of a start right now.
 pub fn is_starting(agent: &Agent, vm: &str) -> bool {
-    lock(&agent.wake.starting).contains(vm)
+    lock(&agent.wake.marks).holds(vm)
 }
 
-/// Marks a VM as being started (or moved) by this agent until it is dropped.
-pub struct Starting<'a> {
-    agent: &'a Agent,
-    vm: String,
-}
-
-impl<'a> Starting<'a> {
-    /// Marks the VM; refused while it is marked already.
-    pub fn mark(agent: &'a Agent, vm: &str) -> Answer<Self> {
-        if !lock(&agent.wake.starting).insert(vm.to_owned()) {
-            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
-        }
-        Ok(Self { agent, vm: vm.to_owned() })
-    }
-
-    /// Keeps the mark for whoever takes it over next.
-    pub fn hand_over(self) {
-        std::mem::forget(self);
-    }
-
-    /// Takes a mark over.
-    pub fn take_over(agent: &'a Agent, vm: &str) -> Self {
-        Self { agent, vm: vm.to_owned() }
-    }
-}
-
-impl Drop for Starting<'_> {
-    fn drop(&mut self) {
-        lock(&self.agent.wake.starting).remove(&self.vm);
-    }
+/// Gives up waiting for a start or a move of which nothing can come any more: its boot is dead.
+/// Its thread may wait long for an answer from there; whatever it hears changes no row then.
+fn forsake(agent: &Agent, vm: &str) {
+    lock(&agent.wake.marks).forsake(vm);
 }
 
 /// Runs the recovery. Runs on a thread of its own.
@@ -119,7 +94,7 @@ pub fn run(agent: &Arc<Agent>) {
         }
         let policy = policy.get_or_insert_with(Recovery::default);
         for event in events {
-            if let Err(failure) = step(agent, policy, event) {
+            if let Err(failure) = attempt(policy, |policy| step(agent, policy, event)) {
                 agent.history.note("recovery-stuck", &failure.to_string(), json!({}));
                 std::thread::sleep(Duration::from_millis(200));
             }
@@ -148,6 +123,12 @@ fn next_events(agent: &Agent, wait: Duration, master: bool) -> Vec<Event> {
         events.push(Event::Tick);
     }
     events
+}
+
+/// Has the policy say what to do and does it. The policy takes for done what it says: after a
+/// failure a new one begins, which knows what the rows say and waits for nothing else.
+fn attempt(policy: &mut Recovery, step: impl FnOnce(&mut Recovery) -> Answer<()>) -> Answer<()> {
+    step(policy).inspect_err(|_| *policy = Recovery::default())
 }
 
 fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
@@ -295,17 +276,21 @@ fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<(
         let text = |field: &str| db.text("VM", vm, field).to_owned();
         (text("resident_on"), text("xe_boot"), db.int("VM", vm, "xe_run"))
     };
-    agent.store.commit(|tx| {
+    let same = agent.store.commit(|tx| {
         if place(seen) != place(tx.db()) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(intent) = vm::intent_of(tx.db(), vm) {
             tx.delete("xe_intent", &intent);
         }
         vm::set_halted(tx, vm);
         tx.set("VM", vm, "xe_loss", loss_word(loss));
-        Ok(())
+        Ok(true)
     })?;
+    if !same {
+        return Ok(());
+    }
+    forsake(agent, vm);
     let why = "its host is dead or says so";
     agent.history.note("vm-halted", why, json!({ "vm": seen.text("VM", vm, "uuid") }));
     Ok(())
@@ -313,16 +298,23 @@ fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<(
 
 /// Ends an intent that the policy saw and that is the same still.
 fn clear_intent(agent: &Agent, seen: &Database, vm: &str) -> Answer<()> {
-    let intent = vm::intent_of(seen, vm);
-    agent.store.commit(|tx| {
-        if let Some(intent) = intent.filter(|i| vm::intent_of(tx.db(), vm).as_ref() == Some(i)) {
-            tx.delete("xe_intent", &intent);
-            if tx.db().target("VM", vm, "resident_on").is_none() {
-                vm::release(tx, vm);
-            }
+    let Some(intent) = vm::intent_of(seen, vm) else { return Ok(()) };
+    let was_start = agent.store.commit(|tx| {
+        if vm::intent_of(tx.db(), vm).as_ref() != Some(&intent) {
+            return Ok(false);
         }
-        Ok(())
-    })
+        tx.delete("xe_intent", &intent);
+        let nowhere = tx.db().target("VM", vm, "resident_on").is_none();
+        if nowhere {
+            vm::release(tx, vm);
+        }
+        Ok(nowhere)
+    })?;
+    // A move goes on at the source, which lives: whoever makes it ends it there.
+    if was_start {
+        forsake(agent, vm);
+    }
+    Ok(())
 }
 
 /// Writes the intent row, then starts the VM on a thread of its own and reports what came of it.
@@ -359,4 +351,49 @@ fn tell(agent: &Agent, db: &Database, told: &Message) {
         About::Vm(vm) => ("VM", vm.to_string()),
     };
     vm::message(agent, told.name, told.priority, class, &uuid, &told.body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_could_not_be_begun_is_asked_for_again() {
+        let boot = Boot { host: Uuid::from_u128(1), boot_id: "1".to_owned() };
+        let vm = Vm {
+            uuid: Uuid::from_u128(2),
+            power: Power::Halted,
+            residence: None,
+            intent: None,
+            run: 1,
+            always_run: true,
+            priority: Priority::Restart,
+            loss: Loss::No,
+            template: false,
+            order: 0,
+            start_delay: Duration::ZERO,
+            memory: 1,
+            allowed: None,
+        };
+        let pool = Pool {
+            epoch: 1,
+            hosts: vec![Host { boot, live: true, enabled: true, capacity: 8 }],
+            vms: vec![Vm { uuid: Uuid::from_u128(3), order: 1, ..vm.clone() }, vm],
+            dead: Default::default(),
+            tolerance: 1,
+            restart_after_guest_shutdown: true,
+            hold_until: Duration::ZERO,
+        };
+        let mut policy = Recovery::default();
+        let starts = |policy: &mut Recovery| {
+            let actions = policy.step(Duration::from_secs(1), &pool, Event::Tick);
+            actions.iter().filter(|action| matches!(action, Action::Start { .. })).count()
+        };
+        let failed = attempt(&mut policy, |policy| {
+            assert_eq!(starts(policy), 1);
+            Err(crate::xenapi::Failure::bare("HA_LOST_STATEFILE"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(starts(&mut policy), 1, "nobody has begun it");
+    }
 }

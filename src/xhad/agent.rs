@@ -1,11 +1,16 @@
 //! The agent's process: watched, killed and started for the protocol.
 
+use std::time::Duration;
+
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::inbox::{Inbox, Message};
 use super::spawner::{Program, Spawner};
 use super::threads;
+
+/// An agent that runs says every second that it does.
+const WORD: Duration = Duration::from_secs(5);
 
 fn number(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
@@ -19,6 +24,15 @@ pub fn watch(pid: u32, inbox: Inbox) {
             while let Err(rustix::io::Errno::INTR) = poll(&mut files, None) {}
         }
         inbox.send(Message::ProcessGone(pid));
+    });
+}
+
+/// Tells the loop after a while that process 0, which stands for none, has ended: the agent that
+/// was to say something has not, unless the loop follows another one by then.
+pub fn await_word(inbox: Inbox) {
+    threads::start("process", move || {
+        std::thread::sleep(WORD);
+        inbox.send(Message::ProcessGone(0));
     });
 }
 

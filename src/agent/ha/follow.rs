@@ -60,6 +60,10 @@ fn follow_daemon(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
         }
     }
     for liveset in client.subscribe().map_err(refusal)? {
+        if agent.ha.liveset().is_none() {
+            // Until now no VM might start here (R6.1 for an agent that has just begun).
+            agent.gate.raise(kept.epoch_base + liveset.epoch);
+        }
         let before = agent.ha.locked().replace(liveset.clone());
         react(agent, kept, before.as_ref(), &liveset);
         if !is_armed(agent) {

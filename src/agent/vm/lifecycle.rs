@@ -166,7 +166,8 @@ pub fn power_state_reset(agent: &Agent, vm: &str) -> Answer<()> {
     let host = row.resident_on().map(str::to_owned);
     if let Some(host) = host {
         let uuid = uuid_of(&db, "VM", vm)?;
-        match jobs::on_host(agent, &host, epoch, &Job::Scan) {
+        let boot = db.text("host", &host, "xe_boot").to_owned();
+        match jobs::on_host(agent, &host, epoch, &Job::Scan { boot }) {
             Ok(jobs::Done::Found(found)) if found.iter().any(|f| f.vm == uuid) => {
                 let why = "the VM runs on its host; shut it down instead";
                 return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));

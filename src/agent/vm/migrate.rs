@@ -1,14 +1,14 @@
 //! Live migration: the owner changes in one acknowledged transaction between "source stopped" and
 //! "target continues" (R6.4).
 
-use super::start::{job_vm, own_disks, record_running};
-use super::{assert_machine, assert_power, intent_of, master_epoch, message, uuid_of};
+use super::start::{assert_intent, job_vm, own_disks, record_running, write_intent};
+use super::{assert_machine, assert_power, master_epoch, message};
 use crate::agent::agility::assert_can_boot_here;
 use crate::agent::jobs::{self, Done, Job};
 use crate::agent::{Agent, guard};
 use crate::pool::rows::Vm;
 use crate::xenapi::failure::Answer;
-use crate::xenapi::{Failure, NULL_REF, Value};
+use crate::xenapi::{Failure, NULL_REF};
 
 /// Moves a running VM to another host of the pool.
 pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
@@ -24,121 +24,99 @@ pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
     assert_can_boot_here(&db, &row, to, agent.host_memory())?;
     guard::start_on(agent, &db, vm, to)?;
     let run = db.int("VM", vm, "xe_run");
-    let job = job_vm(&db, vm, run)?;
-    let uuid = uuid_of(&db, "VM", vm)?;
+    let boot = db.text("host", to, "xe_boot");
+    let job = job_vm(&db, vm, run, boot)?;
     let _waiting = crate::agent::recover::Starting::mark(agent, vm)?;
-    reserve(agent, vm, to, run, epoch)?;
-    let moved = hand_over(agent, vm, (&from, to), epoch, uuid, &job);
-    match moved {
-        Ok(()) => {
-            message(agent, "VM_MIGRATED", 5, "VM", &uuid.to_string(), "");
-            Ok(())
-        }
-        Err(failure) => Err(failure),
-    }
+    // Notes that the target may hold an instance from now on.
+    let intent = agent.store.commit(|tx| {
+        assert_power(&Vm::get(tx.db(), vm)?, &["Running"])?;
+        write_intent(tx, vm, (to, boot), run, epoch)
+    })?;
+    Move { agent, vm, from: &from, to, epoch, intent, job: &job }.run()?;
+    message(agent, "VM_MIGRATED", 5, "VM", &job.vm.to_string(), "");
+    Ok(())
 }
 
-/// Notes that the target may hold an instance from now on.
-fn reserve(agent: &Agent, vm: &str, to: &str, run: i64, epoch: u64) -> Answer<()> {
-    agent.store.commit(|tx| {
-        let db = tx.db().clone();
-        if intent_of(&db, vm).is_some() {
-            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
-        }
-        assert_power(&Vm::get(&db, vm)?, &["Running"])?;
-        tx.set("VM", vm, "scheduled_to_be_resident_on", to);
-        tx.create(
-            "xe_intent",
-            &crate::agent::new_reference(),
-            [
-                ("uuid", Value::from(crate::agent::new_uuid())),
-                ("VM", Value::from(vm)),
-                ("host", Value::from(to)),
-                ("boot", Value::from(db.text("host", to, "xe_boot"))),
-                ("run", Value::Int(run)),
-                ("epoch", Value::Int(i64::try_from(epoch).unwrap_or(i64::MAX))),
-            ],
-        );
-        Ok(())
-    })
-}
-
-fn forget_intent(agent: &Agent, vm: &str) -> Answer<()> {
-    agent.store.commit(|tx| {
-        if let Some(intent) = intent_of(tx.db(), vm) {
-            tx.delete("xe_intent", &intent);
-        }
-        tx.set("VM", vm, "scheduled_to_be_resident_on", NULL_REF);
-        Ok(())
-    })
-}
-
-fn hand_over(
-    agent: &Agent,
-    vm: &str,
-    (from, to): (&str, &str),
+/// One move of a VM.
+struct Move<'a> {
+    agent: &'a Agent,
+    vm: &'a str,
+    from: &'a str,
+    to: &'a str,
     epoch: u64,
-    uuid: uuid::Uuid,
-    job: &jobs::JobVm,
-) -> Answer<()> {
-    let target = match jobs::on_host(agent, to, epoch, &Job::Receive { vm: job.clone() }) {
-        Ok(Done::Listening(address)) => address,
-        Ok(_) => return Err(Failure::internal("the target does not listen")),
-        Err(failure) => {
-            // Nothing executes there before it is told to: the source is untouched.
-            forget_intent(agent, vm)?;
+    intent: String,
+    job: &'a jobs::JobVm,
+}
+
+impl Move<'_> {
+    fn run(&self) -> Answer<()> {
+        let uuid = self.job.vm;
+        let target = match self.have(self.to, &Job::Receive { vm: self.job.clone() }) {
+            Ok(Done::Listening(address)) => address,
+            Ok(_) => return Err(Failure::internal("the target does not listen")),
+            Err(failure) => {
+                // Nothing executes there before it is told to: the source is untouched.
+                self.forget_intent()?;
+                return Err(failure);
+            }
+        };
+        if let Err(failure) = self.have(self.from, &Job::MigrateTo { vm: uuid, target }) {
+            self.abort();
+            if !jobs::is_undecided(&failure) {
+                self.forget_intent()?;
+            }
             return Err(failure);
         }
-    };
-    if let Err(failure) = jobs::on_host(agent, from, epoch, &Job::MigrateTo { vm: uuid, target }) {
-        abort(agent, to, epoch, uuid);
-        if !jobs::is_undecided(&failure) {
-            forget_intent(agent, vm)?;
+        // The source has stopped. A commit that failed may stand all the same: then nobody is
+        // told to go on before the rows have been read again, after the next scans.
+        self.change_owner()?;
+        let continued = self.have(self.to, &Job::ContinueReceived { vm: uuid });
+        if let Err(failure) = self.have(self.from, &Job::FinishSource { vm: uuid }) {
+            // It executes nothing; its agent ends it when it looks for VMs that it does not own.
+            self.note("vm-source-left", &failure, self.from);
         }
-        return Err(failure);
+        continued.map(|_| ())
     }
-    // The source has stopped. From this commit on the target owns the VM.
-    let owned = agent.store.commit(|tx| {
-        let db = tx.db().clone();
-        let boot = db.text("host", to, "xe_boot").to_owned();
-        let row = Vm::get(&db, vm)?;
-        // Recovery may have judged the VM meanwhile, if its host died: then it is not ours to move.
-        let ours = row.resident_on() == Some(from) && intent_of(&db, vm).is_some();
-        if !ours {
-            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
-        }
-        own_disks(tx, &row, to, &boot, epoch, db.int("VM", vm, "xe_run"))?;
-        record_running(tx, vm, to, "Running", job.run);
-        Ok(())
-    });
-    if let Err(failure) = owned {
-        abort(agent, to, epoch, uuid);
-        jobs::on_host(agent, from, epoch, &Job::ResumeSource { vm: uuid })?;
-        return Err(failure);
-    }
-    let continued = jobs::on_host(agent, to, epoch, &Job::ContinueReceived { vm: uuid });
-    let finished = jobs::on_host(agent, from, epoch, &Job::FinishSource { vm: uuid });
-    if let Err(failure) = finished {
-        // It executes nothing; its agent ends it when it looks for VMs that it does not own.
-        agent.history.note(
-            "vm-source-left",
-            &failure.to_string(),
-            serde_json::json!({
-                "vm": uuid, "host": agent.store.read().text("host", from, "uuid"),
-            }),
-        );
-    }
-    continued.map(|_| ())
-}
 
-fn abort(agent: &Agent, to: &str, epoch: u64, uuid: uuid::Uuid) {
-    if let Err(failure) = jobs::on_host(agent, to, epoch, &Job::AbortReceived { vm: uuid }) {
-        agent.history.note(
-            "vm-target-left",
-            &failure.to_string(),
-            serde_json::json!({
-                "vm": uuid, "host": agent.store.read().text("host", to, "uuid"),
-            }),
-        );
+    fn have(&self, host: &str, job: &Job) -> Answer<Done> {
+        jobs::on_host(self.agent, host, self.epoch, job)
+    }
+
+    /// From this commit on the target owns the VM, unless recovery has judged it meanwhile.
+    fn change_owner(&self) -> Answer<()> {
+        self.agent.store.commit(|tx| {
+            let db = tx.db().clone();
+            let row = Vm::get(&db, self.vm)?;
+            assert_intent(&db, self.vm, &self.intent)?;
+            if row.resident_on() != Some(self.from) {
+                return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", self.vm]));
+            }
+            let run = db.int("VM", self.vm, "xe_run");
+            own_disks(tx, &row, self.to, &self.job.boot, self.epoch, run)?;
+            record_running(tx, self.vm, (self.to, &self.job.boot), "Running", self.job.run);
+            Ok(())
+        })
+    }
+
+    fn forget_intent(&self) -> Answer<()> {
+        self.agent.store.commit(|tx| {
+            if assert_intent(tx.db(), self.vm, &self.intent).is_ok() {
+                tx.delete("xe_intent", &self.intent);
+                tx.set("VM", self.vm, "scheduled_to_be_resident_on", NULL_REF);
+            }
+            Ok(())
+        })
+    }
+
+    fn abort(&self) {
+        if let Err(failure) = self.have(self.to, &Job::AbortReceived { vm: self.job.vm }) {
+            self.note("vm-target-left", &failure, self.to);
+        }
+    }
+
+    fn note(&self, event: &str, failure: &Failure, host: &str) {
+        let host = self.agent.store.read().text("host", host, "uuid").to_owned();
+        let about = serde_json::json!({ "vm": self.job.vm, "host": host });
+        self.agent.history.note(event, &failure.to_string(), about);
     }
 }

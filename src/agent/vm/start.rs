@@ -95,10 +95,13 @@ fn no_host(db: &Database, vm: &Vm<'_>, reasons: &[Failure]) -> Failure {
 /// A start whose intent row is acknowledged and whose command is still to come.
 pub struct Pending {
     vm: String,
+    /// Its intent row.
+    intent: String,
     host: String,
     begin: Begin,
     epoch: u64,
     job: JobVm,
+    mark: u64,
 }
 
 impl Pending {
@@ -109,10 +112,10 @@ impl Pending {
 
     /// Has the host start the VM and writes the result (R6.4).
     pub fn execute(self, agent: &Agent) -> Answer<()> {
-        let _waiting = Starting::take_over(agent, &self.vm);
+        let _waiting = Starting::take_over(agent, &self.vm, self.mark);
         let outcome = order(agent, &self)
             .and_then(|order| jobs::on_host(agent, &self.host, self.epoch, &order));
-        settle(agent, &self.vm, &self.host, self.begin, &self.job, outcome.map(|_| ()))
+        settle(agent, &self, outcome.map(|_| ()))
     }
 }
 
@@ -137,7 +140,7 @@ pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) ->
 pub fn prepare(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<Pending> {
     let epoch = master_epoch(agent)?;
     let waiting = Starting::mark(agent, vm)?;
-    let job = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
+    let (intent, job) = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
     let db = agent.store.read();
     agent.history.note(
         "vm-start-intent",
@@ -147,8 +150,8 @@ pub fn prepare(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> 
             "host": db.text("host", host, "uuid"), "epoch": epoch,
         }),
     );
-    waiting.hand_over();
-    Ok(Pending { vm: vm.to_owned(), host: host.to_owned(), begin, epoch, job })
+    let mark = waiting.hand_over();
+    Ok(Pending { vm: vm.to_owned(), intent, host: host.to_owned(), begin, epoch, job, mark })
 }
 
 fn suspend_image(db: &Database, vm: &str) -> Answer<(uuid::Uuid, uuid::Uuid)> {
@@ -158,23 +161,42 @@ fn suspend_image(db: &Database, vm: &str) -> Answer<(uuid::Uuid, uuid::Uuid)> {
 }
 
 /// Writes the intent, after checking under the writer's lock that nobody else starts the VM.
-fn intend(tx: &mut Transaction, vm: &str, host: &str, epoch: u64, begin: Begin) -> Answer<JobVm> {
+fn intend(
+    tx: &mut Transaction,
+    vm: &str,
+    host: &str,
+    epoch: u64,
+    begin: Begin,
+) -> Answer<(String, JobVm)> {
     let db = tx.db().clone();
     let row = Vm::get(&db, vm)?;
     let from = if begin == Begin::Resume { "Suspended" } else { "Halted" };
     super::assert_power(&row, &[from])?;
-    if intent_of(&db, vm).is_some() {
-        return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
-    }
     let run = db.int("VM", vm, "xe_run") + 1;
     let boot = db.text("host", host, "xe_boot").to_owned();
-    let job = job_vm(&db, vm, run)?;
+    let job = job_vm(&db, vm, run, &boot)?;
+    let intent = write_intent(tx, vm, (host, &boot), run, epoch)?;
     own_disks(tx, &row, host, &boot, epoch, run)?;
     tx.set("VM", vm, "xe_run", run);
+    Ok((intent, job))
+}
+
+/// Writes an intent row for a host in one of its boots; refused while the VM has one.
+pub fn write_intent(
+    tx: &mut Transaction,
+    vm: &str,
+    (host, boot): (&str, &str),
+    run: i64,
+    epoch: u64,
+) -> Answer<String> {
+    if intent_of(tx.db(), vm).is_some() {
+        return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
+    }
+    let intent = crate::agent::new_reference();
     tx.set("VM", vm, "scheduled_to_be_resident_on", host);
     tx.create(
         "xe_intent",
-        &crate::agent::new_reference(),
+        &intent,
         [
             ("uuid", Value::from(crate::agent::new_uuid())),
             ("VM", Value::from(vm)),
@@ -184,7 +206,7 @@ fn intend(tx: &mut Transaction, vm: &str, host: &str, epoch: u64, begin: Begin) 
             ("epoch", Value::Int(i64::try_from(epoch).unwrap_or(i64::MAX))),
         ],
     );
-    Ok(job)
+    Ok(intent)
 }
 
 /// Puts the VM's name on its writable disks; refuses when another VM's name stands there.
@@ -214,8 +236,8 @@ pub fn own_disks(
     Ok(())
 }
 
-/// The VM as a host is told of it.
-pub fn job_vm(db: &Database, vm: &str, run: i64) -> Answer<JobVm> {
+/// The VM as a host is told of it, in that boot of the host.
+pub fn job_vm(db: &Database, vm: &str, run: i64, boot: &str) -> Answer<JobVm> {
     let row = Vm::get(db, vm)?;
     let mut disks = Vec::new();
     for vbd in row.VBDs().into_iter().filter_map(|vbd| Vbd::get(db, vbd).ok()) {
@@ -232,6 +254,7 @@ pub fn job_vm(db: &Database, vm: &str, run: i64) -> Answer<JobVm> {
     Ok(JobVm {
         vm: uuid_of(db, "VM", vm)?,
         run: u64::try_from(run).unwrap_or(0),
+        boot: boot.to_owned(),
         name: row.name_label().to_owned(),
         memory: footprint(&row),
         vcpus: u32::try_from(row.VCPUs_max()).unwrap_or(1).max(1),
@@ -241,62 +264,64 @@ pub fn job_vm(db: &Database, vm: &str, run: i64) -> Answer<JobVm> {
 
 /// Writes the result of a start. A result that is not known leaves the intent open: the VM is
 /// "unknown" until its host's scan or that boot's death says more.
-fn settle(
-    agent: &Agent,
-    vm: &str,
-    host: &str,
-    begin: Begin,
-    job: &JobVm,
-    outcome: Answer<()>,
-) -> Answer<()> {
+fn settle(agent: &Agent, start: &Pending, outcome: Answer<()>) -> Answer<()> {
+    let (vm, host, job) = (&start.vm, &start.host, &start.job);
+    let note = |event: &str, why: &str, host: &str| {
+        let mut about = serde_json::json!({ "vm": job.vm, "run": job.run });
+        if !host.is_empty() {
+            about["host"] = host.into();
+        }
+        agent.history.note(event, why, about);
+    };
     match outcome {
         Ok(()) => {
-            let state = if begin == Begin::BootPaused { "Paused" } else { "Running" };
+            let state = if start.begin == Begin::BootPaused { "Paused" } else { "Running" };
             agent.store.commit(|tx| {
-                record_running(tx, vm, host, state, job.run);
+                assert_intent(tx.db(), vm, &start.intent)?;
+                record_running(tx, vm, (host, &job.boot), state, job.run);
                 Ok(())
             })?;
-            let name = if begin == Begin::Resume { "VM_RESUMED" } else { "VM_STARTED" };
-            agent.history.note("vm-started", name, serde_json::json!({
-                "vm": job.vm, "run": job.run, "host": agent.store.read().text("host", host, "uuid"),
-            }));
+            let name = if start.begin == Begin::Resume { "VM_RESUMED" } else { "VM_STARTED" };
+            note("vm-started", name, agent.store.read().text("host", host, "uuid"));
             message(agent, name, 5, "VM", &job.vm.to_string(), "");
             Ok(())
         }
         Err(failure) if jobs::is_undecided(&failure) => {
-            agent.history.note(
-                "vm-start-undecided",
-                &failure.to_string(),
-                serde_json::json!({
-                    "vm": job.vm, "run": job.run,
-                }),
-            );
+            note("vm-start-undecided", &failure.to_string(), "");
             Err(failure)
         }
         Err(failure) => {
             agent.store.commit(|tx| {
-                if let Some(intent) = intent_of(tx.db(), vm) {
-                    tx.delete("xe_intent", &intent);
-                }
-                if begin != Begin::Resume {
+                assert_intent(tx.db(), vm, &start.intent)?;
+                tx.delete("xe_intent", &start.intent);
+                if start.begin != Begin::Resume {
                     super::set_halted(tx, vm);
                 }
                 Ok(())
             })?;
-            agent.history.note(
-                "vm-start-failed",
-                &failure.to_string(),
-                serde_json::json!({
-                    "vm": job.vm, "run": job.run,
-                }),
-            );
+            note("vm-start-failed", &failure.to_string(), "");
             Err(failure)
         }
     }
 }
 
-/// Records that a VM runs on a host in the boot that its host is in.
-pub fn record_running(tx: &mut Transaction, vm: &str, host: &str, state: &str, run: u64) {
+/// Refuses once the intent is over: recovery has judged the VM since, for its boot died.
+pub fn assert_intent(db: &Database, vm: &str, intent: &str) -> Answer<()> {
+    if intent_of(db, vm).as_deref() == Some(intent) {
+        return Ok(());
+    }
+    Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]))
+}
+
+/// Records that a VM runs on a host, in that boot of it: the one that the job named or that was
+/// scanned, for the host's own row may name an older or a later one.
+pub fn record_running(
+    tx: &mut Transaction,
+    vm: &str,
+    (host, boot): (&str, &str),
+    state: &str,
+    run: u64,
+) {
     let db = tx.db().clone();
     if let Some(intent) = intent_of(&db, vm) {
         tx.delete("xe_intent", &intent);
@@ -305,7 +330,7 @@ pub fn record_running(tx: &mut Transaction, vm: &str, host: &str, state: &str, r
     tx.set("VM", vm, "xe_loss", "");
     tx.set("VM", vm, "resident_on", host);
     tx.set("VM", vm, "scheduled_to_be_resident_on", crate::xenapi::NULL_REF);
-    tx.set("VM", vm, "xe_boot", db.text("host", host, "xe_boot"));
+    tx.set("VM", vm, "xe_boot", boot);
     let run = i64::try_from(run).unwrap_or(i64::MAX);
     tx.set("VM", vm, "xe_run", run);
     tx.set("VM", vm, "domid", run);

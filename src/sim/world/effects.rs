@@ -87,7 +87,10 @@ impl World {
     }
 
     pub(super) fn start_agent(&mut self, host: usize) {
+        // What the last agent had seen is forgotten; the view tells how old a command may be.
+        let epoch = self.epoch_of(host);
         let machine = &mut self.machines[host];
+        machine.guests.newest = epoch;
         machine.pid += 1;
         machine.agent = AgentState::Well;
         machine.shell = None;

@@ -35,10 +35,14 @@ pub(super) enum Order {
 /// A command on its way.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Command {
+    /// Its number: no other command of any master has it.
+    pub(super) number: u64,
     pub(super) order: Order,
     pub(super) vm: usize,
     pub(super) run: u64,
     pub(super) epoch: u64,
+    /// The boot of the host that it was decided for.
+    pub(super) boot: String,
     /// The master's host and its agent's process: others do not hear the answer.
     pub(super) from: (usize, u32),
 }
@@ -73,7 +77,7 @@ pub(super) struct Guests {
     /// Commands that a hung agent has not looked at.
     pub(super) waiting: Vec<Command>,
     /// The newest epoch whose command came.
-    newest: u64,
+    pub(super) newest: u64,
     next_job: u64,
     /// The host is about to leave: it starts nothing more.
     pub(super) leaving: bool,
@@ -129,9 +133,11 @@ impl World {
             AgentState::Hangs => return machine.guests.waiting.push(command),
             AgentState::Well => {}
         }
+        let present = command.boot == machine.boot_id.to_string();
         let stale = command.epoch < machine.guests.newest && !self.wrong(Variant::StaleCommand);
         let starts = matches!(command.order, Order::Start | Order::Receive);
-        if stale || starts && !self.may_run(host) {
+        let meant = present || !starts && command.order != Order::Scan;
+        if stale || !meant || starts && !self.may_run(host) {
             return self.reply(host, command, Outcome::Refused);
         }
         let guests = &mut self.machines[host].guests;

@@ -6,7 +6,7 @@ use super::World;
 use super::guests::{Order, Outcome, Reply, State};
 use super::rows;
 use crate::heartbeat::variant::Variant;
-use crate::recovery::{Action, Boot, Event, Intent, Loss, StartResult};
+use crate::recovery::{Action, Boot, Event, Intent, Loss, Recovery, StartResult};
 
 impl World {
     /// The policy looks when something has changed, or when it asked to be woken.
@@ -60,17 +60,30 @@ impl World {
         let Some(shell) = &mut self.machines[host].shell else { return };
         let pool = self.rows.pool(epoch, &live, dead, &shell.ours);
         for action in shell.policy.step(now, &pool, event) {
-            self.act(host, epoch, action);
+            if !self.act(host, epoch, action) {
+                // The policy takes for done what it says: what was not done is for a new one.
+                let shell = self.machines[host].shell.as_mut();
+                return shell.map_or((), |shell| shell.policy = Recovery::default());
+            }
+        }
+        let failed = self.machines[host].shell.as_mut().and_then(|shell| shell.failed.pop());
+        if let Some((vm, run)) = failed {
+            let result = StartResult::Failed("another operation is in progress".to_owned());
+            self.policy_step(host, Event::Started { vm: rows::vm_uuid(vm), run, result });
         }
     }
 
-    /// Does one thing that the policy says; the lease is looked at right before (R4.4).
-    fn act(&mut self, host: usize, epoch: u64, action: Action) {
+    /// Does one thing that the policy says; the lease is looked at right before (R4.4). False when
+    /// it does not hold.
+    fn act(&mut self, host: usize, epoch: u64, action: Action) -> bool {
         if !self.acts(host) {
-            return;
+            return false;
         }
         match action {
-            Action::MarkHalted { vm, loss } => self.mark_halted(epoch, rows::vm_of(vm), loss),
+            Action::MarkHalted { vm, loss } => {
+                self.mark_halted(epoch, rows::vm_of(vm), loss);
+                self.forsake(host, rows::vm_of(vm));
+            }
             Action::ClearIntent { vm } => {
                 let vm = rows::vm_of(vm);
                 self.rows.commit(epoch, |tx| {
@@ -78,6 +91,10 @@ impl World {
                         tx.delete("xe_intent", &intent);
                     }
                 });
+                // A move goes on at the source, which lives.
+                if rows::residence(&self.rows.db, vm).is_none() {
+                    self.forsake(host, vm);
+                }
             }
             Action::SetLoss { vm, loss } => {
                 let row = rows::vm_row(rows::vm_of(vm));
@@ -92,6 +109,7 @@ impl World {
             // A start that succeeded has recorded this itself.
             Action::MarkRunning { .. } | Action::Tell(_) | Action::Note { .. } => {}
         }
+        true
     }
 
     fn mark_halted(&mut self, epoch: u64, vm: usize, loss: Loss) {
@@ -109,28 +127,32 @@ impl World {
     fn begin_start(&mut self, host: usize, epoch: u64, vm: usize, intent: &Intent) {
         let to = (intent.at.host.as_u128() - 1) as usize;
         let run = intent.run;
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        if shell.ours.contains_key(&vm) {
+            // This agent waits for a move of it still.
+            return shell.failed.push((vm, run));
+        }
         if !self.rows.commit(epoch, |tx| rows::intend(tx, vm, to, run, epoch)) {
             return;
         }
         self.tell(format_args!("h{} has vm{vm} started on h{}", host + 1, to + 1));
-        if let Some(shell) = &mut self.machines[host].shell {
-            shell.ours.insert(vm);
-        }
-        self.command(host, to, (Order::Start, vm, run), epoch);
+        self.have(host, to, (Order::Start, vm, run), epoch);
     }
 
     /// A start is over.
     pub(super) fn start_over(&mut self, host: usize, reply: &Reply) {
         let (vm, run, epoch) = (reply.command.vm, reply.command.run, self.epoch_of(host));
         let Some(shell) = &mut self.machines[host].shell else { return };
+        shell.ours.remove(&vm);
         let still = rows::intent_of(&self.rows.db, vm)
             .is_some_and(|intent| self.rows.db.int("xe_intent", &intent, "run") == run as i64);
-        if !still || !shell.ours.remove(&vm) {
+        if !still {
             return;
         }
         let result = match reply.outcome {
             Outcome::Done => {
-                self.rows.commit(epoch, |tx| rows::set_running(tx, vm, reply.host, run));
+                let boot = &reply.command.boot;
+                self.rows.commit(epoch, |tx| rows::set_running(tx, vm, reply.host, boot, run));
                 StartResult::Running
             }
             Outcome::Unknown => StartResult::Unknown,
@@ -164,7 +186,7 @@ impl World {
         };
         let now = self.rows.db.clone();
         let vms = (0..self.setting.vms).filter(|vm| row(&before, *vm) == row(&now, *vm));
-        let vms: Vec<usize> = vms.filter(|vm| !ours.contains(vm)).collect();
+        let vms: Vec<usize> = vms.filter(|vm| !ours.contains_key(vm)).collect();
         let mut orders = Vec::new();
         self.rows.commit(epoch, |tx| {
             for vm in vms {
@@ -175,7 +197,8 @@ impl World {
                     intent.as_ref().and_then(|i| rows::host_at(&now, "xe_intent", i, "host"));
                 match (here, owner == Some(member)) {
                     (Some((run, State::Running)), false) if owner.is_none() => {
-                        rows::set_running(tx, vm, member, *run);
+                        let boot = before.text("host", &rows::host_row(member), "xe_boot");
+                        rows::set_running(tx, vm, member, boot, *run);
                     }
                     (Some((_, State::Stopped)), true) => orders.push((Order::ResumeSource, vm)),
                     (Some((_, State::Received)), true) => orders.push((Order::Continue, vm)),
@@ -191,7 +214,7 @@ impl World {
             }
         });
         for (order, vm) in orders {
-            self.command(host, member, (order, vm, 0), epoch);
+            self.have(host, member, (order, vm, 0), epoch);
         }
     }
 
@@ -204,14 +227,14 @@ impl World {
         let member = self.view_boots(host).iter().any(|(member, _)| *member == to);
         let Some(from) = from.filter(|from| *from != to && !busy && member) else { return };
         let Some(shell) = &mut self.machines[host].shell else { return };
-        if !shell.ours.insert(vm) {
+        if shell.ours.contains_key(&vm) {
             return;
         }
         shell.moves.insert(vm, (from, to));
         let run = self.rows.db.int("VM", &rows::vm_row(vm), "xe_run") as u64;
         self.tell(format_args!("h{} moves vm{vm} to h{}", host + 1, to + 1));
         self.rows.commit(epoch, |tx| rows::intend(tx, vm, to, run, epoch));
-        self.command(host, to, (Order::Receive, vm, run), epoch);
+        self.have(host, to, (Order::Receive, vm, run), epoch);
     }
 
     /// Target created, source stopped, owner row acknowledged, target continues (R6.4).
@@ -223,30 +246,31 @@ impl World {
         let early = self.setting.variant == Some(Variant::OwnerRowSkipped);
         match (order, &reply.outcome) {
             (Order::Receive, Outcome::Done) => {
-                self.command(host, from, (Order::StopSource, vm, run), epoch);
+                self.have(host, from, (Order::StopSource, vm, run), epoch);
             }
             (Order::StopSource, Outcome::Done) => {
                 if !early && !self.owner_changes(vm, (from, to), run, epoch) {
-                    return;
+                    return self.forsake(host, vm);
                 }
-                self.command(host, to, (Order::Continue, vm, run), epoch);
+                self.have(host, to, (Order::Continue, vm, run), epoch);
             }
             (Order::Continue, Outcome::Done) => {
                 if early {
                     self.owner_changes(vm, (from, to), run, epoch);
                 }
-                self.move_ends(host, vm);
+                self.forsake(host, vm);
                 self.command(host, from, (Order::Discard, vm, run), epoch);
             }
             (Order::Receive | Order::StopSource | Order::Continue, _) => {
                 // Nobody knows how far it went: the next scans tell, and the intent stays.
-                self.move_ends(host, vm);
+                self.forsake(host, vm);
             }
             _ => {}
         }
     }
 
-    fn move_ends(&mut self, host: usize, vm: usize) {
+    /// Waits no more for what was being done to a VM.
+    fn forsake(&mut self, host: usize, vm: usize) {
         if let Some(shell) = &mut self.machines[host].shell {
             shell.moves.remove(&vm);
             shell.ours.remove(&vm);
@@ -262,7 +286,9 @@ impl World {
         epoch: u64,
     ) -> bool {
         let db = &self.rows.db;
-        let ours = rows::residence(db, vm) == Some(from) && rows::intent_of(db, vm).is_some();
-        ours && self.rows.commit(epoch, |tx| rows::set_running(tx, vm, to, run))
+        let Some(intent) = rows::intent_of(db, vm) else { return false };
+        let boot = db.text("xe_intent", &intent, "boot").to_owned();
+        let ours = rows::residence(db, vm) == Some(from);
+        ours && self.rows.commit(epoch, |tx| rows::set_running(tx, vm, to, &boot, run))
     }
 }

@@ -292,6 +292,10 @@ impl World {
         machine.checked = (0, 0);
         machine.acts_until = 0;
         machine.agent_tick = self.now + 1;
+        if machine.agent == AgentState::Gone {
+            // Like the daemon's shell: a session that begins without an agent has one started.
+            self.push(self.now, host, What::AgentGone);
+        }
         self.control(host, Control::Started)
     }
 

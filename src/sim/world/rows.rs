@@ -2,7 +2,7 @@
 //! real ones; their journal is not: a commit is durable at once, unless a later epoch has opened
 //! the database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -71,12 +71,12 @@ pub(super) fn set_halted(tx: &mut Transaction, vm: usize) {
     tx.set("VM", &row, "xe_boot", "");
 }
 
-/// Writes that a VM runs on a host, in the boot that the host's row names.
-pub(super) fn set_running(tx: &mut Transaction, vm: usize, host: usize, run: u64) {
+/// Writes that a VM runs on a host, in that boot.
+pub(super) fn set_running(tx: &mut Transaction, vm: usize, host: usize, boot: &str, run: u64) {
     if let Some(intent) = intent_of(tx.db(), vm) {
         tx.delete("xe_intent", &intent);
     }
-    let (row, boot) = (vm_row(vm), tx.db().text("host", &host_row(host), "xe_boot").to_owned());
+    let row = vm_row(vm);
     tx.set("VM", &row, "power_state", "Running");
     tx.set("VM", &row, "xe_loss", "");
     tx.set("VM", &row, "resident_on", host_row(host));
@@ -123,7 +123,8 @@ impl Rows {
                 ("order", Value::Int((vm % 2) as i64)),
             ];
             tx.create("VM", &vm_row(vm), fields);
-            set_running(&mut tx, vm, vm % uuids.len(), 1);
+            let host = vm % uuids.len();
+            set_running(&mut tx, vm, host, &boots[host].to_string(), 1);
         }
         self.db.apply(&tx.into_changes());
     }
@@ -146,7 +147,7 @@ impl Rows {
         epoch: u64,
         live: &[(usize, bool)],
         dead: BTreeSet<Boot>,
-        ours: &BTreeSet<usize>,
+        ours: &BTreeMap<usize, u64>,
     ) -> Pool {
         let db = &self.db;
         let host = |(host, live): &(usize, bool)| {
@@ -167,7 +168,7 @@ impl Rows {
         }
     }
 
-    fn vm(&self, vm: usize, ours: &BTreeSet<usize>) -> Vm {
+    fn vm(&self, vm: usize, ours: &BTreeMap<usize, u64>) -> Vm {
         let (db, row) = (&self.db, vm_row(vm));
         let text = |field: &str| db.text("VM", &row, field);
         let boot = |host: usize, boot: &str| Boot {
@@ -183,7 +184,7 @@ impl Rows {
                 at: boot(host, db.text("xe_intent", &intent, "boot")),
                 run: count("xe_intent", &intent, "run"),
                 epoch: count("xe_intent", &intent, "epoch"),
-                ours: ours.contains(&vm),
+                ours: ours.contains_key(&vm),
             })
         });
         Vm {

@@ -25,12 +25,15 @@ pub(super) struct Shell {
     pub(super) policy: Recovery,
     pub(super) pid: u32,
     since: Nanos,
-    /// VMs whose start or move this agent waits for.
-    pub(super) ours: BTreeSet<usize>,
+    /// VMs that this agent starts, moves or tidies up, each with the number of the command whose
+    /// outcome it waits for.
+    pub(super) ours: BTreeMap<usize, u64>,
     /// Moves under way: VM, source and target.
     pub(super) moves: BTreeMap<usize, (usize, usize)>,
     /// When each host was asked for a scan, with the rows at that time.
     asked: BTreeMap<usize, (Nanos, u64, Database)>,
+    /// Starts that ended before a command was sent.
+    pub(super) failed: Vec<(usize, u64)>,
     next_scan: u64,
     /// The hosts and boots that have answered.
     scanned: BTreeSet<Boot>,
@@ -71,9 +74,10 @@ impl World {
             policy: Recovery::default(),
             pid: self.machines[host].pid,
             since: self.now,
-            ours: BTreeSet::new(),
+            ours: BTreeMap::new(),
             moves: BTreeMap::new(),
             asked: BTreeMap::new(),
+            failed: Vec::new(),
             next_scan: 0,
             scanned: BTreeSet::new(),
             seen: (0, 0, 0),
@@ -172,25 +176,43 @@ impl World {
         boots.iter().all(|(member, boot)| shell.scanned.contains(boot) || !named(*member))
     }
 
-    /// Sends a command; without an answer in time its outcome is unknown.
-    pub(super) fn command(
+    /// Has a host do something to a VM and waits for the outcome.
+    pub(super) fn have(
         &mut self,
         host: usize,
         to: usize,
         (order, vm, run): (Order, usize, u64),
         epoch: u64,
     ) {
+        let number = self.command(host, to, (order, vm, run), epoch);
+        if let Some(shell) = &mut self.machines[host].shell {
+            shell.ours.insert(vm, number);
+        }
+    }
+
+    /// Sends a command; without an answer in time its outcome is unknown. Gives its number.
+    pub(super) fn command(
+        &mut self,
+        host: usize,
+        to: usize,
+        (order, vm, run): (Order, usize, u64),
+        epoch: u64,
+    ) -> u64 {
         let from = (host, self.machines[host].pid);
-        let command = Command { order, vm, run, epoch, from };
+        self.ticket += 1;
+        let number = self.ticket;
+        let boot = self.rows.db.text("host", &rows::host_row(to), "xe_boot").to_owned();
+        let command = Command { number, order, vm, run, epoch, boot, from };
         let late = Reply { command: command.clone(), host: to, outcome: Outcome::Unknown };
         self.push(self.now + PATIENCE, host, What::Reply(late));
-        if to != host && (self.net.calls[host][to] || self.net.calls[to][host]) {
-            return;
+        let cut = to != host && (self.net.calls[host][to] || self.net.calls[to][host]);
+        if !cut {
+            let at = self.now + if to == host { 1 } else { self.travel() };
+            if self.machines[to].alive {
+                self.push(at, to, What::Command(command));
+            }
         }
-        let at = self.now + if to == host { 1 } else { self.travel() };
-        if self.machines[to].alive {
-            self.push(at, to, What::Command(command));
-        }
+        number
     }
 
     pub(super) fn take_reply(&mut self, host: usize, reply: Reply) {
@@ -199,14 +221,25 @@ impl World {
         if !current || reply.command.from.1 != pid || !self.acts(host) {
             return;
         }
-        match (reply.command.order, &reply.outcome) {
-            (Order::Scan, Outcome::Found(found)) => {
+        let (order, vm) = (reply.command.order, reply.command.vm);
+        if order == Order::Scan {
+            if let Outcome::Found(found) = &reply.outcome {
                 self.reconcile(host, (reply.host, reply.command.run), found);
                 self.agent_looks(host);
             }
-            (Order::Scan, _) => {}
-            (Order::Start, _) => self.start_over(host, &reply),
-            _ => self.move_goes_on(host, &reply),
+            return;
+        }
+        let Some(shell) = &mut self.machines[host].shell else { return };
+        if shell.ours.get(&vm) != Some(&reply.command.number) {
+            // Nobody waits for it any more.
+            return;
+        }
+        if order == Order::Start {
+            self.start_over(host, &reply);
+        } else if shell.moves.contains_key(&vm) {
+            self.move_goes_on(host, &reply);
+        } else {
+            shell.ours.remove(&vm);
         }
     }
 

@@ -43,8 +43,8 @@ impl Session {
             Effect::Reset => self.reset(),
             Effect::KillAgent => match (self.agent, self.launch) {
                 (_, Launch::UnderWay) => self.launch = Launch::Unwanted,
+                (None | Some(0), _) => self.agent_was_gone(),
                 (Some(pid), _) => agent::kill(pid),
-                (None, _) => self.agent_was_gone(),
             },
             Effect::StartAgent => self.start_agent(),
             Effect::Note(event) => self.around.history.add(event),

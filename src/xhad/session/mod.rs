@@ -145,8 +145,10 @@ impl Session {
             around,
             config,
         };
-        if let Some(pid) = session.config.agent_pid {
-            session.follow_agent(pid);
+        match session.config.agent_pid {
+            Some(pid) => session.follow_agent(pid),
+            None if session.config.agent_command.is_empty() => {}
+            None => session.await_agent(),
         }
         Ok(session)
     }
@@ -291,6 +293,12 @@ impl Session {
     fn follow_agent(&mut self, pid: u32) {
         self.agent = Some(pid);
         agent::watch(pid, self.around.inbox.clone());
+    }
+
+    /// Nobody knows of an agent: one that runs says so soon, else the node has one started.
+    fn await_agent(&mut self) {
+        self.agent = Some(0);
+        agent::await_word(self.around.inbox.clone());
     }
 
     /// A process has ended; it counts when it is the agent.
