@@ -27,8 +27,9 @@
 //! under the key. A statefile gives errors, hangs, tears a write, lands a write late (after its
 //! host died; not later than the drain of `node/boot.rs` counted from the last one seen to land),
 //! shows old content, or goes back in time as a whole; with several statefiles a majority is
-//! right. The watchdog runs on whatever the host does, and fires no later than it was programmed
-//! plus its step. The host's own disk keeps what it said was kept.
+//! right; what a statefile loses by going back, so many hosts have on their own disks that nobody
+//! can form a view without one of them. The watchdog runs on whatever the host does, and fires no
+//! later than it was programmed plus its step. The host's own disk keeps what it said was kept.
 //!
 //! # What holds, and why
 //!
@@ -90,9 +91,30 @@
 //!   the metadata volume, whose segments belong to hosts, so there is nothing to agree on.
 //! * **A broken decision block stops nobody for ever.** It hides a ballot only of a member of the
 //!   predecessor; once that member is certainly dead its block is passed over (section 10).
-//! * **Members that entered network mode are remembered durably by each of them** ([`kept`]): a
-//!   host that boots beside them alone, or after all of them died, knows that decisions were made
-//!   which no statefile shows.
+//! * **Each host keeps the newest view on its own disk** ([`kept`]), first of all what was decided
+//!   in network mode: one that boots alone, or after all others died, knows of decisions which no
+//!   statefile shows. If nothing but a statefile that went back in time explains the difference,
+//!   the host looks for T + margin whether a pool lives by what is shown now; if none does, a
+//!   strict majority of the view remembered forms the next one, a thousand epochs further on, so
+//!   that none is ever given twice. (Trace: three hosts, T = 3; the statefile goes back by 10 s
+//!   while the last two reboot; a lone one formed epoch 4 again.) The same jump follows where a
+//!   dead member's block is damaged on so many statefiles that it may hide a decided view.
+//! * **The boot number is kept there, too** (R2.5): after a block was damaged between two boots the
+//!   same life came twice, and what was seen of the first one counted for the second.
+//! * **A link is known by the view that it follows**, not by the epoch that the next one gets
+//!   (R3.2). Hosts that differ in what they know of forgotten epochs bid for one link, and the
+//!   highest ballot's value stands; before, two views could be decided on top of one.
+//! * **Statefiles must show a block still at the same time** (R5.2). One that it stopped writing
+//!   long ago, on a path now lost, and one that it stopped writing now prove nothing together: it
+//!   may have lived on both in between. (Trace: two hosts, three statefiles, T = 5.)
+//! * **The mark "unarmed" counts when it is on the others' own disks** (R9.3). Echoed by a host
+//!   that then reboots while the storage is lost it was forgotten, and its host called dead.
+//! * **The operator's word that a host is dead counts T + margin later** (R5.3e) while that host's
+//!   lease could still run: people err, and until then it may even be the master. A fence device's
+//!   word counts at once.
+//! * **The way back from network mode can fail**: where all lose the storage again before all have
+//!   come back, all promise again. A statefile that goes back in time again and again is answered
+//!   by one view in S, not by view upon view.
 
 pub mod auth;
 pub mod block;
