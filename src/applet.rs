@@ -76,7 +76,11 @@ pub fn choose(argv: &[String]) -> Applet {
 
 /// Runs what argv asks for and gives its exit code.
 pub fn run(argv: &[String]) -> ExitCode {
-    match choose(argv) {
+    let applet = choose(argv);
+    if matches!(applet, Applet::Plan(_) | Applet::Sim(_)) {
+        crate::host::pipes::end_with_their_reader();
+    }
+    match applet {
         Applet::Xe(words) => {
             if let [word, dir] = &words[..]
                 && word == "man"

@@ -10,6 +10,7 @@ pub mod fork;
 pub mod hypervisor;
 pub mod neighbour;
 pub mod pages;
+pub mod pipes;
 pub mod realtime;
 pub mod shared_word;
 pub mod signals;
