@@ -24,15 +24,17 @@ fn pool() -> Problem {
         total: 256 * GIB,
         free: 256 * GIB - used(index),
         enabled: true,
+        ..Host::default()
     };
     let vm = |index| Vm {
         id: format!("vm-{index}"),
         memory: size(index),
         host: Some(index % HOSTS),
         protected: true,
-        allowed: None,
+        ..Vm::default()
     };
-    Problem { hosts: (0..HOSTS).map(host).collect(), vms: (0..VMS).map(vm).collect() }
+    let hosts = (0..HOSTS).map(host).collect();
+    Problem { hosts, vms: (0..VMS).map(vm).collect(), ..Problem::default() }
 }
 
 fn every_pair(problem: &Problem) -> u64 {

@@ -81,6 +81,7 @@ impl Case {
                 allowed: allowed
                     .map(|hosts| hosts.iter().map(|uuid| find(uuid)).collect())
                     .transpose()?,
+                ..Vm::default()
             })
         };
         let vms = file.vms.iter().map(vm).collect::<Result<_, String>>()?;
@@ -89,8 +90,10 @@ impl Case {
             total: host.memory_total,
             free: host.memory_free,
             enabled: host.enabled,
+            ..Host::default()
         };
-        let problem = Problem { hosts: file.hosts.iter().map(host).collect(), vms };
+        let hosts = file.hosts.iter().map(host).collect();
+        let problem = Problem { hosts, vms, ..Problem::default() };
         Ok(Self { name: file.name, problem, failures_to_tolerate: file.failures_to_tolerate })
     }
 

@@ -4,11 +4,11 @@ use super::*;
 use proptest::prelude::*;
 
 fn host(free: u64) -> Host {
-    Host { id: String::new(), total: free, free, enabled: true }
+    Host { id: String::new(), total: free, free, enabled: true, ..Host::default() }
 }
 
 fn vm(memory: u64, host: Option<usize>) -> Vm {
-    Vm { id: String::new(), memory, host, protected: true, allowed: None }
+    Vm { id: String::new(), memory, host, protected: true, ..Vm::default() }
 }
 
 /// All ways to put `items` on `targets`, by trying each.
@@ -87,6 +87,7 @@ fn problems() -> impl Strategy<Value = Problem> {
                 .into_iter()
                 .map(|(memory, at, protected, allowed)| Vm { protected, allowed, ..vm(memory, at) })
                 .collect(),
+            ..Problem::default()
         })
     })
 }
@@ -142,7 +143,7 @@ proptest! {
 fn a_used_up_budget_is_not_proved_and_says_so() {
     let hosts = vec![host(0), host(60), host(60), host(61)];
     let vms = [31, 30, 29, 31, 30, 30].map(|size| vm(size, Some(0))).to_vec();
-    let problem = Problem { hosts, vms };
+    let problem = Problem { hosts, vms, ..Problem::default() };
     let outcome = tolerates(&problem, 1, &Budget { nodes: 1 });
     assert!(matches!(outcome, Outcome::NotProved { nodes: 1 }), "{outcome:?}");
     let verdict = max_failures(&problem, &Budget { nodes: 1 });
@@ -154,6 +155,7 @@ fn what_does_not_fit_together_is_left_by_order() {
     let problem = Problem {
         hosts: vec![host(10), host(4)],
         vms: vec![vm(6, None), vm(8, None), vm(4, None), vm(4, None)],
+        ..Problem::default()
     };
     let placement = place_most(&problem, &[], &[1, 0, 2, 3]);
     assert_eq!(placement.left, [0, 3]);
@@ -162,7 +164,8 @@ fn what_does_not_fit_together_is_left_by_order() {
 
 #[test]
 fn a_guard_names_the_hosts_and_the_vms() {
-    let before = Problem { hosts: vec![host(8), host(8)], vms: vec![vm(6, Some(0))] };
+    let before =
+        Problem { hosts: vec![host(8), host(8)], vms: vec![vm(6, Some(0))], ..Problem::default() };
     let mut after = before.clone();
     after.vms.push(vm(4, Some(1)));
     after.hosts[1].free = 4;
@@ -177,6 +180,7 @@ fn an_evacuation_places_protected_vms_first_and_says_why_one_stays() {
     let mut problem = Problem {
         hosts: vec![host(0), host(5), host(3)],
         vms: vec![vm(5, Some(0)), vm(5, Some(0)), vm(9, Some(0)), vm(2, Some(1))],
+        ..Problem::default()
     };
     problem.vms[0].protected = false;
     problem.vms[2].protected = false;

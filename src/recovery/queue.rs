@@ -93,7 +93,7 @@ impl Step<'_> {
             let members = waiting.iter().filter(|this| this.turn.class == class);
             let wanted: Vec<usize> = members.map(|this| this.index).collect();
             for (vm, host) in plan::place_most(&problem, &[], &wanted).placed {
-                problem.hosts[host].free -= problem.vms[vm].memory;
+                problem.take(vm, host);
                 places.insert(vm, host);
             }
         }

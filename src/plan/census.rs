@@ -1,0 +1,130 @@
+//! What never depends on what fails: how much each VM needs and which hosts it may use.
+//!
+//! A dimension that no host limits is left out altogether, so that a pool without CPU limits is
+//! one of memory only. VMs that may use the same hosts share a *tie*; tie 0 is every host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::size::Size;
+use super::{Host, Problem, Vm};
+
+/// The tie of VMs that every host can run.
+pub const FREE: usize = 0;
+
+/// Sizes and ties of all VMs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Census {
+    need: Vec<Size>,
+    tie: Vec<usize>,
+    /// By tie: which hosts may be used; `None` for all.
+    reach: Vec<Option<Vec<bool>>>,
+    group: Vec<Option<usize>>,
+    grouped: bool,
+    hosts: usize,
+    vcpus: bool,
+    vms: bool,
+}
+
+impl Census {
+    pub fn new(problem: &Problem) -> Self {
+        let mut census = Self {
+            need: Vec::with_capacity(problem.vms.len()),
+            tie: Vec::with_capacity(problem.vms.len()),
+            reach: vec![None],
+            group: problem.vms.iter().map(|vm| vm.group).collect(),
+            grouped: problem.vms.iter().any(|vm| vm.group.is_some()),
+            hosts: problem.hosts.len(),
+            vcpus: problem.hosts.iter().any(|host| host.vcpus.is_some()),
+            vms: problem.hosts.iter().any(|host| host.slots.is_some()),
+        };
+        let mut known: BTreeMap<&BTreeSet<usize>, usize> = BTreeMap::new();
+        for vm in &problem.vms {
+            census.need.push(census.size(vm));
+            let tie = match &vm.allowed {
+                None => FREE,
+                Some(allowed) => *known.entry(allowed).or_insert_with(|| {
+                    census.reach.push(Some(reach(allowed, census.hosts)));
+                    census.reach.len() - 1
+                }),
+            };
+            census.tie.push(tie);
+        }
+        census
+    }
+
+    fn size(&self, vm: &Vm) -> Size {
+        Size {
+            memory: vm.memory,
+            vcpus: if self.vcpus { vm.vcpus } else { 0 },
+            vms: u64::from(self.vms),
+        }
+    }
+
+    /// What is left on a host, for the dimensions that count.
+    pub fn room(&self, host: &Host) -> Size {
+        let left = |counts: bool, left: Option<u64>| if counts { left.unwrap_or(MANY) } else { 0 };
+        Size {
+            memory: host.free,
+            vcpus: left(self.vcpus, host.vcpus),
+            vms: left(self.vms, host.slots),
+        }
+    }
+
+    pub fn need(&self, vm: usize) -> Size {
+        self.need[vm]
+    }
+
+    pub fn tie(&self, vm: usize) -> usize {
+        self.tie[vm]
+    }
+
+    pub fn ties(&self) -> usize {
+        self.reach.len()
+    }
+
+    /// Whether VMs of that tie may use the host.
+    pub fn may(&self, tie: usize, host: usize) -> bool {
+        self.reach[tie].as_ref().is_none_or(|reach| reach[host])
+    }
+
+    /// Whether VMs of tie `inner` may use no host that those of `outer` may not.
+    pub fn within(&self, inner: usize, outer: usize) -> bool {
+        inner == outer
+            || (0..self.hosts).all(|host| !self.may(inner, host) || self.may(outer, host))
+    }
+
+    /// Whether memory is all that counts.
+    pub fn memory_only(&self) -> bool {
+        !self.vcpus && !self.vms
+    }
+
+    /// The anti-affinity group of the VM.
+    pub fn group(&self, vm: usize) -> Option<usize> {
+        self.group[vm]
+    }
+
+    /// Whether there are such groups at all.
+    pub fn grouped(&self) -> bool {
+        self.grouped
+    }
+
+    pub fn counts_vcpus(&self) -> bool {
+        self.vcpus
+    }
+
+    pub fn counts_vms(&self) -> bool {
+        self.vms
+    }
+
+    /// Largest first; the order in which the rules place.
+    pub fn order(&self, vm: usize) -> (std::cmp::Reverse<Size>, usize) {
+        (std::cmp::Reverse(self.need[vm]), vm)
+    }
+}
+
+/// More than all VMs together could need, yet far from where sums overflow.
+const MANY: u64 = 1 << 48;
+
+fn reach(allowed: &BTreeSet<usize>, hosts: usize) -> Vec<bool> {
+    (0..hosts).map(|host| allowed.contains(&host)).collect()
+}
