@@ -4,7 +4,7 @@ use super::classes::{Coming, Sums};
 use super::field::Field;
 use super::meter::Meter;
 use super::ranges::{Sizes, prove};
-use super::sequence::one_by_one;
+use super::sequence;
 use super::sets::Sets;
 use super::starts::{self, Answer};
 use super::{Budget, Outcome, Problem, Sequences, Verdict};
@@ -32,11 +32,11 @@ pub fn certify(problem: &Problem, r: usize, budget: &Budget) -> Outcome {
 }
 
 fn ask(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Outcome {
-    let answer = together(problem, r, keep, meter);
-    let Answer { sets, starts, field } = answer;
+    let Answer { sets, starts, field } = together(problem, r, keep, meter);
     match sets {
         Sets::Safe(certificate) => {
-            let one_by_one = one_by_one(&field, r, meter);
+            let kept = sequence::bounded(&field, r);
+            let one_by_one = if kept { Sequences::Kept } else { Sequences::NotProved };
             Outcome::Yes { certificate, starts, one_by_one }
         }
         Sets::Broken(breaking) => Outcome::No(breaking),
@@ -44,9 +44,24 @@ fn ask(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Outcome {
     }
 }
 
-/// All sets of `r` hosts, and of fewer where these are not easier.
+/// Whether recovery places everything when `r` hosts fail one after the other, in whatever order;
+/// played where the bounds do not answer. Halted protected VMs are taken to have started.
+pub fn one_by_one(problem: &Problem, r: usize, budget: &Budget) -> Sequences {
+    let mut meter = Meter::new(budget.nodes);
+    let Answer { sets, field, .. } = together(problem, r, false, &mut meter);
+    match sets {
+        Sets::Safe(_) => sequence::play(&field, r, &mut meter),
+        Sets::Broken(Some(breaking)) if r == 1 => {
+            Sequences::Breaks { hosts: breaking.hosts, vm: breaking.vm }
+        }
+        Sets::Broken(_) | Sets::Unknown => Sequences::NotProved,
+    }
+}
+
+/// All sets of `r` hosts, and of fewer where these are not easier: with VMs that are excused
+/// somewhere.
 pub fn together(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Answer {
-    if problem.excuse_doomed && problem.vms.iter().any(|vm| vm.protected && vm.allowed.is_some()) {
+    if problem.excuse_doomed && !Field::new(problem).doomed(problem, r).is_empty() {
         for fewer in 0..r {
             let answer = starts::tolerates(problem, fewer, false, meter);
             if !matches!(answer.sets, Sets::Safe(_)) {
@@ -104,7 +119,7 @@ fn climb(problem: &Problem, meter: &mut Meter) -> Verdict {
     if let Some(Answer { starts, field, .. }) = best {
         verdict.starts = starts;
         let mut meter = Meter::new((meter.left() + meter.used()) / 4);
-        verdict.one_by_one = one_by_one(&field, verdict.max, &mut meter);
+        verdict.one_by_one = sequence::play(&field, verdict.max, &mut meter);
     }
     verdict
 }

@@ -59,7 +59,7 @@ mod suspects;
 
 use std::collections::BTreeSet;
 
-pub use ask::{certify, max_failures, tolerates, tolerates_while};
+pub use ask::{certify, max_failures, one_by_one, tolerates, tolerates_while};
 pub use classes::ClassBound;
 pub use guard::{Evacuation, Guard, evacuation, guard};
 pub use pack::Why;
@@ -192,7 +192,8 @@ pub enum Outcome {
         certificate: Certificate,
         /// Where the halted protected VMs would have to start: (VM, host).
         starts: Vec<(usize, usize)>,
-        /// Whether that also holds for one failure after the other.
+        /// Whether that also holds for one failure after the other, as far as bounds tell;
+        /// [`one_by_one`] looks closer.
         one_by_one: Sequences,
     },
     /// Some set has none. With halted protected VMs there may be another such set for each way to

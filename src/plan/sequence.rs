@@ -12,18 +12,23 @@ use super::pack::Packed;
 use super::ranges::{Sizes, prove};
 
 /// Whether recovery places everything, in whatever order `r` hosts fail.
-pub fn one_by_one(field: &Field, r: usize, meter: &mut Meter) -> Sequences {
-    match play(field, r, &mut Vec::new(), meter) {
+pub fn play(field: &Field, r: usize, meter: &mut Meter) -> Sequences {
+    match next(field, r, &mut Vec::new(), meter) {
         Some(None) => Sequences::Kept,
         Some(Some((hosts, vm))) => Sequences::Breaks { hosts, vm },
         None => Sequences::NotProved,
     }
 }
 
+/// Whether the bounds alone say so.
+pub fn bounded(field: &Field, r: usize) -> bool {
+    r <= 1 || holds(field, &field.targets(), r, &mut Meter::new(u64::MAX)).unwrap_or(false)
+}
+
 /// The hosts so far and the VM that finds no place.
 type Stuck = (Vec<usize>, usize);
 
-fn play(
+fn next(
     field: &Field,
     r: usize,
     dead: &mut Vec<usize>,
@@ -47,7 +52,7 @@ fn play(
         if !placed.iter().all(|(vm, to)| after.start(*vm, *to)) {
             return None;
         }
-        let stuck = play(&after, r - 1, dead, meter)?;
+        let stuck = next(&after, r - 1, dead, meter)?;
         if stuck.is_some() {
             return Some(stuck);
         }
