@@ -31,6 +31,7 @@
 //! | `classes`, `ranges` | bounds for all sets at once, and the classes of VMs they speak of |
 //! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
 //! | `sequence` | hosts that fail one by one |
+//! | `check` | verifies certificates, apart from all of the rest |
 //! | `pack`, `fill`, `search` | one set of VMs: greedy rules, fullest hosts, exact search |
 //! | `refute` | why one set of VMs fits nowhere |
 //! | `groups` | anti-affinity: spread, else part, else name |
@@ -39,6 +40,7 @@
 mod ask;
 pub mod case;
 mod census;
+pub mod check;
 mod classes;
 mod dominance;
 mod field;

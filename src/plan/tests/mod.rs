@@ -1,6 +1,7 @@
 //! What the planner's answers must hold; `definition` is against trying every placement.
 
 mod brute;
+mod certificates;
 mod definition;
 mod pools;
 

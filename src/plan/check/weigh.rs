@@ -1,0 +1,40 @@
+//! What a bound of a "yes" weighs each host with, from its definition.
+
+use super::super::{ClassBound, Problem};
+use super::{NO_LIMIT, may, need, room};
+
+/// The weight of each host in a bound, and its limit.
+pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, u128) {
+    let ((lo, hi), like, scale) = (it.sizes, &pool.vms[it.like], it.scale);
+    let all = || pool.vms.iter().filter(|vm| vm.protected);
+    let most = |at: usize| all().map(|vm| need(vm)[at]).max().unwrap_or(0).max(1);
+    let tied = all().filter(|vm| vm.allowed == like.allowed).map(|vm| vm.vcpus).max();
+    let largest = [hi, tied.unwrap_or(0), 1];
+    let limited = [0, 1, 2].map(|at| hosts.iter().any(|h| room(&pool.hosts[*h])[at] < NO_LIMIT));
+    let weigh = |of: [u64; 3]| match it.counted {
+        true => u128::from(of[2]),
+        false => of
+            .iter()
+            .zip([scale.0, scale.1, scale.2])
+            .map(|(n, by)| u128::from(*n) * u128::from(by))
+            .sum(),
+    };
+    let taken = |host: &usize| {
+        let room = room(&pool.hosts[*host]);
+        if !may(like, *host) || room.iter().zip(largest).any(|(room, need)| *room < need) {
+            return 0;
+        }
+        let refused = (0..3).filter(|at| limited[*at]).map(|at| {
+            let mut taken = [0; 3];
+            taken[at] = room[at] - largest[at] + 1;
+            if it.counted { u128::from(room[at] / most(at)) } else { weigh(taken) }
+        });
+        refused.min().unwrap_or(0).max(weigh([lo, 0, 1]))
+    };
+    let lost = |host: &usize| {
+        let there = all().filter(|vm| vm.host == Some(*host) && vm.memory >= lo);
+        there.map(|vm| weigh(need(vm))).sum::<u128>()
+    };
+    let weights = hosts.iter().map(|host| lost(host) + taken(host)).collect();
+    (weights, hosts.iter().map(taken).sum::<u128>() + weigh([lo, 0, 1]))
+}
