@@ -137,7 +137,7 @@ fn bounded(problem: &Problem, enabled: usize, meter: &mut Meter) -> usize {
         let middle = if yes < 4 && no > 8 { yes + 1 } else { usize::midpoint(yes, no) };
         let proof = prove(&field, &hosts, &sums, &sizes, (middle, Coming::Together));
         let looks = (proof.closed.len() + 2 * proof.open.len() + 1) * hosts.len();
-        if meter.spend(looks as u64).is_none() {
+        if meter.spend(looks as u64 * 10).is_none() {
             break;
         }
         if proof.open.is_empty() { yes = middle } else { no = middle }

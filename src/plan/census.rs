@@ -1,6 +1,6 @@
 //! What never depends on what fails: how much each VM needs and which hosts it may use.
 //!
-//! A dimension that no host limits is left out altogether, so that a pool without CPU limits is
+//! A dimension that no enabled host limits is left out altogether, so that a pool without CPU limits is
 //! one of memory only. VMs that may use the same hosts share a *tie*; tie 0 is every host.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +34,8 @@ impl Census {
             group: problem.vms.iter().map(|vm| vm.group).collect(),
             grouped: problem.vms.iter().any(|vm| vm.group.is_some()),
             hosts: problem.hosts.len(),
-            vcpus: problem.hosts.iter().any(|host| host.vcpus.is_some()),
-            vms: problem.hosts.iter().any(|host| host.slots.is_some()),
+            vcpus: problem.hosts.iter().any(|host| host.enabled && host.vcpus.is_some()),
+            vms: problem.hosts.iter().any(|host| host.enabled && host.slots.is_some()),
         };
         let mut known: BTreeMap<&BTreeSet<usize>, usize> = BTreeMap::new();
         for vm in &problem.vms {

@@ -9,6 +9,9 @@
 //! of VMs instead of bytes. When hosts fail one after the other, smaller VMs may have been placed
 //! earlier; then all that the hosts lose counts, and the bound holds for any order.
 //!
+//! What was taken is a multiple of what all sizes that count are multiples of, which makes the
+//! bound exact for sizes of which each divides the next.
+//!
 //! With vCPUs and numbers of VMs beside memory a host may lack any of them, so sizes are the sum
 //! of all three, each scaled by how much of it there is.
 
@@ -52,6 +55,8 @@ pub struct Class {
     pub like: usize,
     /// The most vCPUs that a VM of that tie needs.
     pub vcpus: u64,
+    /// What all sizes that may take room before are multiples of.
+    pub grain: u64,
 }
 
 /// One bound before it is known to hold: the weight of each host and the limit.
@@ -128,7 +133,7 @@ pub fn tables(
         let weight = bytes * u128::from(scale.0)
             + u128::from(vcpus) * u128::from(scale.1)
             + u128::from(vms) * u128::from(scale.2);
-        (weight, |left: Size| taken(census, scale, left).max(one(scale, smallest)))
+        (weight, |left: Size| taken(census, scale, left, class.grain).max(one(scale, smallest)))
     });
     let largest = sums.largest;
     let counted = table(field, hosts, class, |position| {
@@ -167,18 +172,21 @@ fn left_beyond(field: &Field, host: usize, class: &Class) -> Option<Size> {
     let room = field.room[host].filter(|_| field.census.may(class.tie, host))?;
     let vms = u64::from(field.census.counts_vms());
     let largest = Size { memory: class.hi, vcpus: class.vcpus, vms };
-    largest.fits(room).then(|| largest.out_of(room))
+    let whole = Size { memory: room.memory / class.grain * class.grain, ..room };
+    largest.fits(room).then(|| largest.out_of(whole))
 }
 
 /// The least that was taken, by weight, from a host that can no longer take a VM of the class.
-fn taken(census: &Census, scale: (u64, u64, u64), left: Size) -> u128 {
-    let of = |left: u64, scale: u64| (u128::from(left) + 1) * u128::from(scale);
-    let mut least = of(left.memory, scale.0);
+fn taken(census: &Census, scale: (u64, u64, u64), left: Size, grain: u64) -> u128 {
+    let of = |left: u64, step: u64, scale: u64| {
+        (u128::from(left) + u128::from(step)) * u128::from(scale)
+    };
+    let mut least = of(left.memory, grain, scale.0);
     if census.counts_vcpus() {
-        least = least.min(of(left.vcpus, scale.1));
+        least = least.min(of(left.vcpus, 1, scale.1));
     }
     if census.counts_vms() {
-        least = least.min(of(left.vms, scale.2));
+        least = least.min(of(left.vms, 1, scale.2));
     }
     least
 }

@@ -1,13 +1,13 @@
 //! How much work an answer may still cost.
 //!
-//! A pure room has no clock, so work is counted in steps of roughly ten nanoseconds; a caller who
+//! A pure room has no clock, so work is counted in steps of a few nanoseconds; a caller who
 //! has a clock may pass a question "go on?", which is asked every few thousand steps.
 
 /// Steps that are about one second of work.
-pub const SECOND: u64 = 60_000_000;
+pub const SECOND: u64 = 120_000_000;
 
 /// Steps between two questions.
-const ASK: u64 = 50_000;
+const ASK: u64 = 100_000;
 
 /// Steps left, and whom to ask.
 pub struct Meter<'a> {

@@ -145,7 +145,7 @@ impl Problem {
 /// How much work an answer may cost before it is "not proved".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Steps of all searches together; a step is about ten nanoseconds of an optimised build.
+    /// Steps of all searches together; a step is a few nanoseconds of an optimised build.
     pub nodes: u64,
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::classes::{Class, ClassBound, Coming, Sums, Table, tables, top};
 use super::field::Field;
+use super::pack::gcd;
 
 /// Classes to begin with, for each tie.
 const FIRST: usize = 12;
@@ -13,6 +14,8 @@ const FIRST: usize = 12;
 pub struct Sizes {
     /// One of the VMs, the most vCPUs of any, and the distinct sizes, smallest first.
     by_tie: Vec<(usize, u64, Vec<u64>)>,
+    /// Every size, smallest first, with what it and all larger ones are multiples of.
+    grains: Vec<(u64, u64)>,
 }
 
 impl Sizes {
@@ -29,21 +32,35 @@ impl Sizes {
             sizes.sort_unstable();
             sizes.dedup();
         }
-        Self { by_tie }
-    }
-
-    /// Sizes of all ties, smallest first.
-    pub fn all(&self) -> Vec<u64> {
-        let mut all: Vec<u64> =
-            self.by_tie.iter().flat_map(|(_, _, sizes)| sizes).copied().collect();
+        let mut all: Vec<u64> = by_tie.iter().flat_map(|(_, _, sizes)| sizes).copied().collect();
         all.sort_unstable();
         all.dedup();
-        all
+        let mut grain = 0;
+        let mut grains: Vec<(u64, u64)> = Vec::with_capacity(all.len());
+        for size in all.into_iter().rev() {
+            grain = gcd(grain, size);
+            grains.push((size, grain.max(1)));
+        }
+        grains.reverse();
+        Self { by_tie, grains }
     }
 
-    fn class(&self, tie: usize, from: usize, to: usize) -> Class {
+    /// Sizes of all ties, smallest first, with their grains.
+    pub fn all(&self) -> &[(u64, u64)] {
+        &self.grains
+    }
+
+    /// What all sizes from this one on are multiples of.
+    fn grain(&self, lo: u64) -> u64 {
+        let at = self.grains.partition_point(|(size, _)| *size < lo);
+        self.grains.get(at).map_or(1, |(_, grain)| *grain)
+    }
+
+    fn class(&self, tie: usize, from: usize, to: usize, how: Coming) -> Class {
         let (like, vcpus, sizes) = &self.by_tie[tie];
-        Class { lo: sizes[from], hi: sizes[to - 1], tie, like: *like, vcpus: *vcpus }
+        let (lo, hi) = (sizes[from], sizes[to - 1]);
+        let grain = if how == Coming::Together { self.grain(lo) } else { self.grain(0) };
+        Class { lo, hi, tie, like: *like, vcpus: *vcpus, grain }
     }
 }
 
@@ -88,7 +105,7 @@ pub fn prove(
     let mut looks = (200_000 / hosts.len().max(1)).clamp(48, 400);
     let mut proof = Proof::default();
     while let Some((tie, from, to)) = queue.pop_front() {
-        let class = sizes.class(tie, from, to);
+        let class = sizes.class(tie, from, to, how);
         let both = tables(field, hosts, sums, &class, how);
         looks = looks.saturating_sub(1);
         if let Some(table) = both.iter().find(|table| top(&table.weights, r) < table.limit) {

@@ -1,7 +1,7 @@
 //! Bounds that show that one set of VMs cannot be placed, whatever is tried.
 
 use super::meter::Meter;
-use super::pack::{Packing, Why};
+use super::pack::{Packing, Why, gcd};
 
 /// An item that is too much and the bound that says so; `Some(None)` when no bound does.
 pub fn packing(packing: &Packing, meter: &mut Meter) -> Option<Option<(usize, Why)>> {
@@ -30,18 +30,21 @@ fn nowhere(packing: &Packing) -> Option<usize> {
     (0..packing.items.len()).filter(distinct).find(alone)
 }
 
-/// Each size as a threshold: volume and count of the items that are at least as large.
+/// Each size as a threshold: volume and count of the items that are at least as large; of
+/// a room only multiples of what these are multiples of are of use.
 fn thresholds(packing: &Packing, meter: &mut Meter) -> Option<Option<(usize, Why)>> {
-    let mut volume = 0u128;
+    let (mut volume, mut grain) = (0u128, 0);
     for (item, need) in packing.need.iter().enumerate() {
         volume += u128::from(need.memory);
+        grain = gcd(grain, need.memory);
         let next = packing.need.get(item + 1);
         if next.is_some_and(|next| next.memory == need.memory) || need.memory == 0 {
             continue;
         }
         meter.spend(1 + packing.room.len() as u64 / 4)?;
         let room = || packing.room.iter().map(|room| room.memory);
-        let usable: u128 = room().filter(|free| *free >= need.memory).map(u128::from).sum();
+        let whole = |free: u64| u128::from(free / grain * grain);
+        let usable: u128 = room().filter(|free| *free >= need.memory).map(whole).sum();
         if volume > usable {
             return Some(Some((item, Why::Volume(need.memory))));
         }

@@ -45,7 +45,7 @@ fn next(
             Packed::Not { vm, .. } => return Some(Some((dead.clone(), vm))),
             Packed::Unknown { .. } => return None,
         };
-        meter.spend(field.load.len() as u64 * 4)?;
+        meter.spend(field.load.len() as u64 * 20)?;
         let mut after = field.clone();
         after.room[host] = None;
         after.load[host].clear();
@@ -67,6 +67,6 @@ fn holds(field: &Field, hosts: &[usize], r: usize, meter: &mut Meter) -> Option<
     let (sums, sizes) = (Sums::new(field, hosts), Sizes::new(field, hosts));
     let proof = prove(field, hosts, &sums, &sizes, (r, how));
     let classes = (proof.closed.len() + 2 * proof.open.len() + 4) as u64;
-    meter.spend(classes * hosts.len() as u64 * 4)?;
+    meter.spend(classes * hosts.len() as u64 * 10)?;
     Some(proof.open.is_empty())
 }

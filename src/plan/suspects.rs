@@ -6,7 +6,6 @@
 
 use super::classes::Sums;
 use super::field::Field;
-use super::pack::gcd;
 use super::ranges::Sizes;
 use super::size::DIMENSIONS;
 
@@ -30,11 +29,10 @@ pub fn suspects(
     let mut found = Suspects { hosts, r, all: Vec::new() };
     let room = |host: usize| field.room[host].unwrap_or_default();
     let all = sizes.all();
-    let grain = all.iter().fold(0, |grain, size| gcd(grain, *size)).max(1);
-    let free = |host: usize| u128::from(room(host).memory / grain * grain);
     let parts = MOST.min(all.len());
     let thresholds = (0..parts).map(|part| all[(all.len() - 1) * (part + 1) / parts]);
-    for size in thresholds.filter(|size| *size > 0) {
+    for (size, grain) in thresholds.filter(|(size, _)| *size > 0) {
+        let free = |host: usize| u128::from(room(host).memory / grain * grain);
         let usable = |host| if room(host).memory >= size { free(host) } else { 0 };
         found.look(|position, host| (sums.at_least(position, size).0, usable(host)));
         let places = |host: usize| u128::from(room(host).memory / size);

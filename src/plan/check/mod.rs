@@ -28,6 +28,18 @@ fn may(vm: &Vm, host: usize) -> bool {
     vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(&host))
 }
 
+/// What the sizes of all these VMs that have at least `lo` bytes are multiples of.
+fn grain<'v>(vms: impl Iterator<Item = &'v &'v Vm>, lo: u64) -> u64 {
+    let sizes = vms.map(|vm| vm.memory).filter(|size| *size >= lo);
+    let gcd = sizes.fold(0, |mut a, mut b| {
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    });
+    gcd.max(1)
+}
+
 /// Hosts that are there when `failed` are not, and the protected VMs to place then.
 fn after<'p>(pool: &'p Problem, failed: &[usize]) -> (Vec<usize>, BTreeMap<usize, &'p Vm>) {
     let left = |host: &usize| pool.hosts[*host].enabled && !failed.contains(host);

@@ -1,7 +1,7 @@
 //! What a bound of a "yes" weighs each host with, from its definition.
 
-use super::super::{ClassBound, Problem};
-use super::{NO_LIMIT, may, need, room};
+use super::super::{ClassBound, Problem, Vm};
+use super::{NO_LIMIT, grain, may, need, room};
 
 /// The weight of each host in a bound, and its limit.
 pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, u128) {
@@ -10,6 +10,8 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
     let most = |at: usize| all().map(|vm| need(vm)[at]).max().unwrap_or(0).max(1);
     let tied = all().filter(|vm| vm.allowed == like.allowed).map(|vm| vm.vcpus).max();
     let largest = [hi, tied.unwrap_or(0), 1];
+    let protected: Vec<&Vm> = all().collect();
+    let grain = grain(protected.iter(), lo);
     let limited = [0, 1, 2].map(|at| hosts.iter().any(|h| room(&pool.hosts[*h])[at] < NO_LIMIT));
     let weigh = |of: [u64; 3]| match it.counted {
         true => u128::from(of[2]),
@@ -20,13 +22,14 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
             .sum(),
     };
     let taken = |host: &usize| {
-        let room = room(&pool.hosts[*host]);
+        let mut room = room(&pool.hosts[*host]);
         if !may(like, *host) || room.iter().zip(largest).any(|(room, need)| *room < need) {
             return 0;
         }
+        room[0] = room[0] / grain * grain;
         let refused = (0..3).filter(|at| limited[*at]).map(|at| {
             let mut taken = [0; 3];
-            taken[at] = room[at] - largest[at] + 1;
+            taken[at] = room[at] - largest[at] + if at == 0 { grain } else { 1 };
             if it.counted { u128::from(room[at] / most(at)) } else { weigh(taken) }
         });
         refused.min().unwrap_or(0).max(weigh([lo, 0, 1]))
