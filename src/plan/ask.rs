@@ -32,7 +32,12 @@ pub fn certify(problem: &Problem, r: usize, budget: &Budget) -> Outcome {
 }
 
 fn ask(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Outcome {
-    let Answer { sets, starts, field } = together(problem, r, keep, meter);
+    outcome(together(problem, r, keep, meter), r, meter)
+}
+
+/// The answer with what the bounds say about sequences.
+pub fn outcome(answer: Answer, r: usize, meter: &Meter) -> Outcome {
+    let Answer { sets, starts, field } = answer;
     match sets {
         Sets::Safe(certificate) => {
             let kept = sequence::bounded(&field, r);

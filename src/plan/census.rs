@@ -27,6 +27,7 @@ pub struct Census {
 
 impl Census {
     pub fn new(problem: &Problem) -> Self {
+        let (vcpus, vms) = limits(problem);
         let mut census = Self {
             need: Vec::with_capacity(problem.vms.len()),
             tie: Vec::with_capacity(problem.vms.len()),
@@ -34,8 +35,8 @@ impl Census {
             group: problem.vms.iter().map(|vm| vm.group).collect(),
             grouped: problem.vms.iter().any(|vm| vm.group.is_some()),
             hosts: problem.hosts.len(),
-            vcpus: problem.hosts.iter().any(|host| host.enabled && host.vcpus.is_some()),
-            vms: problem.hosts.iter().any(|host| host.enabled && host.slots.is_some()),
+            vcpus,
+            vms,
         };
         let mut known: BTreeMap<&BTreeSet<usize>, usize> = BTreeMap::new();
         for vm in &problem.vms {
@@ -98,6 +99,11 @@ impl Census {
         !self.vcpus && !self.vms
     }
 
+    /// Whether the dimensions that count are still those of the pool.
+    pub fn counts_as(&self, problem: &Problem) -> bool {
+        limits(problem) == (self.vcpus, self.vms)
+    }
+
     /// The anti-affinity group of the VM.
     pub fn group(&self, vm: usize) -> Option<usize> {
         self.group[vm]
@@ -120,6 +126,31 @@ impl Census {
     pub fn order(&self, vm: usize) -> (std::cmp::Reverse<Size>, usize) {
         (std::cmp::Reverse(self.need[vm]), vm)
     }
+    /// Takes the VM into account again after its size or its hosts changed, or when it is new.
+    pub fn renew(&mut self, problem: &Problem, vm: usize) {
+        let it = &problem.vms[vm];
+        let wanted = it.allowed.as_ref().map(|allowed| reach(allowed, self.hosts));
+        let known = self.reach.iter().position(|reach| *reach == wanted);
+        let tie = known.unwrap_or_else(|| {
+            self.reach.push(wanted);
+            self.reach.len() - 1
+        });
+        let need = self.size(it);
+        self.grouped |= it.group.is_some();
+        if vm == self.need.len() {
+            self.need.push(need);
+            self.tie.push(tie);
+            self.group.push(it.group);
+        } else {
+            (self.need[vm], self.tie[vm], self.group[vm]) = (need, tie, it.group);
+        }
+    }
+}
+
+/// Whether some enabled host limits vCPUs, and numbers of VMs.
+fn limits(problem: &Problem) -> (bool, bool) {
+    let any = |of: fn(&Host) -> bool| problem.hosts.iter().any(|host| host.enabled && of(host));
+    (any(|host| host.vcpus.is_some()), any(|host| host.slots.is_some()))
 }
 
 /// More than all VMs together could need, yet far from where sums overflow.

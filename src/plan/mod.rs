@@ -28,9 +28,10 @@
 //! | `field` | room and load of every host |
 //! | `starts` | where halted protected VMs would have to start |
 //! | `sets` | all sets of `r` hosts: bounds, suspects, then the sets that are left |
-//! | `classes`, `ranges` | bounds for all sets at once, and the classes of VMs they speak of |
+//! | `classes`, `tables`, `ranges` | bounds for all sets at once; which VMs they speak of |
 //! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
 //! | `sequence` | hosts that fail one by one |
+//! | `standing`, `ledger` | a pool that changes: only what changed is looked at again |
 //! | `check` | verifies certificates, apart from all of the rest |
 //! | `pack`, `fill`, `search` | one set of VMs: greedy rules, fullest hosts, exact search |
 //! | `refute` | why one set of VMs fits nowhere |
@@ -47,6 +48,7 @@ mod field;
 mod fill;
 mod groups;
 mod guard;
+mod ledger;
 mod meter;
 mod pack;
 mod place;
@@ -56,8 +58,10 @@ mod search;
 mod sequence;
 mod sets;
 mod size;
+mod standing;
 mod starts;
 mod suspects;
+mod tables;
 
 use std::collections::BTreeSet;
 
@@ -67,6 +71,7 @@ pub use guard::{Evacuation, Guard, evacuation, guard};
 pub use pack::Why;
 pub use place::{Placement, place, place_all, place_most};
 pub use sets::{Certificate, Plan};
+pub use standing::{Change, Standing};
 
 /// A host as the planner sees it; memory in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

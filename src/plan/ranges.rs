@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::classes::{Class, ClassBound, Coming, Sums, Table, tables, top};
+use super::classes::{Class, ClassBound, Coming, Sums};
 use super::field::Field;
 use super::pack::gcd;
+use super::tables::{Table, tables, top};
 
 /// Classes to begin with, for each tie.
 const FIRST: usize = 12;
@@ -81,6 +82,7 @@ pub fn bound(class: &Class, table: &Table, r: usize) -> ClassBound {
         like: class.like,
         counted: table.counted,
         scale: table.scale,
+        grain: class.grain,
         worst: top(&table.weights, r),
         limit: table.limit,
     }

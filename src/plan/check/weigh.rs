@@ -1,7 +1,7 @@
 //! What a bound of a "yes" weighs each host with, from its definition.
 
 use super::super::{ClassBound, Problem, Vm};
-use super::{NO_LIMIT, grain, may, need, room};
+use super::{NO_LIMIT, may, need, room};
 
 /// The weight of each host in a bound, and its limit.
 pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, u128) {
@@ -10,8 +10,8 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
     let most = |at: usize| all().map(|vm| need(vm)[at]).max().unwrap_or(0).max(1);
     let tied = all().filter(|vm| vm.allowed == like.allowed).map(|vm| vm.vcpus).max();
     let largest = [hi, tied.unwrap_or(0), 1];
-    let protected: Vec<&Vm> = all().collect();
-    let grain = grain(protected.iter(), lo);
+    let multiple = |vm: &Vm| vm.memory < lo || vm.memory.is_multiple_of(it.grain);
+    let grain = if all().all(multiple) { it.grain.max(1) } else { 1 };
     let limited = [0, 1, 2].map(|at| hosts.iter().any(|h| room(&pool.hosts[*h])[at] < NO_LIMIT));
     let weigh = |of: [u64; 3]| match it.counted {
         true => u128::from(of[2]),
@@ -29,7 +29,7 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
         room[0] = room[0] / grain * grain;
         let refused = (0..3).filter(|at| limited[*at]).map(|at| {
             let mut taken = [0; 3];
-            taken[at] = room[at] - largest[at] + if at == 0 { grain } else { 1 };
+            taken[at] = room[at].saturating_sub(largest[at]) + if at == 0 { grain } else { 1 };
             if it.counted { u128::from(room[at] / most(at)) } else { weigh(taken) }
         });
         refused.min().unwrap_or(0).max(weigh([lo, 0, 1]))

@@ -4,6 +4,7 @@ mod brute;
 mod certificates;
 mod definition;
 mod pools;
+mod standing;
 
 use super::*;
 
