@@ -7,7 +7,7 @@ use super::meter::Meter;
 use super::pack::Packing;
 
 /// Steps for one host.
-const STEPS: u32 = 3_000;
+const STEPS: u32 = 10_000;
 
 /// A position in `hosts` for each item, if this finds one for all; `None` when steps are used up.
 pub fn fill(packing: &Packing, meter: &mut Meter) -> Option<Option<Vec<usize>>> {
@@ -23,7 +23,7 @@ pub fn fill(packing: &Packing, meter: &mut Meter) -> Option<Option<Vec<usize>>> 
             left.iter().copied().filter(|item| packing.may(*item, host)).collect();
         let mut subset = Subset::new(packing, &candidates);
         subset.extend(0, packing.room[host], 0);
-        meter.spend(u64::from(STEPS - subset.steps) + candidates.len() as u64)?;
+        meter.spend(u64::from(STEPS - subset.steps) + 10 * candidates.len() as u64)?;
         for item in subset.best {
             at[item] = host;
         }
@@ -68,13 +68,13 @@ impl<'p, 'a> Subset<'p, 'a> {
             if self.full || self.steps == 0 || reach <= u128::from(self.most) {
                 return;
             }
+            self.steps -= 1;
             let item = self.candidates[index];
             let need = self.packing.need[item];
             // An equal VM was tried in this place already.
             if !need.fits(room) || last == Some(need) {
                 continue;
             }
-            self.steps -= 1;
             last = Some(need);
             self.chosen.push(item);
             self.extend(index + 1, need.out_of(room), sum + need.memory);

@@ -174,7 +174,7 @@ impl<'a> Packing<'a> {
         let mut room = self.room.clone();
         let mut at = Vec::with_capacity(self.items.len());
         for (item, need) in self.need.iter().enumerate() {
-            meter.spend(1 + room.len() as u64 / 8)?;
+            meter.spend(6 + room.len() as u64 / 2)?;
             let mut fits =
                 (0..room.len()).filter(|host| need.fits(room[*host]) && self.may(item, *host));
             let chosen = match rule {
@@ -194,7 +194,7 @@ impl<'a> Packing<'a> {
         let (mut room, mut company) = (self.room.clone(), self.company.clone());
         let mut at = Vec::with_capacity(self.items.len());
         for (item, need) in self.need.iter().enumerate() {
-            meter.spend(1 + room.len() as u64)?;
+            meter.spend(6 + room.len() as u64 * 4)?;
             let group = self.census.group(self.items[item]);
             let fits = (0..room.len()).filter(|to| need.fits(room[*to]) && self.may(item, *to));
             let peers = |to: usize| group.map_or(0, |group| company.on(group, self.hosts[to]));
@@ -211,7 +211,7 @@ impl<'a> Packing<'a> {
 
     /// [`Rule::Emptiest`] for memory alone.
     fn emptiest_by_memory(&self, meter: &mut Meter) -> Option<Result<Vec<usize>, usize>> {
-        meter.spend(self.items.len() as u64 * 3 + self.hosts.len() as u64)?;
+        meter.spend(self.items.len() as u64 * 10 + self.hosts.len() as u64 * 3)?;
         let mut heap: std::collections::BinaryHeap<(u64, std::cmp::Reverse<usize>)> =
             self.room.iter().enumerate().map(|(at, r)| (r.memory, std::cmp::Reverse(at))).collect();
         let mut at = Vec::with_capacity(self.items.len());

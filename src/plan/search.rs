@@ -55,7 +55,7 @@ impl<'p, 'a> Search<'p, 'a> {
 
     fn place(&mut self, index: usize, meter: &mut Meter) -> Option<bool> {
         let Some(need) = self.packing.need.get(index).copied() else { return Some(true) };
-        meter.spend(20 + 6 * self.room.len() as u64)?;
+        meter.spend(20 + 14 * self.room.len() as u64)?;
         let smallest = self.smallest[index];
         let usable = self.room.iter().filter(|room| smallest.fits(**room));
         if usable.map(|room| u128::from(room.memory)).sum::<u128>() < self.volume[index] {

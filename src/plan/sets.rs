@@ -215,29 +215,55 @@ impl Walk<'_> {
             return self.leaf(meter);
         }
         for position in from..=self.hosts.len() - missing {
-            let closed = |class: &usize| self.open[*class].closed(&self.chosen, position, missing);
-            let open: Vec<usize> = open.iter().copied().filter(|class| !closed(class)).collect();
-            meter.spend(2 + 2 * open.len() as u64)?;
-            if open.is_empty() {
+            if !self.some_open(open, position, missing, meter)? {
                 return Some(None);
             }
             if !self.worse[position].iter().all(|at| self.chosen.contains(at)) {
                 continue;
             }
             self.chosen.push(position);
-            let closed =
-                |class: &usize| self.open[*class].closed(&self.chosen, position + 1, missing - 1);
-            let found = if open.iter().all(closed) {
-                Some(None)
-            } else {
-                self.visit(position + 1, &open, meter)
-            };
+            let found = self.below(position + 1, open, missing - 1, meter);
             self.chosen.pop();
             if !matches!(found, Some(None)) {
                 return found;
             }
         }
         Some(None)
+    }
+
+    /// Whether some class is open for a completion of the chosen ones from a position on.
+    fn some_open(
+        &self,
+        open: &[usize],
+        position: usize,
+        missing: usize,
+        meter: &mut Meter,
+    ) -> Option<bool> {
+        let closed = |class: &usize| self.open[*class].closed(&self.chosen, position, missing);
+        let closed = open.iter().take_while(|class| closed(class)).count();
+        meter.spend(2 + closed as u64 * (2 + self.chosen.len() as u64))?;
+        Some(closed < open.len())
+    }
+
+    /// The same with one more host chosen, for the classes that are still open then.
+    fn below(
+        &mut self,
+        from: usize,
+        open: &[usize],
+        missing: usize,
+        meter: &mut Meter,
+    ) -> Option<Option<Breaking>> {
+        if missing == 0 {
+            return if self.some_open(open, from, 0, meter)? {
+                self.leaf(meter)
+            } else {
+                Some(None)
+            };
+        }
+        meter.spend(open.len() as u64 * (2 + self.chosen.len() as u64))?;
+        let closed = |class: &usize| self.open[*class].closed(&self.chosen, from, missing);
+        let open: Vec<usize> = open.iter().copied().filter(|class| !closed(class)).collect();
+        if open.is_empty() { Some(None) } else { self.visit(from, &open, meter) }
     }
 
     fn leaf(&mut self, meter: &mut Meter) -> Option<Option<Breaking>> {
@@ -249,7 +275,6 @@ impl Walk<'_> {
             Packed::Unknown { .. } if self.late.len() < PUT_OFF => self.late.push(hosts),
             Packed::Unknown { .. } => return None,
         }
-        meter.spend(1)?;
         Some(None)
     }
 
