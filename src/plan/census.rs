@@ -1,7 +1,8 @@
 //! What never depends on what fails: how much each VM needs and which hosts it may use.
 //!
-//! A dimension that no enabled host limits is left out altogether, so that a pool without CPU limits is
-//! one of memory only. VMs that may use the same hosts share a *tie*; tie 0 is every host.
+//! A dimension that no enabled host limits is left out altogether, so that a pool without CPU
+//! limits is one of memory only. VMs that may use the same hosts share a *tie*; tie 0 is every
+//! host.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -97,6 +97,11 @@ impl Field {
 
     /// Places what the failed hosts ran.
     pub fn survives(&self, failed: &[usize], meter: &mut Meter) -> Packed {
+        self.packing(failed).solve(meter)
+    }
+
+    /// What is to be placed when these hosts fail, and where.
+    pub fn packing(&self, failed: &[usize]) -> Packing<'_> {
         let mut room = self.room.clone();
         failed.iter().for_each(|host| room[*host] = None);
         let mut lost: Vec<usize> =
@@ -113,11 +118,11 @@ impl Field {
         if self.census.grouped() {
             packing.company = self.company(failed);
         }
-        packing.solve(meter)
+        packing
     }
 
     /// The VMs of groups that stay where they are.
-    fn company(&self, failed: &[usize]) -> Company {
+    pub fn company(&self, failed: &[usize]) -> Company {
         let stays = |host: &usize| !failed.contains(host);
         let group = |vm: &usize| self.census.group(*vm);
         let loaded = (0..self.load.len()).filter(stays).flat_map(|host| {

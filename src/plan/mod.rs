@@ -12,8 +12,10 @@
 //! find a place because a place for all was there and the packing is complete.
 //!
 //! **One by one.** When hosts fail one after the other, VMs placed earlier stay where they are,
-//! and an unlucky placement could spoil a later one. A "yes" therefore says in [`Sequences`]
-//! whether it also holds for every order of single failures with recovery's own placements.
+//! and an unlucky placement could spoil a later one. Recovery therefore looks ahead: of its rules
+//! it takes the first after which the failures still promised are kept ([`place_ahead`]). A "yes"
+//! says in [`Sequences`] whether it also holds for every order of single failures with these
+//! placements; that is a stronger promise, and it may be missing where the first one is given.
 //!
 //! **Proof.** A "yes" carries bounds and, from [`certify`], placements; a "no" carries hosts, a VM
 //! and the bound that fails; "not proved" is to be taken as no. What a certificate says is
@@ -69,7 +71,7 @@ pub use ask::{certify, max_failures, one_by_one, tolerates, tolerates_while};
 pub use classes::ClassBound;
 pub use guard::{Evacuation, Guard, evacuation, guard};
 pub use pack::Why;
-pub use place::{Placement, place, place_all, place_most};
+pub use place::{Placement, place, place_ahead, place_all, place_most};
 pub use sets::{Certificate, Plan};
 pub use standing::{Change, Standing};
 
@@ -178,7 +180,8 @@ pub struct Breaking {
 pub enum Sequences {
     /// In every order everything finds a place.
     Kept,
-    /// In this order a VM is left over.
+    /// With the usual placements a VM is left over in this order, and no other placement that
+    /// recovery looks at keeps every order.
     Breaks {
         /// The hosts as they fail.
         hosts: Vec<usize>,

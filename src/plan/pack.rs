@@ -126,6 +126,17 @@ impl<'a> Packing<'a> {
         self.beyond_the_rule(stuck, meter).unwrap_or(Packed::Unknown { vm: stuck })
     }
 
+    /// Placements by other rules, for whoever can tell which is better.
+    pub fn others(&self, meter: &mut Meter) -> Vec<Vec<(usize, usize)>> {
+        let mut others = Vec::new();
+        for rule in [Rule::Tightest, Rule::First] {
+            if let Some(Ok(at)) = self.greedy(rule, meter) {
+                others.push(self.named(&at));
+            }
+        }
+        others
+    }
+
     /// What is tried when the first rule is stuck; `None` when steps are used up.
     fn beyond_the_rule(&mut self, stuck: usize, meter: &mut Meter) -> Option<Packed> {
         for rule in [Rule::Tightest, Rule::First] {

@@ -3,12 +3,18 @@
 //! It is the packing that the planner asks for each set of hosts, with the same steps, so what
 //! the planner found is found again: by the first rule where that finds it, else by the same
 //! search. It is complete within its budget, so after some VMs of a plan were started the others
-//! still find a place beside them.
+//! still find a place beside them. Where more failures are promised, [`place_ahead`] also looks
+//! whether they can be kept after the usual placement, and takes another one if only that keeps
+//! them.
+
+use std::collections::BTreeMap;
 
 use super::census::Census;
+use super::field::Field;
 use super::groups::{self, Company};
 use super::meter::Meter;
 use super::pack::{Packed, Packing};
+use super::sequence::choose;
 use super::{Budget, Problem, Vm};
 
 /// The budget for each VM when not all fit together.
@@ -72,7 +78,7 @@ fn place_within(
     }
     match packing.solve(&mut meter) {
         Packed::Fits(placed) => {
-            let at: std::collections::BTreeMap<usize, usize> = placed.into_iter().collect();
+            let at: BTreeMap<usize, usize> = placed.into_iter().collect();
             Ok(wanted.iter().filter_map(|vm| Some((*vm, *at.get(vm)?))).collect())
         }
         Packed::Not { vm, .. } | Packed::Unknown { vm } => Err(vm),
@@ -100,4 +106,44 @@ pub fn place_most(problem: &Problem, failed: &[usize], wanted: &[usize]) -> Plac
     }
     best.crowded = groups::crowded(problem, failed, &best.placed);
     best
+}
+
+/// Steps that looking ahead may cost: recovery does not wait for it.
+const AHEAD: u64 = super::meter::SECOND / 40;
+
+/// As [`place_most`]; where all of `wanted` have a place, and there is a choice, so that of the
+/// `more` failures that are promised beyond this one as many as possible are kept in any order.
+pub fn place_ahead(
+    problem: &Problem,
+    failed: &[usize],
+    wanted: &[usize],
+    more: usize,
+) -> Placement {
+    let usual = place_most(problem, failed, wanted);
+    if more == 0 || !usual.left.is_empty() || usual.placed.is_empty() {
+        return usual;
+    }
+    let mut left = Field::new(problem);
+    for host in failed {
+        left.room[*host] = None;
+        left.load[*host].clear();
+    }
+    let others = |meter: &mut Meter| {
+        let mut packing = Packing::new(&left.census, &left.room, wanted.to_vec());
+        packing.company = left.company(failed);
+        packing.others(meter)
+    };
+    for more in (1..=more).rev() {
+        let mut meter = Meter::new(AHEAD);
+        let dead = &mut Vec::new();
+        let chosen = choose(&left, usual.placed.clone(), others, (more, dead), &mut meter);
+        if let Some((way, None)) = chosen {
+            let at: BTreeMap<usize, usize> = way.into_iter().collect();
+            let placed: Vec<(usize, usize)> =
+                wanted.iter().filter_map(|vm| Some((*vm, *at.get(vm)?))).collect();
+            let crowded = groups::crowded(problem, failed, &placed);
+            return Placement { placed, left: Vec::new(), crowded };
+        }
+    }
+    usual
 }

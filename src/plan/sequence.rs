@@ -1,8 +1,9 @@
 //! Hosts that fail one after the other, with recovery's own restarts in between.
 //!
 //! A bound that closes every class for any order answers at once. What it leaves open is played:
-//! each host fails, its VMs go where [`super::place`] puts them, and the question is asked again
-//! of the pool after that with one failure less.
+//! each host fails, its VMs are placed, and the question is asked again of the pool after that
+//! with one failure less. Recovery looks ahead in the same way ([`super::place_ahead`]): it takes
+//! the first of its rules after which all further failures are kept, the usual one before others.
 
 use super::Sequences;
 use super::classes::{Coming, Sums};
@@ -40,25 +41,60 @@ fn next(
     }
     for host in hosts {
         dead.push(host);
-        let placed = match field.survives(&[host], meter) {
+        let usual = match field.packing(&[host]).solve(meter) {
             Packed::Fits(placed) => placed,
             Packed::Not { vm, .. } => return Some(Some((dead.clone(), vm))),
             Packed::Unknown { .. } => return None,
         };
-        meter.spend(field.load.len() as u64 * 20)?;
-        let mut after = field.clone();
-        after.room[host] = None;
-        after.load[host].clear();
-        if !placed.iter().all(|(vm, to)| after.start(*vm, *to)) {
-            return None;
-        }
-        let stuck = next(&after, r - 1, dead, meter)?;
-        if stuck.is_some() {
-            return Some(stuck);
+        if r > 1 {
+            let mut left = field.clone();
+            left.room[host] = None;
+            left.load[host].clear();
+            let others = |meter: &mut Meter| field.packing(&[host]).others(meter);
+            let (_, stuck) = choose(&left, usual, others, (r - 1, dead), meter)?;
+            if stuck.is_some() {
+                return Some(stuck);
+            }
         }
         dead.pop();
     }
     Some(None)
+}
+
+/// (VM, host) for each VM.
+pub type Way = Vec<(usize, usize)>;
+
+/// The first way of placing after which `more` failures are kept in any order; else the usual one
+/// and where it gets stuck.
+pub fn choose(
+    left: &Field,
+    usual: Way,
+    others: impl FnOnce(&mut Meter) -> Vec<Way>,
+    (more, dead): (usize, &mut Vec<usize>),
+    meter: &mut Meter,
+) -> Option<(Way, Option<Stuck>)> {
+    let depth = dead.len();
+    let mut stuck = |way: &Way, meter: &mut Meter| {
+        meter.spend(left.load.len() as u64 * 20)?;
+        let stuck = next(&after(left, way)?, more, dead, meter)?;
+        dead.truncate(depth);
+        Some(stuck)
+    };
+    let first = stuck(&usual, meter)?;
+    if first.is_some() {
+        for way in others(meter) {
+            if stuck(&way, meter)?.is_none() {
+                return Some((way, None));
+            }
+        }
+    }
+    Some((usual, first))
+}
+
+/// The pool with these VMs started.
+fn after(field: &Field, placed: &[(usize, usize)]) -> Option<Field> {
+    let mut after = field.clone();
+    placed.iter().all(|(vm, to)| after.start(*vm, *to)).then_some(after)
 }
 
 /// Whether the bounds answer. A single failure has no order, so the sharper bound is enough.

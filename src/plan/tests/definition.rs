@@ -97,9 +97,10 @@ proptest! {
                 let mut now = problem;
                 let (last, before) = hosts.split_last().unwrap();
                 for host in before {
-                    now = fail(&now, *host).unwrap();
+                    let placed = place(&now, &[*host]).unwrap();
+                    now = fail(&now, *host, placed);
                 }
-                prop_assert_eq!(fail(&now, *last), Err(vm));
+                prop_assert_eq!(place(&now, &[*last]), Err(vm));
             }
             Sequences::NotProved => {
                 let outcome = tolerates(&problem, r, &Budget::default());
@@ -110,26 +111,29 @@ proptest! {
     }
 }
 
-/// The pool after a host failed and recovery placed what it ran; or the VM that was left.
-fn fail(problem: &Problem, host: usize) -> Result<Problem, usize> {
-    let placed = place(problem, &[host])?;
+/// The pool after a host failed and its VMs went there.
+fn fail(problem: &Problem, host: usize, placed: Vec<(usize, usize)>) -> Problem {
     let mut after = problem.clone();
     after.hosts[host].enabled = false;
     // A VM that is not restarted is gone.
     after.vms.iter_mut().filter(|vm| vm.host == Some(host)).for_each(|vm| vm.host = None);
     placed.into_iter().for_each(|(vm, to)| brute::start(&mut after, vm, to));
-    Ok(after)
+    after
 }
 
-/// An order of failures in which a VM is left.
+/// An order of failures in which a VM is left, though recovery looks ahead.
 fn stuck(problem: &Problem, r: usize, dead: &mut Vec<usize>) -> Option<Vec<usize>> {
     if r == 0 {
         return None;
     }
     for host in (0..problem.hosts.len()).filter(|host| problem.hosts[*host].enabled) {
         dead.push(host);
-        let Ok(after) = fail(problem, host) else { return Some(dead.clone()) };
-        if let Some(order) = stuck(&after, r - 1, dead) {
+        let wanted = brute::without(problem, &[host]).1;
+        let placement = place_ahead(problem, &[host], &wanted, r - 1);
+        if !placement.left.is_empty() {
+            return Some(dead.clone());
+        }
+        if let Some(order) = stuck(&fail(problem, host, placement.placed), r - 1, dead) {
             return Some(order);
         }
         dead.pop();
