@@ -117,7 +117,7 @@ struct Count {
 
 /// The hard set: loads around the one at which the answer changes.
 fn tight(full: bool) {
-    let seeds = if full { 10 } else { 2 };
+    let seeds = if full { 5 } else { 2 };
     println!("\n## The tight zone: nine loads around the change of the answer, {seeds} seeds each");
     head(&[
         "pool",
@@ -202,7 +202,7 @@ fn small(full: bool) {
 
 /// How often each planner says less than is true.
 fn pessimism(full: bool) {
-    let seeds = if full { 100 } else { 10 };
+    let seeds = if full { 30 } else { 10 };
     println!("\n## Pessimism: largest number of failures, loads 50 to 95 %");
     head(&[
         "pool",

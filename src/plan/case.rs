@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Host, Problem, Verdict, Vm, max_failures};
+use super::{Budget, Host, Problem, Sequences, Verdict, Vm, max_failures};
 
 #[derive(Deserialize)]
 struct CaseHost {
@@ -58,6 +58,13 @@ pub struct Answer {
     pub counterexample: Option<Vec<String>>,
     /// Whether one failure more is known to be impossible.
     pub proved: bool,
+    /// Whether the failures may also come one by one, in any order: "kept", "breaks" or "not
+    /// proved".
+    pub one_by_one: &'static str,
+    /// Uuids of VMs that one failure more can leave without any host that can run them.
+    pub doomed: Vec<String>,
+    /// Failures that the pool tolerates when those are left out where they cannot be saved.
+    pub max_failures_of_savable: usize,
 }
 
 impl Case {
@@ -113,6 +120,13 @@ impl Case {
                 .as_ref()
                 .map(|breaking| breaking.hosts.iter().map(name).collect()),
             proved: verdict.proved,
+            one_by_one: match verdict.one_by_one {
+                Sequences::Kept => "kept",
+                Sequences::Breaks { .. } => "breaks",
+                Sequences::NotProved => "not proved",
+            },
+            doomed: verdict.doomed.iter().map(|vm| self.problem.vms[*vm].id.clone()).collect(),
+            max_failures_of_savable: verdict.max_of_savable,
         }
     }
 }
@@ -153,11 +167,18 @@ fn print(case: &Case, json: bool) {
         println!("  the halted protected VMs cannot all be started");
     }
     if let Some(breaking) = &verdict.counterexample {
-        let hosts = answer.counterexample.unwrap_or_default().join(", ");
+        let hosts = answer.counterexample.clone().unwrap_or_default().join(", ");
         println!("  without a plan: {hosts}; no room for {}", case.problem.vms[breaking.vm].id);
     }
     if !answer.proved {
         println!("  one failure more was not proved impossible; it counts as not tolerated");
+    }
+    if answer.one_by_one != "kept" {
+        println!("  one by one, in any order: {}", answer.one_by_one);
+    }
+    if !answer.doomed.is_empty() {
+        let (vms, max) = (answer.doomed.join(", "), answer.max_failures_of_savable);
+        println!("  no host is left that can run {vms}; the others: {max} failed hosts");
     }
     if answer.overcommitted {
         println!("  overcommitted: {} configured", case.failures_to_tolerate);

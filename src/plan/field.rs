@@ -19,8 +19,9 @@ pub struct Field {
     pub load: Vec<Vec<usize>>,
     /// (Group, host) of running VMs that are not in `load`.
     pub others: Arc<Vec<(usize, usize)>>,
-    /// Whether a VM that no survivor can run is left out instead of breaking the plan.
-    pub excuse: bool,
+    /// By tie: whether VMs that no survivor can run are left out instead of breaking the plan;
+    /// never those that every host can run.
+    excused: Vec<bool>,
 }
 
 impl Field {
@@ -43,9 +44,12 @@ impl Field {
         let counted = |vm: &&Vm| !vm.protected;
         let others = problem.vms.iter().filter(counted).filter_map(|vm| vm.group.zip(vm.host));
         let others = Arc::new(others.collect());
-        let (census, excuse) = (Arc::new(census), problem.excuse_doomed);
-        let mut field = Self { census, room, load, others, excuse };
-        if field.excuse {
+        let (census, excused) = (Arc::new(census), Vec::new());
+        let mut field = Self { census, room, load, others, excused };
+        if problem.excuse_doomed {
+            let targets = field.targets();
+            let all = |tie: usize| targets.iter().all(|host| field.census.may(tie, *host));
+            field.excused = (0..field.census.ties()).map(|tie| !all(tie)).collect();
             field.forget_those_tied_to_their_host();
         }
         field
@@ -53,14 +57,10 @@ impl Field {
 
     /// They end with their host whatever is planned, and take no other host's room.
     fn forget_those_tied_to_their_host(&mut self) {
-        let (census, targets) = (self.census.clone(), self.targets());
-        for host in targets.iter().copied() {
-            let elsewhere = |tie| targets.iter().any(|to| *to != host && census.may(tie, *to));
-            let mut savable = vec![None; census.ties()];
-            self.load[host].retain(|vm| {
-                let tie = census.tie(*vm);
-                *savable[tie].get_or_insert_with(|| elsewhere(tie))
-            });
+        for host in self.targets() {
+            let mut load = std::mem::take(&mut self.load[host]);
+            load.retain(|vm| self.savable(self.census.tie(*vm), |to| to != host));
+            self.load[host] = load;
         }
     }
 
@@ -74,7 +74,7 @@ impl Field {
         let need = self.census.need(vm);
         let Some(room) = self.room[host].filter(|room| need.fits(*room)) else { return false };
         self.room[host] = Some(need.out_of(room));
-        if self.excuse && !self.savable(vm, host) {
+        if !self.savable(self.census.tie(vm), |to| to != host) {
             return true;
         }
         let census = &self.census;
@@ -83,10 +83,11 @@ impl Field {
         true
     }
 
-    /// Whether any other host may run the VM.
-    fn savable(&self, vm: usize, host: usize) -> bool {
-        let tie = self.census.tie(vm);
-        self.targets().iter().any(|to| *to != host && self.census.may(tie, *to))
+    /// Whether VMs of the tie are to be placed when only these targets are left.
+    pub fn savable(&self, tie: usize, left: impl Fn(usize) -> bool) -> bool {
+        !self.excused.get(tie).copied().unwrap_or(false)
+            || (0..self.room.len())
+                .any(|to| self.room[to].is_some() && left(to) && self.census.may(tie, to))
     }
 
     /// Takes back a [`Self::start`].
@@ -106,13 +107,11 @@ impl Field {
         failed.iter().for_each(|host| room[*host] = None);
         let mut lost: Vec<usize> =
             failed.iter().flat_map(|host| &self.load[*host]).copied().collect();
-        if self.excuse {
-            let census = &self.census;
-            let target = |tie: usize| {
-                (0..room.len()).any(|host| room[host].is_some() && census.may(tie, host))
-            };
-            let savable: Vec<bool> = (0..census.ties()).map(target).collect();
-            lost.retain(|vm| savable[census.tie(*vm)]);
+        if !self.excused.is_empty() {
+            let ties = 0..self.census.ties();
+            let savable: Vec<bool> =
+                ties.map(|tie| self.savable(tie, |to| room[to].is_some())).collect();
+            lost.retain(|vm| savable[self.census.tie(*vm)]);
         }
         let mut packing = Packing::new(&self.census, &room, lost);
         if self.census.grouped() {
@@ -142,7 +141,7 @@ impl Field {
             // A VM on a host that cannot run it again ends only if that one fails as well.
             let home = it.host.filter(|host| self.room.get(*host).is_some_and(Option::is_some));
             let apart = home.is_some_and(|host| !self.census.may(tie, host));
-            it.protected && count[tie] + usize::from(apart) <= r
+            it.protected && count[tie] < targets.len() && count[tie] + usize::from(apart) <= r
         };
         (0..problem.vms.len()).filter(doomed).collect()
     }

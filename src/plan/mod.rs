@@ -124,10 +124,11 @@ pub struct Problem {
     pub hosts: Vec<Host>,
     /// The VMs; those that are not protected matter only to [`evacuation`].
     pub vms: Vec<Vm>,
-    /// What a protected VM means that no surviving host can run. If not set, it breaks the plan of
-    /// such a set of hosts. If set, it is named ([`Verdict::doomed`]) and left out there, while it
-    /// is planned for wherever one of its hosts survives; sets of fewer hosts then have to be
-    /// looked at as well, for they may leave it a host without room.
+    /// What a protected VM means that only some hosts can run, when none of these survives. If
+    /// not set, it breaks the plan of such a set of hosts. If set, it is named
+    /// ([`Verdict::doomed`]) and left out there, while it is planned for wherever one of its hosts
+    /// survives; sets of fewer hosts then have to be looked at as well, for they may leave it a
+    /// host without room.
     pub excuse_doomed: bool,
 }
 

@@ -70,11 +70,9 @@ pub fn at_once(field: &Field, halted: &[usize], meter: &mut Meter) -> Result<Sta
 pub fn halted(problem: &Problem, field: &Field) -> Vec<usize> {
     let census = &field.census;
     let on_enabled = |host: usize| problem.hosts.get(host).is_some_and(|host| host.enabled);
-    let targets = field.targets();
-    let somewhere = |vm: &usize| targets.iter().any(|host| census.may(census.tie(*vm), *host));
     let mut halted: Vec<usize> = (0..problem.vms.len())
         .filter(|vm| problem.vms[*vm].protected && !problem.vms[*vm].host.is_some_and(on_enabled))
-        .filter(|vm| !field.excuse || somewhere(vm))
+        .filter(|vm| field.savable(census.tie(*vm), |_| true))
         .collect();
     halted.sort_unstable_by_key(|vm| census.order(*vm));
     halted

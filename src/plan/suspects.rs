@@ -81,7 +81,7 @@ fn tied(field: &Field, found: &mut Suspects) {
             let missing = found.r - set.len();
             let padding: Vec<usize> = others.take(missing).copied().collect();
             set.extend(padding);
-            found.all.push(Suspect { hosts: set, certain: !field.excuse });
+            found.all.push(Suspect { hosts: set, certain: true });
         }
     }
 }

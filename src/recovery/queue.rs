@@ -92,7 +92,7 @@ impl Step<'_> {
         for class in [Class::Guaranteed, Class::Once, Class::BestEffort] {
             let members = waiting.iter().filter(|this| this.turn.class == class);
             let wanted: Vec<usize> = members.map(|this| this.index).collect();
-            // What is guaranteed is placed so that further failures are tolerated where that can be.
+            // What is guaranteed is placed so that further failures are tolerated if possible.
             let more = match class {
                 Class::Guaranteed => usize::try_from(self.pool.tolerance).unwrap_or(0),
                 Class::Once | Class::BestEffort => 0,

@@ -28,6 +28,12 @@ fn may(vm: &Vm, host: usize) -> bool {
     vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(&host))
 }
 
+/// Whether the VM is left out where none of its hosts survives.
+fn excused(pool: &Problem, vm: &Vm) -> bool {
+    let mut hosts = (0..pool.hosts.len()).filter(|host| pool.hosts[*host].enabled);
+    pool.excuse_doomed && hosts.any(|host| !may(vm, host))
+}
+
 /// What the sizes of all these VMs that have at least `lo` bytes are multiples of.
 fn grain<'v>(vms: impl Iterator<Item = &'v &'v Vm>, lo: u64) -> u64 {
     let sizes = vms.map(|vm| vm.memory).filter(|size| *size >= lo);
@@ -45,7 +51,7 @@ fn after<'p>(pool: &'p Problem, failed: &[usize]) -> (Vec<usize>, BTreeMap<usize
     let left = |host: &usize| pool.hosts[*host].enabled && !failed.contains(host);
     let left: Vec<usize> = (0..pool.hosts.len()).filter(left).collect();
     let lost = |vm: &Vm| vm.protected && vm.host.is_some_and(|host| failed.contains(&host));
-    let savable = |vm: &Vm| !pool.excuse_doomed || left.iter().any(|host| may(vm, *host));
+    let savable = |vm: &Vm| !excused(pool, vm) || left.iter().any(|host| may(vm, *host));
     let vms = pool.vms.iter().enumerate().filter(|(_, vm)| lost(vm) && savable(vm)).collect();
     (left, vms)
 }
@@ -81,7 +87,7 @@ pub fn yes(
         pool.vms[*vm].host = Some(*host);
         pool.take(*vm, *host);
     }
-    for vm in pool.vms.iter_mut().filter(|_| problem.excuse_doomed) {
+    for vm in pool.vms.iter_mut().filter(|vm| excused(problem, vm)) {
         vm.protected &= hosts.iter().any(|host| Some(*host) != vm.host && may(vm, *host));
     }
     let mut bounds: BTreeMap<_, Vec<(Vec<u128>, u128)>> = BTreeMap::new();

@@ -7,7 +7,7 @@ use super::{NO_LIMIT, may, need, room};
 pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, u128) {
     let ((lo, hi), like, scale) = (it.sizes, &pool.vms[it.like], it.scale);
     let all = || pool.vms.iter().filter(|vm| vm.protected);
-    let most = |at: usize| all().map(|vm| need(vm)[at]).max().unwrap_or(0).max(1);
+    let most = |at: usize| all().map(|vm| need(vm)[at]).max().unwrap_or(0);
     let tied = all().filter(|vm| vm.allowed == like.allowed).map(|vm| vm.vcpus).max();
     let largest = [hi, tied.unwrap_or(0), 1];
     let multiple = |vm: &Vm| vm.memory < lo || vm.memory.is_multiple_of(it.grain);
@@ -30,7 +30,11 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
         let refused = (0..3).filter(|at| limited[*at]).map(|at| {
             let mut taken = [0; 3];
             taken[at] = room[at].saturating_sub(largest[at]) + if at == 0 { grain } else { 1 };
-            if it.counted { u128::from(room[at] / most(at)) } else { weigh(taken) }
+            if it.counted {
+                u128::from(room[at].checked_div(most(at)).unwrap_or(u64::MAX))
+            } else {
+                weigh(taken)
+            }
         });
         refused.min().unwrap_or(0).max(weigh([lo, 0, 1]))
     };

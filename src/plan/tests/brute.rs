@@ -45,9 +45,16 @@ pub fn without(problem: &Problem, failed: &[usize]) -> (Problem, Vec<usize>) {
     let lost = |vm: &Vm| vm.protected && vm.host.is_some_and(|host| failed.contains(&host));
     let wanted = (0..problem.vms.len())
         .filter(|vm| lost(&problem.vms[*vm]))
-        .filter(|vm| !problem.excuse_doomed || runnable(&problem.vms[*vm]))
+        .filter(|vm| !excused(problem, &problem.vms[*vm]) || runnable(&problem.vms[*vm]))
         .collect();
     (after, wanted)
+}
+
+/// Whether the VM is left out where none of its hosts is left.
+fn excused(problem: &Problem, vm: &Vm) -> bool {
+    let mut enabled = (0..problem.hosts.len()).filter(|host| problem.hosts[*host].enabled);
+    let all = enabled.all(|host| vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(&host)));
+    problem.excuse_doomed && !all
 }
 
 /// All sets of `r` enabled hosts.
@@ -78,7 +85,7 @@ pub fn tolerates(problem: &Problem, r: usize) -> bool {
             let may = |host: &usize| it.allowed.as_ref().is_none_or(|all| all.contains(host));
             hosts.into_iter().any(|host| problem.hosts[host].enabled && may(&host))
         };
-        it.protected && !placed && (!problem.excuse_doomed || runnable())
+        it.protected && !placed && (!excused(problem, it) || runnable())
     });
     let Some(halted) = halted else {
         return (0..=r).all(|r| {

@@ -3,6 +3,7 @@
 mod brute;
 mod certificates;
 mod definition;
+mod groups;
 mod pools;
 mod standing;
 
@@ -66,4 +67,70 @@ fn an_evacuation_places_protected_vms_first_and_says_why_one_stays() {
     assert!(moves[1].target.as_ref().unwrap_err().contains("beside the other VMs"));
     assert!(moves[2].target.as_ref().unwrap_err().contains("9 bytes"));
     assert_eq!(moves.len(), 3);
+}
+
+#[test]
+fn a_vm_that_ends_with_its_host_is_named_and_the_others_are_planned_for() {
+    let tied = Vm { allowed: Some(BTreeSet::from([0])), ..vm(3, Some(0)) };
+    let vms = vec![tied, vm(2, Some(1)), vm(2, Some(2))];
+    let hosts = vec![host(4), host(4), host(4)];
+    let mut problem = Problem { hosts, vms, ..Problem::default() };
+    let verdict = max_failures(&problem, &Budget::default());
+    assert_eq!((verdict.max, verdict.max_of_savable), (0, 2));
+    assert_eq!(verdict.doomed, [0]);
+    assert_eq!(verdict.counterexample.map(|it| (it.hosts, it.why)), Some((vec![0], Why::Nowhere)));
+    problem.excuse_doomed = true;
+    assert_eq!(max_failures(&problem, &Budget::default()).max, 2);
+    let mut after = problem.clone();
+    after.vms.push(vm(4, Some(2)));
+    after.take(3, 2);
+    let judged = guard(&problem, &after, 2, &Budget::default());
+    assert!(matches!(judged, Guard::Breaks { proved: true, .. }), "{judged:?}");
+}
+
+#[test]
+fn a_ratio_of_vcpus_limits_what_a_host_takes() {
+    assert_eq!(vcpu_room(8, Some(150), 3), Some(9));
+    assert_eq!(vcpu_room(8, None, 3), None);
+    let limited = |vcpus| Host { vcpus: Some(vcpus), ..host(100) };
+    let wide = |host| Vm { vcpus: 4, ..vm(1, Some(host)) };
+    let vms = vec![wide(0), wide(0), wide(1)];
+    let hosts = vec![limited(0), limited(8), limited(7)];
+    let problem = Problem { hosts, vms, ..Problem::default() };
+    let verdict = max_failures(&problem, &Budget::default());
+    assert_eq!(verdict.max, 1);
+    assert!(place(&problem, &[0, 1]).is_err());
+    let full = Host { slots: Some(1), ..host(100) };
+    let hosts = vec![host(0), full.clone(), full];
+    let problem = Problem { hosts, vms: vec![vm(1, Some(0)); 3], ..Problem::default() };
+    let outcome = tolerates(&problem, 1, &Budget::default());
+    let Outcome::No(Some(breaking)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((breaking.hosts, breaking.why), (vec![0], Why::Total));
+}
+
+#[test]
+fn recovery_keeps_room_for_the_failure_to_come() {
+    // The usual rule spreads the small VM away from the fuller host, where the large one must go.
+    let hosts = vec![host(0), host(10), host(2), host(0)];
+    let vms = vec![vm(2, Some(0)), vm(10, Some(3))];
+    let problem = Problem { hosts, vms, ..Problem::default() };
+    assert_eq!(place(&problem, &[0]), Ok(vec![(0, 1)]));
+    assert_eq!(place_ahead(&problem, &[0], &[0], 1).placed, [(0, 2)]);
+}
+
+#[test]
+fn a_caller_with_a_clock_can_stop_the_work() {
+    let sizes = (0..60).map(|at| 1_000 + (at * 7_919) % 997);
+    let vms: Vec<Vm> = sizes.map(|size| vm(size, Some(0))).collect();
+    let all: u64 = vms.iter().map(|vm| vm.memory).sum();
+    let hosts = std::iter::once(host(0)).chain((0..20).map(|_| host(all / 20 + 1))).collect();
+    let problem = Problem { hosts, vms, ..Problem::default() };
+    let mut asked = 0;
+    let mut go_on = || {
+        asked += 1;
+        asked < 3
+    };
+    let outcome = tolerates_while(&problem, 1, &Budget { nodes: u64::MAX }, &mut go_on);
+    assert!(matches!(outcome, Outcome::NotProved { .. }), "{outcome:?}");
+    assert_eq!(asked, 3);
 }
