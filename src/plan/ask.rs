@@ -102,6 +102,7 @@ fn climb(problem: &Problem, meter: &mut Meter) -> Verdict {
         counterexample: None,
         starts: Vec::new(),
         one_by_one: Sequences::NotProved,
+        max_one_by_one: 0,
         doomed: Vec::new(),
         max_of_savable: 0,
     };
@@ -124,7 +125,8 @@ fn climb(problem: &Problem, meter: &mut Meter) -> Verdict {
     if let Some(Answer { starts, field, .. }) = best {
         verdict.starts = starts;
         let mut meter = Meter::new((meter.left() + meter.used()) / 4);
-        verdict.one_by_one = sequence::play(&field, verdict.max, &mut meter);
+        (verdict.max_one_by_one, verdict.one_by_one) =
+            sequence::climb(&field, verdict.max, &mut meter);
     }
     verdict
 }

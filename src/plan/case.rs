@@ -61,6 +61,8 @@ pub struct Answer {
     /// Whether the failures may also come one by one, in any order: "kept", "breaks" or "not
     /// proved".
     pub one_by_one: &'static str,
+    /// Failures that are known to be tolerated so.
+    pub max_one_by_one: usize,
     /// Uuids of VMs that one failure more can leave without any host that can run them.
     pub doomed: Vec<String>,
     /// Failures that the pool tolerates when those are left out where they cannot be saved.
@@ -125,6 +127,7 @@ impl Case {
                 Sequences::Breaks { .. } => "breaks",
                 Sequences::NotProved => "not proved",
             },
+            max_one_by_one: verdict.max_one_by_one,
             doomed: verdict.doomed.iter().map(|vm| self.problem.vms[*vm].id.clone()).collect(),
             max_failures_of_savable: verdict.max_of_savable,
         }
@@ -174,7 +177,8 @@ fn print(case: &Case, json: bool) {
         println!("  one failure more was not proved impossible; it counts as not tolerated");
     }
     if answer.one_by_one != "kept" {
-        println!("  one by one, in any order: {}", answer.one_by_one);
+        let (word, kept) = (answer.one_by_one, answer.max_one_by_one);
+        println!("  one by one, in any order: {word}; {kept} are kept");
     }
     if !answer.doomed.is_empty() {
         let (vms, max) = (answer.doomed.join(", "), answer.max_failures_of_savable);

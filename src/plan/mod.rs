@@ -232,6 +232,8 @@ pub struct Verdict {
     pub starts: Vec<(usize, usize)>,
     /// Whether `max` hosts may also fail one after the other.
     pub one_by_one: Sequences,
+    /// The largest `r`, `max` at most, for which it is known that `r` hosts may.
+    pub max_one_by_one: usize,
     /// Protected VMs that some set of `max + 1` hosts leaves without any host that can run them,
     /// however much room there is: they cannot be saved from more than `max` failures.
     pub doomed: Vec<usize>,

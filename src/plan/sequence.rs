@@ -21,6 +21,29 @@ pub fn play(field: &Field, r: usize, meter: &mut Meter) -> Sequences {
     }
 }
 
+/// The largest number of failures up to `max` that is known to be kept, and the answer for `max`.
+pub fn climb(field: &Field, max: usize, meter: &mut Meter) -> (usize, Sequences) {
+    let mut kept = max;
+    if !bounded(field, max) {
+        let mut not = max;
+        kept = 0;
+        while not - kept > 1 {
+            let middle = usize::midpoint(kept, not);
+            if bounded(field, middle) { kept = middle } else { not = middle }
+        }
+    }
+    // Without what the bounds answer, each number is played, a third of the steps for each.
+    while kept < max {
+        let most = meter.left() / 3;
+        match meter.at_most(most, |meter| play(field, kept + 1, meter)) {
+            Sequences::Kept => kept += 1,
+            answer if kept + 1 == max => return (kept, answer),
+            _ => return (kept, Sequences::NotProved),
+        }
+    }
+    (kept, Sequences::Kept)
+}
+
 /// Whether the bounds alone say so.
 pub fn bounded(field: &Field, r: usize) -> bool {
     r <= 1 || holds(field, &field.targets(), r, &mut Meter::new(u64::MAX)).unwrap_or(false)

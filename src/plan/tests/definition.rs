@@ -49,6 +49,17 @@ proptest! {
     }
 
     #[test]
+    fn what_is_known_of_sequences_is_true(
+        problem in pools(With { halted: false, excuses: false, ..EVERYTHING }),
+    ) {
+        let verdict = max_failures(&problem, &Budget::default());
+        prop_assert!(verdict.max_one_by_one <= verdict.max);
+        let kept = verdict.max_one_by_one == verdict.max;
+        prop_assert_eq!(kept, verdict.one_by_one == Sequences::Kept);
+        prop_assert_eq!(stuck(&problem, verdict.max_one_by_one, &mut Vec::new()), None);
+    }
+
+    #[test]
     fn each_number_is_answered_as_defined(problem in pools(EVERYTHING), r in 0usize..4) {
         let truth = brute::tolerates(&problem, r);
         match tolerates(&problem, r, &Budget::default()) {
