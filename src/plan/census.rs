@@ -154,8 +154,8 @@ fn limits(problem: &Problem) -> (bool, bool) {
     (any(|host| host.vcpus.is_some()), any(|host| host.slots.is_some()))
 }
 
-/// More than all VMs together could need, yet far from where sums overflow.
-const MANY: u64 = 1 << 48;
+/// What is left where there is no limit.
+pub const MANY: u64 = u64::MAX;
 
 fn reach(allowed: &BTreeSet<usize>, hosts: usize) -> Vec<bool> {
     (0..hosts).map(|host| allowed.contains(&host)).collect()

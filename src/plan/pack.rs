@@ -178,7 +178,8 @@ impl<'a> Packing<'a> {
 
     /// One pass: the position of a host for each item, or the item that is stuck.
     fn greedy(&self, rule: Rule, meter: &mut Meter) -> Option<Result<Vec<usize>, usize>> {
-        let simple = self.free_choice && self.need.iter().all(|need| need.vcpus + need.vms == 0);
+        let simple =
+            self.free_choice && self.need.iter().all(|need| (need.vcpus, need.vms) == (0, 0));
         if simple && rule == Rule::Emptiest {
             return self.emptiest_by_memory(meter);
         }

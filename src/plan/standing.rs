@@ -93,7 +93,7 @@ impl Standing {
         index
     }
 
-    /// Takes a change into account; what would undo it.
+    /// Takes a change into account; what would undo it. The indices are those of the problem.
     pub fn change(&mut self, change: &Change) -> Vec<Change> {
         let of = |vm: usize| &self.problem.vms[vm];
         match *change {
@@ -207,20 +207,25 @@ impl Standing {
         self.problem.vms[vm].protected && self.home(vm).is_none()
     }
 
-    /// The enabled host that runs the VM.
+    /// The host that runs the VM, if the pool knows it.
+    fn place(&self, vm: usize) -> Option<usize> {
+        self.problem.vms[vm].host.filter(|host| *host < self.problem.hosts.len())
+    }
+
+    /// The same if it is enabled.
     fn home(&self, vm: usize) -> Option<usize> {
-        self.problem.vms[vm].host.filter(|host| self.problem.hosts[*host].enabled)
+        self.place(vm).filter(|host| self.problem.hosts[*host].enabled)
     }
 
     fn set(&mut self, vm: usize, change: impl FnOnce(&mut Vm)) {
         self.leave(vm);
-        if let Some(host) = self.problem.vms[vm].host {
+        if let Some(host) = self.place(vm) {
             self.ledger.give(&mut self.problem, vm, host);
             self.refresh(host);
         }
         change(&mut self.problem.vms[vm]);
         Arc::make_mut(&mut self.field.census).renew(&self.problem, vm);
-        if let Some(host) = self.problem.vms[vm].host {
+        if let Some(host) = self.place(vm) {
             self.ledger.take(&mut self.problem, vm, host);
             self.refresh(host);
         }

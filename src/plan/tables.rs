@@ -1,6 +1,6 @@
 //! One bound for one class: the weight of every host, and the limit.
 
-use super::census::Census;
+use super::census::{Census, MANY};
 use super::classes::{Class, Coming, Sums};
 use super::field::Field;
 use super::size::Size;
@@ -130,7 +130,8 @@ fn scale(field: &Field, hosts: &[usize], class: &Class) -> (u64, u64, u64) {
     let mut all = [0u128; 3];
     for left in hosts.iter().filter_map(|host| left_beyond(field, *host, class)) {
         for (sum, left) in all.iter_mut().zip([left.memory, left.vcpus, left.vms]) {
-            *sum += u128::from(left) + 1;
+            // A host without limit says nothing about how much there is elsewhere.
+            *sum += if left < MANY / 2 { u128::from(left) + 1 } else { 0 };
         }
     }
     let weigh = |counts: bool, left: u128| {

@@ -14,7 +14,7 @@ pub use no::no;
 use super::{Certificate, Host, Plan, Problem, Vm};
 use weigh::weights;
 
-const NO_LIMIT: u64 = 1 << 60;
+const NO_LIMIT: u64 = u64::MAX;
 
 fn room(host: &Host) -> [u64; 3] {
     [host.free, host.vcpus.unwrap_or(NO_LIMIT), host.slots.unwrap_or(NO_LIMIT)]
@@ -60,9 +60,11 @@ fn after<'p>(pool: &'p Problem, failed: &[usize]) -> (Vec<usize>, BTreeMap<usize
 fn fit(pool: &Problem, targets: &[usize], placed: &[(usize, usize)]) -> Result<(), String> {
     let mut left: Vec<[u64; 3]> = pool.hosts.iter().map(room).collect();
     for (vm, host) in placed {
-        let mut dimensions = left[*host].iter_mut().zip(need(&pool.vms[*vm]));
-        let taken = dimensions.try_for_each(|(left, need)| {
-            *left = left.checked_sub(need)?;
+        let at = &pool.hosts[*host];
+        let limited = [true, at.vcpus.is_some(), at.slots.is_some()];
+        let mut dimensions = left[*host].iter_mut().zip(need(&pool.vms[*vm])).zip(limited);
+        let taken = dimensions.try_for_each(|((left, need), limited)| {
+            *left = if limited { left.checked_sub(need)? } else { *left };
             Some(())
         });
         if taken.is_none() || !targets.contains(host) || !may(&pool.vms[*vm], *host) {

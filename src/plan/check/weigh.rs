@@ -12,7 +12,8 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
     let largest = [hi, tied.unwrap_or(0), 1];
     let multiple = |vm: &Vm| vm.memory < lo || vm.memory.is_multiple_of(it.grain);
     let grain = if all().all(multiple) { it.grain.max(1) } else { 1 };
-    let limited = [0, 1, 2].map(|at| hosts.iter().any(|h| room(&pool.hosts[*h])[at] < NO_LIMIT));
+    let limited =
+        [0, 1, 2].map(|at| at == 0 || hosts.iter().any(|h| room(&pool.hosts[*h])[at] < NO_LIMIT));
     let weigh = |of: [u64; 3]| match it.counted {
         true => u128::from(of[2]),
         false => of
@@ -29,7 +30,8 @@ pub fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, 
         room[0] = room[0] / grain * grain;
         let refused = (0..3).filter(|at| limited[*at]).map(|at| {
             let mut taken = [0; 3];
-            taken[at] = room[at].saturating_sub(largest[at]) + if at == 0 { grain } else { 1 };
+            let step = if at == 0 { grain } else { 1 };
+            taken[at] = room[at].saturating_sub(largest[at]).saturating_add(step);
             if it.counted {
                 u128::from(room[at].checked_div(most(at)).unwrap_or(u64::MAX))
             } else {

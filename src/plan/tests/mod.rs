@@ -3,6 +3,7 @@
 mod brute;
 mod certificates;
 mod definition;
+mod extremes;
 mod groups;
 mod pools;
 mod standing;
