@@ -54,6 +54,8 @@ pub struct Standing {
     dirty: BTreeSet<usize>,
     /// Hosts that broke the pool before.
     killer: Vec<usize>,
+    /// How often everything was counted anew.
+    censuses: u64,
 }
 
 impl Standing {
@@ -69,6 +71,7 @@ impl Standing {
             complete: false,
             dirty: BTreeSet::new(),
             killer: Vec::new(),
+            censuses: 0,
             problem,
             r,
             budget,
@@ -132,13 +135,17 @@ impl Standing {
 
     /// The answer as after these changes, which are then undone.
     pub fn what_if(&mut self, changes: &[Change]) -> Outcome {
-        let kept = self.complete.then(|| self.bounds.clone());
+        self.renew();
+        let kept = self.complete.then(|| (self.bounds.clone(), self.censuses));
         let undo: Vec<Vec<Change>> = changes.iter().map(|change| self.change(change)).collect();
         let answer = self.answer();
         for change in undo.into_iter().rev().flatten() {
             self.change(&change);
         }
-        if let Some(bounds) = kept {
+        // The pool is what it was, and so are its bounds, unless its ties were numbered anew.
+        if let Some((bounds, censuses)) = kept
+            && censuses == self.censuses
+        {
             (self.bounds, self.complete) = (bounds, true);
         }
         answer
@@ -167,12 +174,7 @@ impl Standing {
         if targets < self.r {
             return Sets::Broken(None);
         }
-        for host in std::mem::take(&mut self.dirty) {
-            self.sums.renew(&self.field, host, host);
-            for (class, table) in &mut self.bounds {
-                table.renew(&self.field, &self.sums, class, (host, &host));
-            }
-        }
+        self.renew();
         let r = self.r;
         if self.complete
             && self.bounds.iter().all(|(_, table)| top(&table.weights, r) < table.limit)
@@ -195,6 +197,16 @@ impl Standing {
             return Sets::Safe(self.certificate());
         }
         survive(&self.field, r, false, meter)
+    }
+
+    /// Renews the weights of the hosts that changed.
+    fn renew(&mut self) {
+        for host in std::mem::take(&mut self.dirty) {
+            self.sums.renew(&self.field, host, host);
+            for (class, table) in &mut self.bounds {
+                table.renew(&self.field, &self.sums, class, (host, &host));
+            }
+        }
     }
 
     fn certificate(&self) -> Certificate {
@@ -241,6 +253,7 @@ impl Standing {
         self.refresh(host);
         if !self.field.census.counts_as(&self.problem) {
             self.field = Field::new(&self.problem);
+            self.censuses += 1;
             self.complete = false;
         }
     }

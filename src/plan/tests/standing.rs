@@ -36,7 +36,7 @@ fn kind(outcome: &Outcome) -> &'static str {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1_500, failure_persistence: None, ..ProptestConfig::default()
+        cases: 2_500, failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
