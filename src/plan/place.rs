@@ -89,14 +89,18 @@ fn place_within(
 /// not fit together with all those before it that have a place.
 pub fn place_most(problem: &Problem, failed: &[usize], wanted: &[usize]) -> Placement {
     let census = Census::new(problem);
-    let all = place_within(problem, &census, failed, wanted, Budget::default());
-    let mut best = Placement::default();
-    match all {
+    let left = |host: &usize| problem.hosts[*host].enabled && !failed.contains(host);
+    let hosts: Vec<usize> = (0..problem.hosts.len()).filter(left).collect();
+    // What no host can run takes nothing from the others.
+    let runnable = |vm: &usize| hosts.iter().any(|host| census.may(census.tie(*vm), *host));
+    let (wanted, left): (Vec<usize>, Vec<usize>) = wanted.iter().copied().partition(runnable);
+    let mut best = Placement { left, ..Placement::default() };
+    match place_within(problem, &census, failed, &wanted, Budget::default()) {
         Ok(placed) => best.placed = placed,
         Err(_) => {
             let mut chosen = Vec::new();
             for vm in wanted {
-                chosen.push(*vm);
+                chosen.push(vm);
                 match place_within(problem, &census, failed, &chosen, STEP) {
                     Ok(placed) => best.placed = placed,
                     Err(_) => best.left.extend(chosen.pop()),
@@ -111,8 +115,8 @@ pub fn place_most(problem: &Problem, failed: &[usize], wanted: &[usize]) -> Plac
 /// Steps that looking ahead may cost: recovery does not wait for it.
 const AHEAD: u64 = super::meter::SECOND / 40;
 
-/// As [`place_most`]; where all of `wanted` have a place, and there is a choice, so that of the
-/// `more` failures that are promised beyond this one as many as possible are kept in any order.
+/// As [`place_most`]; where there is a choice for those that have a place, so that of the `more`
+/// failures that are promised beyond this one as many as possible are kept in any order.
 pub fn place_ahead(
     problem: &Problem,
     failed: &[usize],
@@ -120,7 +124,7 @@ pub fn place_ahead(
     more: usize,
 ) -> Placement {
     let usual = place_most(problem, failed, wanted);
-    if more == 0 || !usual.left.is_empty() || usual.placed.is_empty() {
+    if more == 0 || usual.placed.is_empty() {
         return usual;
     }
     let mut left = Field::new(problem);
@@ -128,8 +132,9 @@ pub fn place_ahead(
         left.room[*host] = None;
         left.load[*host].clear();
     }
+    let wanted: Vec<usize> = usual.placed.iter().map(|(vm, _)| *vm).collect();
     let others = |meter: &mut Meter| {
-        let mut packing = Packing::new(&left.census, &left.room, wanted.to_vec());
+        let mut packing = Packing::new(&left.census, &left.room, wanted.clone());
         packing.company = left.company(failed);
         packing.others(meter)
     };
@@ -142,7 +147,7 @@ pub fn place_ahead(
             let placed: Vec<(usize, usize)> =
                 wanted.iter().filter_map(|vm| Some((*vm, *at.get(vm)?))).collect();
             let crowded = groups::crowded(problem, failed, &placed);
-            return Placement { placed, left: Vec::new(), crowded };
+            return Placement { placed, left: usual.left, crowded };
         }
     }
     usual
