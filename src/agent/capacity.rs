@@ -93,6 +93,7 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
             total: host_memory(db, &host, given)?,
             free: free_memory(db, &host, given)?,
             enabled: host.enabled(),
+            ..PlanHost::default()
         });
         found.hosts.push(host.reference.to_owned());
     }
@@ -114,6 +115,7 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
             host: place.and_then(index),
             protected: is_protected(&vm),
             allowed: (!every).then(|| allowed.iter().filter_map(|host| index(host)).collect()),
+            ..PlanVm::default()
         });
         found.vms.push(vm.reference.to_owned());
     }

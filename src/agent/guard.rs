@@ -68,6 +68,7 @@ pub fn start_on(agent: &Agent, db: &Database, vm: &str, host: &str) -> Answer<()
                     host: Some(at),
                     protected,
                     allowed,
+                    ..plan::Vm::default()
                 });
                 capacity.vms.push(vm.to_owned());
             }
@@ -127,6 +128,7 @@ pub fn hypothetical(
                 host: None,
                 protected: true,
                 allowed: allowed_hosts(db, &found, &row),
+                ..plan::Vm::default()
             });
         }
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, Host, Problem, Verdict, Vm, max_failures};
+use super::{Budget, Host, Problem, Sequences, Verdict, Vm, max_failures};
 
 #[derive(Deserialize)]
 struct CaseHost {
@@ -58,6 +58,15 @@ pub struct Answer {
     pub counterexample: Option<Vec<String>>,
     /// Whether one failure more is known to be impossible.
     pub proved: bool,
+    /// Whether the failures may also come one by one, in any order: "kept", "breaks" or "not
+    /// proved".
+    pub one_by_one: &'static str,
+    /// Failures that are known to be tolerated so.
+    pub max_one_by_one: usize,
+    /// Uuids of VMs that one failure more can leave without any host that can run them.
+    pub doomed: Vec<String>,
+    /// Failures that the pool tolerates when those are left out where they cannot be saved.
+    pub max_failures_of_savable: usize,
 }
 
 impl Case {
@@ -81,6 +90,7 @@ impl Case {
                 allowed: allowed
                     .map(|hosts| hosts.iter().map(|uuid| find(uuid)).collect())
                     .transpose()?,
+                ..Vm::default()
             })
         };
         let vms = file.vms.iter().map(vm).collect::<Result<_, String>>()?;
@@ -89,8 +99,10 @@ impl Case {
             total: host.memory_total,
             free: host.memory_free,
             enabled: host.enabled,
+            ..Host::default()
         };
-        let problem = Problem { hosts: file.hosts.iter().map(host).collect(), vms };
+        let hosts = file.hosts.iter().map(host).collect();
+        let problem = Problem { hosts, vms, ..Problem::default() };
         Ok(Self { name: file.name, problem, failures_to_tolerate: file.failures_to_tolerate })
     }
 
@@ -110,6 +122,14 @@ impl Case {
                 .as_ref()
                 .map(|breaking| breaking.hosts.iter().map(name).collect()),
             proved: verdict.proved,
+            one_by_one: match verdict.one_by_one {
+                Sequences::Kept => "kept",
+                Sequences::Breaks { .. } => "breaks",
+                Sequences::NotProved => "not proved",
+            },
+            max_one_by_one: verdict.max_one_by_one,
+            doomed: verdict.doomed.iter().map(|vm| self.problem.vms[*vm].id.clone()).collect(),
+            max_failures_of_savable: verdict.max_of_savable,
         }
     }
 }
@@ -150,11 +170,19 @@ fn print(case: &Case, json: bool) {
         println!("  the halted protected VMs cannot all be started");
     }
     if let Some(breaking) = &verdict.counterexample {
-        let hosts = answer.counterexample.unwrap_or_default().join(", ");
+        let hosts = answer.counterexample.clone().unwrap_or_default().join(", ");
         println!("  without a plan: {hosts}; no room for {}", case.problem.vms[breaking.vm].id);
     }
     if !answer.proved {
         println!("  one failure more was not proved impossible; it counts as not tolerated");
+    }
+    if answer.one_by_one != "kept" {
+        let (word, kept) = (answer.one_by_one, answer.max_one_by_one);
+        println!("  one by one, in any order: {word}; {kept} are kept");
+    }
+    if !answer.doomed.is_empty() {
+        let (vms, max) = (answer.doomed.join(", "), answer.max_failures_of_savable);
+        println!("  no host is left that can run {vms}; the others: {max} failed hosts");
     }
     if answer.overcommitted {
         println!("  overcommitted: {} configured", case.failures_to_tolerate);

@@ -1,6 +1,10 @@
 //! What an operation would break, and where the VMs of a host can go.
 
-use super::{Budget, Outcome, Problem, place_most, tolerates};
+use super::ask::together;
+use super::meter::Meter;
+use super::place::{lost, place_most};
+use super::sets::Sets;
+use super::{Budget, Problem};
 
 /// Whether an operation may go ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,31 +26,30 @@ pub enum Guard {
 
 /// Judges an operation by the pool before and after it, for `r` failures.
 pub fn guard(before: &Problem, after: &Problem, r: usize, budget: &Budget) -> Guard {
-    let (hosts, vms, proved) = match tolerates(after, r, budget) {
-        Outcome::Yes { .. } => return Guard::Holds,
-        Outcome::No(Some(breaking)) => {
+    let sets = |problem: &Problem| together(problem, r, false, &mut Meter::new(budget.nodes)).sets;
+    let broken = sets(after);
+    if matches!(broken, Sets::Safe(_)) {
+        return Guard::Holds;
+    }
+    if !matches!(sets(before), Sets::Safe(_)) {
+        return Guard::NoPlanBefore;
+    }
+    match broken {
+        Sets::Broken(Some(breaking)) => {
             let vms = left_by(after, &breaking.hosts);
             let vms = if vms.is_empty() { vec![breaking.vm] } else { vms };
-            (breaking.hosts, vms, true)
+            Guard::Breaks { hosts: breaking.hosts, vms, proved: true }
         }
-        Outcome::No(None) => (Vec::new(), left_by(after, &[]), true),
-        Outcome::NotProved { .. } => (Vec::new(), Vec::new(), false),
-    };
-    match tolerates(before, r, budget) {
-        Outcome::Yes { .. } => Guard::Breaks { hosts, vms, proved },
-        Outcome::No(_) | Outcome::NotProved { .. } => Guard::NoPlanBefore,
+        Sets::Broken(None) => {
+            Guard::Breaks { hosts: Vec::new(), vms: left_by(after, &[]), proved: true }
+        }
+        _ => Guard::Breaks { hosts: Vec::new(), vms: Vec::new(), proved: false },
     }
 }
 
 /// Protected VMs that have no place when these hosts fail.
 fn left_by(problem: &Problem, failed: &[usize]) -> Vec<usize> {
-    let wanted: Vec<usize> = (0..problem.vms.len())
-        .filter(|index| {
-            let vm = &problem.vms[*index];
-            vm.protected && vm.host.is_none_or(|host| failed.contains(&host))
-        })
-        .collect();
-    place_most(problem, failed, &wanted).left
+    place_most(problem, failed, &lost(problem, failed)).left
 }
 
 /// Where one VM of an evacuated host goes.

@@ -1,31 +1,82 @@
 //! The failover planner, pure: does every set of `r` hosts have a place for its protected VMs?
 //!
-//! The question is the one of simultaneous failures: for each set of `r` enabled hosts the
-//! protected VMs on them must fit into the free memory of the other enabled hosts, without moving
-//! anything else. Protected VMs that run nowhere (or on a disabled host) are first given places
-//! in the planner's favour. [`place`] is the rule by which recovery really places VMs; it is the
-//! same packing that the planner tries for each set, so a "yes" here is kept there.
+//! **Together.** For each set of `r` enabled hosts the protected VMs on them must fit on the other
+//! enabled hosts, in memory, vCPUs and number of VMs, each on a host that can run it, without
+//! moving anything else. Protected VMs that run nowhere (or on a disabled host) are first given
+//! places in the planner's favour. Fewer failures are then tolerated as well.
+//!
+//! **As recovery does it.** [`place`] is the rule by which recovery places VMs, and it is the very
+//! packing that the planner tries for a set, exact search included, in the same order and with a
+//! budget that is no smaller. So a "yes" is kept there: what the planner packed, recovery packs.
+//! While a plan is carried out the VMs that wait are placed anew beside those that started; they
+//! find a place because a place for all was there and the packing is complete.
+//!
+//! **One by one.** When hosts fail one after the other, VMs placed earlier stay where they are,
+//! and an unlucky placement could spoil a later one. Recovery therefore looks ahead: of its rules
+//! it takes the first after which the failures still promised are kept ([`place_ahead`]). A "yes"
+//! says in [`Sequences`] whether it also holds for every order of single failures with these
+//! placements; that is a stronger promise, and it may be missing where the first one is given.
+//!
+//! **Proof.** A "yes" carries bounds and, from [`certify`], placements; a "no" carries hosts, a VM
+//! and the bound that fails; "not proved" is to be taken as no. What a certificate says is
+//! verified by `check`, which shares no code with the planner.
 //!
 //! | file | idea |
 //! |---|---|
-//! | `pack` | one set of VMs into the room of some hosts: greedy, bounds, exact search |
-//! | `sets` | all sets of `r` hosts: a bound for all at once, then the ones it leaves open |
-//! | `starts` | where halted protected VMs would have to start |
+//! | `ask` | the questions: does it tolerate `r`, how many does it tolerate |
+//! | `place` | the rule of recovery |
 //! | `guard` | what an operation would break; where a host's VMs can go |
+//! | `size`, `census` | what VMs need and where they may run, in every dimension |
+//! | `field` | room and load of every host |
+//! | `starts` | where halted protected VMs would have to start |
+//! | `sets` | all sets of `r` hosts: bounds, suspects, then the sets that are left |
+//! | `classes`, `tables`, `ranges` | bounds for all sets at once; which VMs they speak of |
+//! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
+//! | `sequence` | hosts that fail one by one |
+//! | `standing`, `ledger` | a pool that changes: only what changed is looked at again |
+//! | `check` | verifies certificates, apart from all of the rest |
+//! | `pack`, `fill`, `search` | one set of VMs: greedy rules, fullest hosts, exact search |
+//! | `refute` | why one set of VMs fits nowhere |
+//! | `groups` | anti-affinity: spread, else part, else name |
+//! | `meter` | how much work an answer may cost |
 
+mod ask;
 pub mod case;
+mod census;
+pub mod check;
+mod classes;
+mod dominance;
+mod field;
+mod fill;
+mod groups;
 mod guard;
+mod ledger;
+mod meter;
 mod pack;
+mod place;
+mod ranges;
+mod refute;
+mod search;
+mod sequence;
 mod sets;
+mod size;
+mod standing;
 mod starts;
+mod suspects;
+mod tables;
 
 use std::collections::BTreeSet;
 
+pub use ask::{certify, max_failures, one_by_one, tolerates, tolerates_while};
+pub use classes::ClassBound;
 pub use guard::{Evacuation, Guard, evacuation, guard};
-pub use sets::{Certificate, ClassBound};
+pub use pack::Why;
+pub use place::{Placement, place, place_ahead, place_all, place_most};
+pub use sets::{Certificate, Plan};
+pub use standing::{Change, Standing};
 
 /// A host as the planner sees it; memory in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
     /// Its name for answers, such as a uuid.
     pub id: String,
@@ -33,23 +84,37 @@ pub struct Host {
     pub total: u64,
     /// What all running VMs, planned for or not, leave free.
     pub free: u64,
+    /// vCPUs that may still be given to VMs (see [`vcpu_room`]); `None` without limit.
+    pub vcpus: Option<u64>,
+    /// VMs that may still be started; `None` without limit.
+    pub slots: Option<u64>,
     /// A disabled host is neither a target nor expected to fail.
     pub enabled: bool,
 }
 
 /// A VM as the planner sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vm {
     /// Its name for answers, such as a uuid.
     pub id: String,
     /// What a start needs in bytes, overhead included.
     pub memory: u64,
+    /// Its virtual CPUs.
+    pub vcpus: u64,
     /// The host that runs it (an index of [`Problem::hosts`]); `None` when it is halted.
     pub host: Option<usize>,
     /// Whether it must be restarted.
     pub protected: bool,
     /// The hosts that can run it; `None` when all can.
     pub allowed: Option<BTreeSet<usize>>,
+    /// Its anti-affinity group, by any number: see `groups`.
+    pub group: Option<usize>,
+}
+
+/// The vCPUs that a host may still give to VMs when `percent` of its CPUs may be promised (300:
+/// three vCPUs for each CPU) and `used` are; `None`, no limit, without such a ratio.
+pub fn vcpu_room(cpus: u64, percent: Option<u64>, used: u64) -> Option<u64> {
+    percent.map(|percent| (cpus.saturating_mul(percent) / 100).saturating_sub(used))
 }
 
 /// A pool at one moment.
@@ -59,19 +124,43 @@ pub struct Problem {
     pub hosts: Vec<Host>,
     /// The VMs; those that are not protected matter only to [`evacuation`].
     pub vms: Vec<Vm>,
+    /// What a protected VM means that only some hosts can run, when none of these survives. If
+    /// not set, it breaks the plan of such a set of hosts. If set, it is named
+    /// ([`Verdict::doomed`]) and left out there, while it is planned for wherever one of its hosts
+    /// survives; sets of fewer hosts then have to be looked at as well, for they may leave it a
+    /// host without room.
+    pub excuse_doomed: bool,
+}
+
+impl Problem {
+    /// Takes what the VM needs out of what the host has left, as a start there does.
+    pub fn take(&mut self, vm: usize, host: usize) {
+        let (vm, host) = (&self.vms[vm], &mut self.hosts[host]);
+        host.free = host.free.saturating_sub(vm.memory);
+        host.vcpus = host.vcpus.map(|left| left.saturating_sub(vm.vcpus));
+        host.slots = host.slots.map(|left| left.saturating_sub(1));
+    }
+
+    /// Gives it back, as an end there does.
+    pub fn give(&mut self, vm: usize, host: usize) {
+        let (vm, host) = (&self.vms[vm], &mut self.hosts[host]);
+        host.free = host.free.saturating_add(vm.memory);
+        host.vcpus = host.vcpus.map(|left| left.saturating_add(vm.vcpus));
+        host.slots = host.slots.map(|left| left.saturating_add(1));
+    }
 }
 
 /// How much work an answer may cost before it is "not proved".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Steps of all searches together.
+    /// Steps of all searches together; a step is a few nanoseconds of an optimised build.
     pub nodes: u64,
 }
 
 impl Default for Budget {
-    /// Two million steps: about a second.
+    /// About a second.
     fn default() -> Self {
-        Self { nodes: 2_000_000 }
+        Self { nodes: meter::SECOND }
     }
 }
 
@@ -82,6 +171,27 @@ pub struct Breaking {
     pub hosts: Vec<usize>,
     /// A VM that finds no place then.
     pub vm: usize,
+    /// The bound that it violates, or that everything was tried.
+    pub why: Why,
+}
+
+/// Whether the answer also holds when hosts fail one after the other and recovery places what
+/// each of them ran, earlier placed VMs included, without moving any that runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Sequences {
+    /// In every order everything finds a place.
+    Kept,
+    /// With the usual placements a VM is left over in this order, and no other placement that
+    /// recovery looks at keeps every order.
+    Breaks {
+        /// The hosts as they fail.
+        hosts: Vec<usize>,
+        /// The VM.
+        vm: usize,
+    },
+    /// Not known within the budget.
+    #[default]
+    NotProved,
 }
 
 /// The answer to "does the pool tolerate `r` failures?".
@@ -93,6 +203,9 @@ pub enum Outcome {
         certificate: Certificate,
         /// Where the halted protected VMs would have to start: (VM, host).
         starts: Vec<(usize, usize)>,
+        /// Whether that also holds for one failure after the other, as far as bounds tell;
+        /// [`one_by_one`] looks closer.
+        one_by_one: Sequences,
     },
     /// Some set has none. With halted protected VMs there may be another such set for each way to
     /// start them; then no single one is named.
@@ -117,104 +230,16 @@ pub struct Verdict {
     pub counterexample: Option<Breaking>,
     /// Where the halted protected VMs would have to start for `max`: (VM, host).
     pub starts: Vec<(usize, usize)>,
-}
-
-/// Whether every set of `r` hosts has a plan.
-pub fn tolerates(problem: &Problem, r: usize, budget: &Budget) -> Outcome {
-    let mut left = budget.nodes;
-    starts::tolerates(problem, r, &mut left).outcome(budget.nodes - left)
-}
-
-/// The largest number of failures that the pool tolerates; every step has its own budget.
-pub fn max_failures(problem: &Problem, budget: &Budget) -> Verdict {
-    let enabled = problem.hosts.iter().filter(|host| host.enabled).count();
-    let mut verdict =
-        Verdict { max: 0, startable: true, proved: true, counterexample: None, starts: Vec::new() };
-    for r in 0..=enabled {
-        match tolerates(problem, r, budget) {
-            Outcome::Yes { starts, .. } => {
-                verdict.max = r;
-                verdict.starts = starts;
-                continue;
-            }
-            Outcome::No(breaking) => verdict.counterexample = breaking,
-            Outcome::NotProved { .. } => verdict.proved = false,
-        }
-        verdict.startable = r > 0;
-        break;
-    }
-    verdict
-}
-
-/// The budget for each VM when not all fit together.
-const STEP: Budget = Budget { nodes: 20_000 };
-
-/// Where VMs go, and which find no place.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Placement {
-    /// (VM, host), in the order in which they were asked for.
-    pub placed: Vec<(usize, usize)>,
-    /// VMs without a place.
-    pub left: Vec<usize>,
-}
-
-/// Places the protected VMs that are halted or were on a failed host, on hosts that did not fail;
-/// or names one that does not fit.
-pub fn place(problem: &Problem, failed: &[usize]) -> Result<Vec<(usize, usize)>, usize> {
-    let lost = |vm: &Vm| vm.host.is_none_or(|host| failed.contains(&host));
-    let wanted: Vec<usize> = (0..problem.vms.len())
-        .filter(|index| problem.vms[*index].protected && lost(&problem.vms[*index]))
-        .collect();
-    place_all(problem, failed, &wanted)
-}
-
-/// As [`place`] for the VMs `wanted`, whatever they are.
-pub fn place_all(
-    problem: &Problem,
-    failed: &[usize],
-    wanted: &[usize],
-) -> Result<Vec<(usize, usize)>, usize> {
-    place_within(problem, failed, wanted, Budget::default())
-}
-
-fn place_within(
-    problem: &Problem,
-    failed: &[usize],
-    wanted: &[usize],
-    budget: Budget,
-) -> Result<Vec<(usize, usize)>, usize> {
-    let room = (0..problem.hosts.len())
-        .map(|index| {
-            let host = &problem.hosts[index];
-            (host.enabled && !failed.contains(&index)).then_some(host.free)
-        })
-        .collect();
-    let items = wanted.iter().map(|vm| pack::Item::of(problem, *vm)).collect();
-    let mut nodes = budget.nodes;
-    match pack::Packing::new(room, items).solve(&mut nodes) {
-        pack::Packed::Fits(mut placed) => {
-            placed.sort_by_key(|(vm, _)| wanted.iter().position(|wanted| wanted == vm));
-            Ok(placed)
-        }
-        pack::Packed::Not { vm } | pack::Packed::Unknown { vm } => Err(vm),
-    }
-}
-
-/// Places as many of `wanted` as possible, the earlier ones first: a VM is left only when it does
-/// not fit together with all those before it that have a place.
-pub fn place_most(problem: &Problem, failed: &[usize], wanted: &[usize]) -> Placement {
-    if let Ok(placed) = place_all(problem, failed, wanted) {
-        return Placement { placed, left: Vec::new() };
-    }
-    let (mut chosen, mut best) = (Vec::new(), Placement::default());
-    for vm in wanted {
-        chosen.push(*vm);
-        match place_within(problem, failed, &chosen, STEP) {
-            Ok(placed) => best.placed = placed,
-            Err(_) => best.left.extend(chosen.pop()),
-        }
-    }
-    best
+    /// Whether `max` hosts may also fail one after the other.
+    pub one_by_one: Sequences,
+    /// The largest `r`, `max` at most, for which it is known that `r` hosts may.
+    pub max_one_by_one: usize,
+    /// Protected VMs that some set of `max + 1` hosts leaves without any host that can run them,
+    /// however much room there is: they cannot be saved from more than `max` failures.
+    pub doomed: Vec<usize>,
+    /// The largest `r` when such VMs are left out of the sets that end them (see
+    /// [`Problem::excuse_doomed`]); at least `max`, and the same when there are none.
+    pub max_of_savable: usize,
 }
 
 #[cfg(test)]

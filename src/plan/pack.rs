@@ -1,51 +1,64 @@
 //! One set of VMs into the room of some hosts.
 //!
 //! Greedy rules come first, largest VM first; then bounds that show that nothing can work; then
-//! an exact search. The first greedy rule, into the emptiest host, is the one that the bound of
-//! `sets` speaks about, so it must stay the first.
+//! hosts filled one by one as full as they get; then an exact search. Every greedy rule takes the
+//! largest VM first and is stuck only when no host that may run the VM has room, which is all that
+//! the bounds of `classes` ask of it. The steps depend on the question alone: what was found once
+//! is found again.
 
-use std::collections::{BTreeSet, HashSet};
-
-use super::Problem;
-
-/// A VM that needs a place.
-#[derive(Debug, Clone)]
-pub struct Item<'a> {
-    pub vm: usize,
-    pub size: u64,
-    pub allowed: Option<&'a BTreeSet<usize>>,
-}
-
-impl<'a> Item<'a> {
-    /// The VM of that index.
-    pub fn of(problem: &'a Problem, vm: usize) -> Self {
-        let it = &problem.vms[vm];
-        Self { vm, size: it.memory, allowed: it.allowed.as_ref() }
-    }
-
-    fn may(&self, host: usize) -> bool {
-        self.allowed.is_none_or(|hosts| hosts.contains(&host))
-    }
-}
+use super::census::{Census, FREE};
+use super::fill;
+use super::groups::{self, Company};
+use super::meter::Meter;
+use super::refute;
+use super::search::Search;
+use super::size::{DIMENSIONS, Size};
 
 /// The answer: (VM, host) for each, or one that has no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packed {
     Fits(Vec<(usize, usize)>),
-    Not { vm: usize },
+    Not { vm: usize, why: Why },
     Unknown { vm: usize },
 }
 
-/// The question.
-#[derive(Debug)]
-pub struct Packing<'a> {
-    /// Free bytes by host; `None` for a host that is no target.
-    room: Vec<Option<u64>>,
-    items: Vec<Item<'a>>,
-    free_choice: bool,
+/// Why a VM has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// No host that is left can run it.
+    Nowhere,
+    /// VMs of at least this many bytes need more bytes together than the hosts have on which one
+    /// of them fits.
+    Volume(u64),
+    /// There are more VMs of at least this many bytes than such VMs have room for.
+    Count(u64),
+    /// All VMs together need more vCPUs, or are more, than the hosts take.
+    Total,
+    /// VMs that may use only the hosts of this one need more bytes than these have.
+    Tied,
+    /// Every way to place them was tried.
+    Exhausted,
 }
 
-#[derive(Clone, Copy)]
+/// The question, reduced to what matters: hosts that are left, dimensions that can bind.
+#[derive(Debug)]
+pub struct Packing<'a> {
+    pub census: &'a Census,
+    /// The hosts that are left.
+    pub hosts: Vec<usize>,
+    /// By position in `hosts`.
+    pub room: Vec<Size>,
+    /// VMs, largest first.
+    pub items: Vec<usize>,
+    /// By position in `items`.
+    pub need: Vec<Size>,
+    /// Whether every VM may use every host.
+    pub free_choice: bool,
+    /// VMs of anti-affinity groups that stay where they are.
+    pub company: Company,
+}
+
+#[derive(Clone, Copy, PartialEq)]
 enum Rule {
     Emptiest,
     First,
@@ -53,185 +66,190 @@ enum Rule {
 }
 
 impl<'a> Packing<'a> {
-    pub fn new(room: Vec<Option<u64>>, mut items: Vec<Item<'a>>) -> Self {
-        items.sort_by(|a, b| b.size.cmp(&a.size).then(a.vm.cmp(&b.vm)));
-        let free_choice = items.iter().all(|item| item.allowed.is_none());
-        Self { room, items, free_choice }
+    pub fn new(census: &'a Census, room: &[Option<Size>], mut items: Vec<usize>) -> Self {
+        items.sort_unstable_by_key(|vm| census.order(*vm));
+        let left = room.iter().enumerate().filter_map(|(host, room)| Some((host, (*room)?)));
+        let (hosts, room) = left.unzip();
+        let need = items.iter().map(|vm| census.need(*vm)).collect();
+        let free_choice = items.iter().all(|vm| census.tie(*vm) == FREE);
+        let company = Company::default();
+        let mut packing = Self { census, hosts, room, items, need, free_choice, company };
+        packing.drop_what_cannot_bind();
+        packing
     }
 
-    /// Answers within `nodes` steps, which it uses up.
-    pub fn solve(mut self, nodes: &mut u64) -> Packed {
-        let stuck = match self.greedy(Rule::Emptiest) {
-            Ok(placed) => return Packed::Fits(placed),
-            Err(vm) => vm,
+    /// Room beyond a multiple of what all sizes are multiples of is of no use, and a dimension in
+    /// which all VMs fit on any one host cannot bind.
+    fn drop_what_cannot_bind(&mut self) {
+        let grain = self.need.iter().fold(0, |grain, need| gcd(grain, need.memory)).max(1);
+        let all = self.need.iter().fold(Size::default(), |all, need| all.plus(*need));
+        let (vcpus, vms) = (
+            self.room.iter().any(|room| room.vcpus < all.vcpus),
+            self.room.iter().any(|room| room.vms < all.vms),
+        );
+        let only = |size: &mut Size| {
+            size.vcpus *= u64::from(vcpus);
+            size.vms *= u64::from(vms);
         };
-        for rule in [Rule::First, Rule::Tightest] {
-            if let Ok(placed) = self.greedy(rule) {
-                return Packed::Fits(placed);
+        self.need.iter_mut().for_each(only);
+        self.room.iter_mut().for_each(only);
+        self.room.iter_mut().for_each(|room| room.memory -= room.memory % grain);
+    }
+
+    /// Whether the VM at a position of `items` may use the host at a position of `hosts`.
+    pub fn may(&self, item: usize, at: usize) -> bool {
+        self.free_choice || self.census.may(self.census.tie(self.items[item]), self.hosts[at])
+    }
+
+    /// Names VMs and hosts instead of positions, after the last care for groups.
+    pub fn named(&self, at: &[usize]) -> Vec<(usize, usize)> {
+        let mut at = at.to_vec();
+        if self.census.grouped() {
+            groups::part(self, &mut at);
+        }
+        self.items.iter().zip(&at).map(|(vm, at)| (*vm, self.hosts[*at])).collect()
+    }
+
+    /// Answers within the steps of the meter.
+    pub fn solve(mut self, meter: &mut Meter) -> Packed {
+        let Some(largest) = self.items.first().copied() else { return Packed::Fits(Vec::new()) };
+        if self.items.iter().any(|vm| self.census.group(*vm).is_some())
+            && let Some(Some(at)) = self.spread(meter)
+        {
+            return Packed::Fits(self.named(&at));
+        }
+        let stuck = match self.greedy(Rule::Emptiest, meter) {
+            Some(Ok(at)) => return Packed::Fits(self.named(&at)),
+            Some(Err(item)) => self.items[item],
+            None => return Packed::Unknown { vm: largest },
+        };
+        self.beyond_the_rule(stuck, meter).unwrap_or(Packed::Unknown { vm: stuck })
+    }
+
+    /// Placements by other rules, for whoever can tell which is better.
+    pub fn others(&self, meter: &mut Meter) -> Vec<Vec<(usize, usize)>> {
+        let mut others = Vec::new();
+        for rule in [Rule::Tightest, Rule::First] {
+            if let Some(Ok(at)) = self.greedy(rule, meter) {
+                others.push(self.named(&at));
             }
+        }
+        others
+    }
+
+    /// What is tried when the first rule is stuck; `None` when steps are used up.
+    fn beyond_the_rule(&mut self, stuck: usize, meter: &mut Meter) -> Option<Packed> {
+        for rule in [Rule::Tightest, Rule::First] {
+            if let Ok(at) = self.greedy(rule, meter)? {
+                return Some(Packed::Fits(self.named(&at)));
+            }
+        }
+        meter.spend(self.items.len() as u64 * 4 + self.hosts.len() as u64)?;
+        if let Some((item, why)) = refute::packing(self, meter)? {
+            return Some(Packed::Not { vm: self.items[item], why });
         }
         if !self.free_choice {
-            // VMs with few hosts first: they are the ones that the others must not crowd out.
-            let choices = |item: &Item| {
-                let may = |host: &usize| self.room[*host].is_some() && item.may(*host);
-                (0..self.room.len()).filter(may).count()
-            };
-            let mut items = self.items.clone();
-            items.sort_by_key(|item| choices(item));
-            self.items = items;
+            self.fewest_hosts_first();
             for rule in [Rule::Emptiest, Rule::Tightest] {
-                if let Ok(placed) = self.greedy(rule) {
-                    return Packed::Fits(placed);
+                if let Ok(at) = self.greedy(rule, meter)? {
+                    return Some(Packed::Fits(self.named(&at)));
                 }
             }
         }
-        if let Some(vm) = self.refuted() {
-            return Packed::Not { vm };
+        if let Some(at) = fill::fill(self, meter)? {
+            return Some(Packed::Fits(self.named(&at)));
         }
-        let mut search = Search::new(&self);
-        match search.place(0, nodes) {
-            Some(true) => Packed::Fits(search.placed()),
-            Some(false) => Packed::Not { vm: stuck },
-            None => Packed::Unknown { vm: stuck },
-        }
+        let mut search = Search::new(self)?;
+        Some(match search.run(meter)? {
+            true => Packed::Fits(self.named(&search.at)),
+            false => Packed::Not { vm: stuck, why: Why::Exhausted },
+        })
     }
 
-    fn greedy(&self, rule: Rule) -> Result<Vec<(usize, usize)>, usize> {
+    /// VMs with few hosts first: they are the ones that the others must not crowd out.
+    fn fewest_hosts_first(&mut self) {
+        let choices = |item: usize| (0..self.hosts.len()).filter(|at| self.may(item, *at)).count();
+        let mut order: Vec<(usize, usize)> =
+            (0..self.items.len()).map(|item| (choices(item), item)).collect();
+        order.sort_unstable();
+        self.items = order.iter().map(|(_, item)| self.items[*item]).collect();
+        self.need = order.iter().map(|(_, item)| self.need[*item]).collect();
+    }
+
+    /// One pass: the position of a host for each item, or the item that is stuck.
+    fn greedy(&self, rule: Rule, meter: &mut Meter) -> Option<Result<Vec<usize>, usize>> {
+        let simple =
+            self.free_choice && self.need.iter().all(|need| (need.vcpus, need.vms) == (0, 0));
+        if simple && rule == Rule::Emptiest {
+            return self.emptiest_by_memory(meter);
+        }
         let mut room = self.room.clone();
-        let mut placed = Vec::with_capacity(self.items.len());
-        for item in &self.items {
-            let mut fits = room.iter().enumerate().filter_map(|(host, free)| {
-                let free = (*free)?;
-                (free >= item.size && item.may(host)).then_some((free, host))
-            });
+        let mut at = Vec::with_capacity(self.items.len());
+        for (item, need) in self.need.iter().enumerate() {
+            meter.spend(6 + room.len() as u64 / 2)?;
+            let mut fits =
+                (0..room.len()).filter(|host| need.fits(room[*host]) && self.may(item, *host));
             let chosen = match rule {
-                Rule::Emptiest => fits.max_by_key(|(free, host)| (*free, usize::MAX - host)),
+                Rule::Emptiest => fits.max_by_key(|host| (room[*host].memory, usize::MAX - host)),
                 Rule::First => fits.next(),
-                Rule::Tightest => fits.min(),
+                Rule::Tightest => fits.min_by_key(|host| room[*host].memory),
             };
-            let (free, host) = chosen.ok_or(item.vm)?;
-            room[host] = Some(free - item.size);
-            placed.push((item.vm, host));
+            let Some(host) = chosen else { return Some(Err(item)) };
+            room[host] = need.out_of(room[host]);
+            at.push(host);
         }
-        Ok(placed)
+        Some(Ok(at))
     }
 
-    /// A VM that can be shown to be too much: counts and volumes at each size as a threshold, and
-    /// the volume of each group of VMs that is tied to the same hosts.
-    fn refuted(&self) -> Option<usize> {
-        let room = || self.room.iter().flatten();
-        for item in &self.items {
-            let bigger = || self.items.iter().filter(|other| other.size >= item.size);
-            let usable: u128 =
-                room().filter(|free| **free >= item.size).map(|free| u128::from(*free)).sum();
-            if bigger().map(|other| u128::from(other.size)).sum::<u128>() > usable {
-                return Some(item.vm);
+    /// As [`Rule::Emptiest`] among the hosts with fewest VMs of the group; `Some(None)` when stuck.
+    fn spread(&self, meter: &mut Meter) -> Option<Option<Vec<usize>>> {
+        let (mut room, mut company) = (self.room.clone(), self.company.clone());
+        let mut at = Vec::with_capacity(self.items.len());
+        for (item, need) in self.need.iter().enumerate() {
+            meter.spend(6 + room.len() as u64 * 4)?;
+            let group = self.census.group(self.items[item]);
+            let fits = (0..room.len()).filter(|to| need.fits(room[*to]) && self.may(item, *to));
+            let peers = |to: usize| group.map_or(0, |group| company.on(group, self.hosts[to]));
+            let order = |to: &usize| (peers(*to), std::cmp::Reverse(room[*to].memory), *to);
+            let Some(to) = fits.min_by_key(order) else { return Some(None) };
+            room[to] = need.out_of(room[to]);
+            if let Some(group) = group {
+                company.add(group, self.hosts[to]);
             }
-            let slots = |free: &u64| free.checked_div(item.size).unwrap_or(u64::MAX);
-            let places = room().map(slots).fold(0u64, u64::saturating_add);
-            if bigger().count() as u64 > places {
-                return Some(item.vm);
-            }
-            if let Some(allowed) = item.allowed {
-                let tied = self
-                    .items
-                    .iter()
-                    .filter(|other| other.allowed.is_some_and(|theirs| theirs.is_subset(allowed)));
-                let there: u128 =
-                    allowed.iter().filter_map(|host| *self.room.get(*host)?).map(u128::from).sum();
-                if tied.map(|other| u128::from(other.size)).sum::<u128>() > there {
-                    return Some(item.vm);
-                }
-            }
+            at.push(to);
         }
-        None
+        Some(Some(at))
+    }
+
+    /// [`Rule::Emptiest`] for memory alone.
+    fn emptiest_by_memory(&self, meter: &mut Meter) -> Option<Result<Vec<usize>, usize>> {
+        meter.spend(self.items.len() as u64 * 10 + self.hosts.len() as u64 * 3)?;
+        let mut heap: std::collections::BinaryHeap<(u64, std::cmp::Reverse<usize>)> =
+            self.room.iter().enumerate().map(|(at, r)| (r.memory, std::cmp::Reverse(at))).collect();
+        let mut at = Vec::with_capacity(self.items.len());
+        for (item, need) in self.need.iter().enumerate() {
+            let Some(mut top) = heap.peek_mut().filter(|top| top.0 >= need.memory) else {
+                return Some(Err(item));
+            };
+            at.push(top.1.0);
+            top.0 -= need.memory;
+        }
+        Some(Ok(at))
+    }
+
+    /// The sum of all needs in one dimension and of all rooms.
+    pub fn totals(&self) -> [(u128, u128); 3] {
+        let sum = |sizes: &[Size], of: fn(&Size) -> u64| {
+            sizes.iter().map(|size| u128::from(of(size))).sum::<u128>()
+        };
+        DIMENSIONS.map(|of| (sum(&self.need, of), sum(&self.room, of)))
     }
 }
 
-/// Depth-first, largest first, with a memory of dead ends.
-struct Search<'p, 'a> {
-    packing: &'p Packing<'a>,
-    room: Vec<Option<u64>>,
-    at: Vec<usize>,
-    /// Volume of the items from this one on.
-    volume: Vec<u128>,
-    /// Size of the smallest item from this one on.
-    smallest: Vec<u64>,
-    dead: HashSet<(usize, Vec<u64>)>,
-}
-
-impl<'p, 'a> Search<'p, 'a> {
-    fn new(packing: &'p Packing<'a>) -> Self {
-        let items = &packing.items;
-        let mut volume = vec![0; items.len() + 1];
-        let mut smallest = vec![u64::MAX; items.len() + 1];
-        for (index, item) in items.iter().enumerate().rev() {
-            volume[index] = volume[index + 1] + u128::from(item.size);
-            smallest[index] = smallest[index + 1].min(item.size);
-        }
-        let room = packing.room.clone();
-        let at = vec![0; items.len()];
-        Self { packing, room, at, volume, smallest, dead: HashSet::new() }
+/// The greatest common divisor; that of a number and 0 is the number.
+pub fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
     }
-
-    fn placed(&self) -> Vec<(usize, usize)> {
-        self.packing.items.iter().zip(&self.at).map(|(item, host)| (item.vm, *host)).collect()
-    }
-
-    /// Places the items from `index` on; `None` when the steps are used up.
-    fn place(&mut self, index: usize, nodes: &mut u64) -> Option<bool> {
-        let Some(item) = self.packing.items.get(index) else { return Some(true) };
-        *nodes = nodes.checked_sub(1)?;
-        let smallest = self.smallest[index];
-        let usable = self.room.iter().flatten().filter(|free| **free >= smallest);
-        if usable.map(|free| u128::from(*free)).sum::<u128>() < self.volume[index] {
-            return Some(false);
-        }
-        let key = (index, self.signature(smallest));
-        if self.dead.contains(&key) {
-            return Some(false);
-        }
-        for (free, host) in self.choices(item) {
-            self.room[host] = Some(free - item.size);
-            self.at[index] = host;
-            let done = self.place(index + 1, nodes);
-            self.room[host] = Some(free);
-            if done != Some(false) {
-                return done;
-            }
-        }
-        self.dead.insert(key);
-        Some(false)
-    }
-
-    /// What matters of the room: with a free choice of hosts only how much there is where.
-    fn signature(&self, smallest: u64) -> Vec<u64> {
-        let useful = |free: &Option<u64>| free.filter(|free| *free >= smallest).unwrap_or(0);
-        let mut rooms: Vec<u64> = self.room.iter().map(useful).collect();
-        if self.packing.free_choice {
-            rooms.sort_unstable();
-        }
-        rooms
-    }
-
-    /// The hosts worth trying, tightest first. With a free choice one host of each room is enough,
-    /// and a host that the item fills exactly is as good as any other: whatever a solution puts
-    /// there can change places with the item.
-    fn choices(&self, item: &Item) -> Vec<(u64, usize)> {
-        let mut choices: Vec<(u64, usize)> = self
-            .room
-            .iter()
-            .enumerate()
-            .filter_map(|(host, free)| Some(((*free)?, host)))
-            .filter(|(free, host)| *free >= item.size && item.may(*host))
-            .collect();
-        choices.sort_unstable();
-        if self.packing.free_choice {
-            choices.dedup_by_key(|(free, _)| *free);
-            if choices.first().is_some_and(|(free, _)| *free == item.size) {
-                choices.truncate(1);
-            }
-        }
-        choices
-    }
+    a
 }

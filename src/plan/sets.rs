@@ -1,32 +1,38 @@
-//! All sets of `r` hosts at once.
+//! All sets of `r` hosts: bounds for all at once, suspects, and then the sets that are left.
 //!
-//! Three ideas keep the number of sets small that must be packed one by one:
-//! a bound per VM size shows that placing the largest VM into the emptiest host cannot get stuck
-//! at that size, whichever `r` hosts fail (only the `r` largest weights count); while enumerating,
-//! the same bound cuts off branches in which no size is open any more; and a host that is at least
-//! as bad to lose as another must be in the set when the other is.
+//! Three ideas keep the number of sets small that must be packed one by one: the classes that the
+//! bounds close are out of the question; while enumerating, the same bounds cut off branches in
+//! which no class is open any more; and a host that is at least as bad to lose as another must be
+//! in the set when the other is.
 
-use super::pack::{Item, Packed, Packing};
-use super::{Breaking, Outcome, Problem};
+use super::classes::{ClassBound, Coming, Sums};
+use super::field::Field;
+use super::meter::Meter;
+use super::pack::Packed;
+use super::ranges::{Open, Sizes, bound, prove};
+use super::suspects::suspects;
+use super::{Breaking, dominance};
 
 /// Why every set of hosts has a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Certificate {
-    /// Sizes that cannot get stuck whatever fails.
+    /// Classes of VMs that cannot get stuck whatever fails.
     pub bounds: Vec<ClassBound>,
+    /// Classes that some sets leave open: bounds that hold for all sets but these.
+    pub open: Vec<ClassBound>,
     /// Sets for which a placement was found one by one.
     pub packed: u64,
+    /// These placements, when they were asked for (see [`super::certify`]).
+    pub plans: Vec<Plan>,
 }
 
-/// The bound for VMs of one size: `worst` is the sum of the `r` largest host weights.
+/// Where the VMs go when exactly these hosts fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassBound {
-    /// The size in bytes.
-    pub size: u64,
-    /// What the worst failure needs.
-    pub worst: u128,
-    /// Safe when `worst` is smaller.
-    pub limit: u128,
+pub struct Plan {
+    /// The hosts that fail together, ascending.
+    pub hosts: Vec<usize>,
+    /// (VM, host).
+    pub placed: Vec<(usize, usize)>,
 }
 
 /// What is known about all sets; also used before halted VMs have their places.
@@ -37,226 +43,257 @@ pub enum Sets {
     Unknown,
 }
 
-impl Sets {
-    pub fn outcome(self, starts: Vec<(usize, usize)>, nodes: u64) -> Outcome {
-        match self {
-            Self::Safe(certificate) => Outcome::Yes { certificate, starts },
-            Self::Broken(breaking) => Outcome::No(breaking),
-            Self::Unknown => Outcome::NotProved { nodes },
+/// More numbers than this are not kept in the tables of the enumeration.
+const TABLES: usize = 6_000_000;
+
+/// Sets that are put off, because each costs too much, until all others were looked at.
+const PUT_OFF: usize = 1_000;
+
+/// Whether every set of `r` enabled hosts has a plan; `keep` keeps every placement that is found.
+pub fn survive(field: &Field, r: usize, keep: bool, meter: &mut Meter) -> Sets {
+    let mut hosts = field.targets();
+    if hosts.len() < r {
+        return Sets::Broken(None);
+    }
+    // The worst to lose first: a set that breaks is then found early, and a host comes after all
+    // those that are worse than it.
+    hosts.sort_by_cached_key(|host| std::cmp::Reverse(burden(field, *host)));
+    let sums = Sums::new(field, &hosts);
+    survive_with(field, &hosts, &sums, &Sizes::new(field, &hosts), (r, keep), meter)
+}
+
+/// The same with the hosts in order and their sums at hand.
+pub fn survive_with(
+    field: &Field,
+    hosts: &[usize],
+    sums: &Sums,
+    sizes: &Sizes,
+    (r, keep): (usize, bool),
+    meter: &mut Meter,
+) -> Sets {
+    let suspects = suspects(field, hosts, sums, sizes, r);
+    for suspect in suspects.iter().filter(|suspect| suspect.certain) {
+        if let Some(breaking) = breaks(field, &suspect.hosts, meter) {
+            return Sets::Broken(Some(breaking));
         }
+    }
+    let proof = prove(field, hosts, sums, sizes, (r, Coming::Together));
+    let looks = (proof.closed.len() + 2 * proof.open.len() + 1) * hosts.len();
+    if meter.spend(looks as u64 * 10).is_none() {
+        return Sets::Unknown;
+    }
+    let bounds = proof.closed.iter().map(|(class, table)| bound(class, table, r)).collect();
+    let certificate = Certificate { bounds, ..Certificate::default() };
+    if proof.open.is_empty() {
+        return Sets::Safe(certificate);
+    }
+    for suspect in suspects.iter().filter(|suspect| !suspect.certain) {
+        let most = meter.left() / 100;
+        let found = meter.at_most(most, |meter| breaks(field, &suspect.hosts, meter));
+        if let Some(breaking) = found {
+            return Sets::Broken(Some(breaking));
+        }
+    }
+    walk(field, hosts, proof.open, (r, keep), certificate, meter)
+}
+
+fn burden(field: &Field, host: usize) -> (u128, u64) {
+    let free = field.room[host].unwrap_or_default().memory;
+    let load = field.load[host].iter().map(|vm| u128::from(field.census.need(*vm).memory));
+    (load.sum::<u128>() + u128::from(free), free)
+}
+
+/// The set as a counterexample, if it is one.
+pub fn breaks(field: &Field, set: &[usize], meter: &mut Meter) -> Option<Breaking> {
+    match field.survives(set, meter) {
+        Packed::Not { vm, why } => Some(Breaking { hosts: set.to_vec(), vm, why }),
+        Packed::Fits(_) | Packed::Unknown { .. } => None,
     }
 }
 
-/// The pool with every protected VM somewhere: what can fail, and what that costs.
-#[derive(Debug, Clone)]
-pub struct Field<'a> {
-    problem: &'a Problem,
-    /// Free bytes by host; `None` for hosts that are no targets.
-    pub free: Vec<Option<u64>>,
-    /// Protected VMs by host.
-    pub load: Vec<Vec<usize>>,
+fn walk(
+    field: &Field,
+    hosts: &[usize],
+    open: Vec<Open>,
+    (r, keep): (usize, bool),
+    mut certificate: Certificate,
+    meter: &mut Meter,
+) -> Sets {
+    if open.len() * 2 * hosts.len() * (r + 1) > TABLES {
+        return Sets::Unknown;
+    }
+    for (class, tables) in &open {
+        certificate.open.extend(tables.iter().map(|table| bound(class, table, r)));
+    }
+    let worse = if keep { vec![Vec::new(); hosts.len()] } else { dominance::worse(field, hosts) };
+    let open: Vec<Ladder> = open.into_iter().map(|open| Ladder::new(open, r)).collect();
+    let all: Vec<usize> = (0..open.len()).collect();
+    let cap = meter.left() / 50;
+    let (chosen, late) = (Vec::new(), Vec::new());
+    let mut walk = Walk { field, hosts, r, keep, cap, chosen, worse, open, late, certificate };
+    match walk.visit(0, &all, meter) {
+        Some(None) => walk.finish(meter),
+        Some(Some(breaking)) => Sets::Broken(Some(breaking)),
+        None => Sets::Unknown,
+    }
 }
 
-impl<'a> Field<'a> {
-    /// The running protected VMs on enabled hosts; the others are to be added.
-    pub fn new(problem: &'a Problem) -> Self {
-        let free = problem.hosts.iter().map(|host| host.enabled.then_some(host.free)).collect();
-        let mut load = vec![Vec::new(); problem.hosts.len()];
-        for (index, vm) in problem.vms.iter().enumerate() {
-            if let Some(host) = vm.host.filter(|_| vm.protected)
-                && problem.hosts.get(host).is_some_and(|host| host.enabled)
-            {
-                load[host].push(index);
-            }
-        }
-        Self { problem, free, load }
-    }
+/// An open class: its two tables, each with the sums of the `k` largest weights from every
+/// position on.
+struct Ladder {
+    tables: [(Vec<u128>, u128, Vec<Vec<u128>>); 2],
+}
 
-    /// Starts a VM on a host; `false` when it has no room there.
-    pub fn start(&mut self, vm: usize, host: usize) -> bool {
-        let size = self.problem.vms[vm].memory;
-        let Some(left) = self.free[host].and_then(|free| free.checked_sub(size)) else {
-            return false;
-        };
-        self.free[host] = Some(left);
-        self.load[host].push(vm);
-        true
-    }
-
-    /// Takes back the last [`Self::start`] on that host.
-    pub fn undo(&mut self, vm: usize, host: usize) {
-        self.load[host].retain(|there| *there != vm);
-        self.free[host] = self.free[host].map(|free| free + self.problem.vms[vm].memory);
-    }
-
-    /// Whether one set of failing hosts has a plan.
-    pub fn survives(&self, failed: &[usize], nodes: &mut u64) -> Packed {
-        let room = self.free.iter().enumerate();
-        let room = room.map(|(host, free)| free.filter(|_| !failed.contains(&host))).collect();
-        let lost = failed.iter().flat_map(|host| &self.load[*host]);
-        let items = lost.map(|vm| Item::of(self.problem, *vm)).collect();
-        Packing::new(room, items).solve(nodes)
-    }
-
-    /// Whether every set of `r` enabled hosts has a plan.
-    pub fn survives_any(&self, r: usize, nodes: &mut u64) -> Sets {
-        let mut hosts: Vec<usize> =
-            (0..self.free.len()).filter(|host| self.free[*host].is_some()).collect();
-        if hosts.len() < r {
-            return Sets::Broken(None);
-        }
-        // The worst to lose first: a set that breaks is then found early, and a host comes after
-        // all those that are worse than it.
-        hosts.sort_by_key(|host| {
-            std::cmp::Reverse((self.weight(*host), self.free[*host].unwrap_or(0)))
+impl Ladder {
+    fn new((_, tables): Open, r: usize) -> Self {
+        let tables = tables.map(|table| {
+            let suffix = suffixes(&table.weights, r);
+            (table.weights, table.limit, suffix)
         });
-        let mut walk = Walk::new(self, hosts, r);
-        if walk.open.is_empty() && walk.bounded {
-            return Sets::Safe(walk.certificate);
-        }
-        match walk.visit(0, nodes) {
-            Some(None) => Sets::Safe(walk.certificate),
-            Some(Some(breaking)) => Sets::Broken(Some(breaking)),
-            None => Sets::Unknown,
-        }
+        Self { tables }
     }
 
-    fn weight(&self, host: usize) -> u128 {
-        let load: u128 =
-            self.load[host].iter().map(|vm| u128::from(self.problem.vms[*vm].memory)).sum();
-        load + u128::from(self.free[host].unwrap_or(0))
-    }
-
-    /// Sizes of the VMs on a host, largest first.
-    fn sizes(&self, host: usize) -> Vec<u64> {
-        let mut sizes: Vec<u64> =
-            self.load[host].iter().map(|vm| self.problem.vms[*vm].memory).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        sizes
-    }
-
-    /// Whether losing `a` is at least as bad as losing `b`, whatever else fails.
-    fn dominates(&self, a: usize, b: usize) -> bool {
-        let (mine, theirs) = (self.sizes(a), self.sizes(b));
-        self.free[a] >= self.free[b]
-            && mine.len() >= theirs.len()
-            && mine.iter().zip(&theirs).all(|(mine, theirs)| mine >= theirs)
+    /// Whether the class is closed for `chosen` with any `missing` hosts from `position` on.
+    fn closed(&self, chosen: &[usize], position: usize, missing: usize) -> bool {
+        self.tables.iter().any(|(weights, limit, suffix)| {
+            let sum: u128 = chosen.iter().map(|at| weights[*at]).sum();
+            suffix[position].get(missing).is_none_or(|rest| sum + rest < *limit)
+        })
     }
 }
 
-/// A size that the bound over all sets leaves open.
-struct Open {
-    limit: u128,
-    /// By position in [`Walk::hosts`].
-    weights: Vec<u128>,
-    /// `suffix[i][k]`: the `k` largest weights from position `i` on.
-    suffix: Vec<Vec<u128>>,
+/// By position: the sums of the 0, 1, … `r` largest numbers from there on.
+fn suffixes(numbers: &[u128], r: usize) -> Vec<Vec<u128>> {
+    let mut largest: Vec<u128> = Vec::with_capacity(r + 1);
+    let sums = |largest: &[u128]| {
+        let mut sums = vec![0];
+        sums.extend(largest.iter().scan(0, |sum, number| {
+            *sum += number;
+            Some(*sum)
+        }));
+        sums
+    };
+    let mut suffixes = vec![sums(&largest)];
+    for number in numbers.iter().rev() {
+        let at = largest.partition_point(|other| other >= number);
+        largest.insert(at, *number);
+        largest.truncate(r);
+        suffixes.push(sums(&largest));
+    }
+    suffixes.reverse();
+    suffixes
 }
 
 /// The enumeration of the sets that the bounds leave open.
-struct Walk<'f, 'a> {
-    field: &'f Field<'a>,
-    hosts: Vec<usize>,
+struct Walk<'f> {
+    field: &'f Field,
+    hosts: &'f [usize],
     r: usize,
+    keep: bool,
+    /// Steps for one set at first.
+    cap: u64,
     chosen: Vec<usize>,
     /// By position: earlier positions that must be in the set when this one is.
     worse: Vec<Vec<usize>>,
-    /// Whether the bounds and the order of hosts apply: every VM may run on every host.
-    bounded: bool,
-    open: Vec<Open>,
+    open: Vec<Ladder>,
+    /// Sets that were put off.
+    late: Vec<Vec<usize>>,
     certificate: Certificate,
 }
 
-impl<'f, 'a> Walk<'f, 'a> {
-    fn new(field: &'f Field<'a>, hosts: Vec<usize>, r: usize) -> Self {
-        let protected = || field.load.iter().flatten().map(|vm| &field.problem.vms[*vm]);
-        let bounded = protected().all(|vm| vm.allowed.is_none());
-        let worse = (0..hosts.len())
-            .map(|b| (0..b).filter(|a| bounded && field.dominates(hosts[*a], hosts[b])).collect())
-            .collect();
-        let certificate = Certificate::default();
-        let chosen = Vec::new();
-        let mut walk =
-            Self { field, hosts, r, chosen, worse, bounded, open: Vec::new(), certificate };
-        if bounded {
-            let mut sizes: Vec<u64> = protected().map(|vm| vm.memory).collect();
-            sizes.sort_unstable();
-            sizes.dedup();
-            sizes.into_iter().for_each(|size| walk.bound(size));
-        }
-        walk
-    }
-
-    /// Largest first into the emptiest host is stuck at a VM of this size only when every survivor
-    /// has less room left, so each took at least `c` before: its room less what may be left, and
-    /// at least one VM. All that was placed was lost by the failed hosts.
-    fn bound(&mut self, size: u64) {
-        let taken = |host: &usize| match self.field.free[*host] {
-            Some(free) if free >= size => u128::from((free - size + 1).max(size)),
-            _ => 0,
-        };
-        let lost = |host: &usize| {
-            let sizes = self.field.load[*host].iter().map(|vm| self.field.problem.vms[*vm].memory);
-            sizes.filter(|lost| *lost >= size).map(u128::from).sum::<u128>()
-        };
-        let limit = self.hosts.iter().map(taken).sum::<u128>() + u128::from(size);
-        let weights: Vec<u128> = self.hosts.iter().map(|host| lost(host) + taken(host)).collect();
-        let suffix = (0..=weights.len()).map(|from| top_sums(&weights[from..], self.r)).collect();
-        let open = Open { limit, weights, suffix };
-        let worst = open.suffix[0].last().copied().unwrap_or(0);
-        if worst < limit {
-            self.certificate.bounds.push(ClassBound { size, worst, limit });
-        } else {
-            self.open.push(open);
-        }
-    }
-
-    /// Whether the bounds answer for every completion of the chosen set from this position on.
-    fn closed(&self, position: usize) -> bool {
+impl Walk<'_> {
+    /// Looks at all completions from `from` on; the first that breaks, or `None` when steps are
+    /// used up.
+    fn visit(
+        &mut self,
+        from: usize,
+        open: &[usize],
+        meter: &mut Meter,
+    ) -> Option<Option<Breaking>> {
         let missing = self.r - self.chosen.len();
-        let safe = |open: &Open| {
-            let sum: u128 = self.chosen.iter().map(|at| open.weights[*at]).sum();
-            open.suffix[position].get(missing).is_none_or(|rest| sum + rest < open.limit)
-        };
-        self.bounded && self.open.iter().all(safe)
-    }
-
-    /// Looks at all completions; the first that breaks, or `None` when steps are used up.
-    fn visit(&mut self, position: usize, nodes: &mut u64) -> Option<Option<Breaking>> {
-        *nodes = nodes.checked_sub(1)?;
-        if self.hosts.len() - position < self.r - self.chosen.len() || self.closed(position) {
-            return Some(None);
+        if missing == 0 {
+            return self.leaf(meter);
         }
-        if self.chosen.len() == self.r {
-            let hosts: Vec<usize> = self.chosen.iter().map(|at| self.hosts[*at]).collect();
-            return match self.field.survives(&hosts, nodes) {
-                Packed::Fits(_) => {
-                    self.certificate.packed += 1;
-                    Some(None)
-                }
-                Packed::Not { vm } => Some(Some(Breaking { hosts, vm })),
-                Packed::Unknown { .. } => None,
-            };
-        }
-        if self.worse[position].iter().all(|at| self.chosen.contains(at)) {
+        for position in from..=self.hosts.len() - missing {
+            if !self.some_open(open, position, missing, meter)? {
+                return Some(None);
+            }
+            if !self.worse[position].iter().all(|at| self.chosen.contains(at)) {
+                continue;
+            }
             self.chosen.push(position);
-            let found = self.visit(position + 1, nodes);
+            let found = self.below(position + 1, open, missing - 1, meter);
             self.chosen.pop();
             if !matches!(found, Some(None)) {
                 return found;
             }
         }
-        self.visit(position + 1, nodes)
+        Some(None)
     }
-}
 
-/// The sums of the 0, 1, … `r` largest numbers.
-fn top_sums(numbers: &[u128], r: usize) -> Vec<u128> {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable_by(|a, b| b.cmp(a));
-    let mut sums = vec![0];
-    for number in sorted.into_iter().take(r) {
-        sums.push(sums.last().copied().unwrap_or(0) + number);
+    /// Whether some class is open for a completion of the chosen ones from a position on.
+    fn some_open(
+        &self,
+        open: &[usize],
+        position: usize,
+        missing: usize,
+        meter: &mut Meter,
+    ) -> Option<bool> {
+        let closed = |class: &usize| self.open[*class].closed(&self.chosen, position, missing);
+        let closed = open.iter().take_while(|class| closed(class)).count();
+        meter.spend(2 + closed as u64 * (2 + self.chosen.len() as u64))?;
+        Some(closed < open.len())
     }
-    sums
+
+    /// The same with one more host chosen, for the classes that are still open then.
+    fn below(
+        &mut self,
+        from: usize,
+        open: &[usize],
+        missing: usize,
+        meter: &mut Meter,
+    ) -> Option<Option<Breaking>> {
+        if missing == 0 {
+            return if self.some_open(open, from, 0, meter)? {
+                self.leaf(meter)
+            } else {
+                Some(None)
+            };
+        }
+        meter.spend(open.len() as u64 * (2 + self.chosen.len() as u64))?;
+        let closed = |class: &usize| self.open[*class].closed(&self.chosen, from, missing);
+        let open: Vec<usize> = open.iter().copied().filter(|class| !closed(class)).collect();
+        if open.is_empty() { Some(None) } else { self.visit(from, &open, meter) }
+    }
+
+    fn leaf(&mut self, meter: &mut Meter) -> Option<Option<Breaking>> {
+        let mut hosts: Vec<usize> = self.chosen.iter().map(|at| self.hosts[*at]).collect();
+        hosts.sort_unstable();
+        match meter.at_most(self.cap, |meter| self.field.survives(&hosts, meter)) {
+            Packed::Fits(placed) => self.found(hosts, placed),
+            Packed::Not { vm, why } => return Some(Some(Breaking { hosts, vm, why })),
+            Packed::Unknown { .. } if self.late.len() < PUT_OFF => self.late.push(hosts),
+            Packed::Unknown { .. } => return None,
+        }
+        Some(None)
+    }
+
+    fn found(&mut self, hosts: Vec<usize>, placed: Vec<(usize, usize)>) {
+        self.certificate.packed += 1;
+        if self.keep {
+            self.certificate.plans.push(Plan { hosts, placed });
+        }
+    }
+
+    /// The sets that were put off, each with all steps that are left.
+    fn finish(mut self, meter: &mut Meter) -> Sets {
+        for hosts in std::mem::take(&mut self.late) {
+            match self.field.survives(&hosts, meter) {
+                Packed::Fits(placed) => self.found(hosts, placed),
+                Packed::Not { vm, why } => return Sets::Broken(Some(Breaking { hosts, vm, why })),
+                Packed::Unknown { .. } => return Sets::Unknown,
+            }
+        }
+        Sets::Safe(self.certificate)
+    }
 }

@@ -4,68 +4,86 @@
 //! A VM more on some host only makes every failure harder, so a partial placement that breaks is
 //! not continued, and the sets that broke earlier ones are tried first.
 
-use super::pack::{Item, Packed, Packing};
-use super::sets::{Certificate, Field, Sets};
-use super::{Outcome, Problem};
+use super::Problem;
+use super::field::Field;
+use super::meter::Meter;
+use super::pack::{Packed, Packing};
+use super::sets::{Certificate, Sets, survive};
 
-/// The answer together with the places found.
+/// The answer, where the halted VMs start for it, and the pool after that.
 pub struct Answer {
-    sets: Sets,
-    starts: Vec<(usize, usize)>,
-}
-
-impl Answer {
-    pub fn outcome(self, nodes: u64) -> Outcome {
-        self.sets.outcome(self.starts, nodes)
-    }
+    pub sets: Sets,
+    pub starts: Vec<(usize, usize)>,
+    pub field: Field,
 }
 
 /// Whether all halted protected VMs can be started so that every set of `r` hosts has a plan.
-pub fn tolerates(problem: &Problem, r: usize, nodes: &mut u64) -> Answer {
+pub fn tolerates(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Answer {
     let field = Field::new(problem);
-    let halted = halted(problem);
-    // What breaks without the halted VMs breaks with them, wherever they start.
-    let before = field.survives_any(r, nodes);
-    if halted.is_empty() || !matches!(before, Sets::Safe(_)) {
-        return Answer { sets: before, starts: Vec::new() };
+    let halted = halted(problem, &field);
+    if halted.is_empty() {
+        return Answer { sets: survive(&field, r, keep, meter), starts: Vec::new(), field };
     }
-    let items = halted.iter().map(|vm| Item::of(problem, *vm)).collect();
-    let greedy = match Packing::new(field.free.clone(), items).solve(nodes) {
-        Packed::Fits(placed) => placed,
-        Packed::Not { .. } => return Answer { sets: Sets::Broken(None), starts: Vec::new() },
-        Packed::Unknown { .. } => return Answer { sets: Sets::Unknown, starts: Vec::new() },
+    let (started, starts) = match at_once(&field, &halted, meter) {
+        Ok(started) => started,
+        Err(sets) => return Answer { sets, starts: Vec::new(), field },
     };
-    let mut started = field.clone();
-    if greedy.iter().all(|(vm, host)| started.start(*vm, *host))
-        && let Sets::Safe(certificate) = started.survives_any(r, nodes)
-    {
-        return Answer { sets: Sets::Safe(certificate), starts: greedy };
+    let sets = survive(&started, r, keep, meter);
+    if matches!(sets, Sets::Safe(_)) {
+        return Answer { sets, starts, field: started };
     }
-    let mut search =
-        Search { problem, field, halted, r, starts: Vec::new(), killers: Vec::new(), vague: false };
-    let sets = match search.place(0, nodes) {
+    // What breaks without the halted VMs breaks with them, wherever they start.
+    let before = survive(&field, r, false, meter);
+    if !matches!(before, Sets::Safe(_)) {
+        return Answer { sets: before, starts: Vec::new(), field };
+    }
+    let (starts, killers) = (Vec::new(), Vec::new());
+    let mut search = Search { problem, field, halted, r, keep, starts, killers, vague: false };
+    let sets = match search.place(0, meter) {
         Some(Some(certificate)) => Sets::Safe(certificate),
         Some(None) if !search.vague => Sets::Broken(None),
         _ => Sets::Unknown,
     };
-    Answer { sets, starts: search.starts }
+    Answer { sets, starts: search.starts, field: search.field }
 }
 
-/// Protected VMs that run nowhere or on a disabled host, largest first.
-fn halted(problem: &Problem) -> Vec<usize> {
+/// A pool and the (VM, host) that were started to come to it.
+pub type Started = (Field, Vec<(usize, usize)>);
+
+/// The pool after the halted VMs were started by the rule of recovery; an error when they cannot
+/// be, or that is not known.
+pub fn at_once(field: &Field, halted: &[usize], meter: &mut Meter) -> Result<Started, Sets> {
+    let packing = Packing::new(&field.census, &field.room, halted.to_vec());
+    match packing.solve(meter) {
+        Packed::Fits(placed) => {
+            let mut started = field.clone();
+            let fits = placed.iter().all(|(vm, host)| started.start(*vm, *host));
+            if fits { Ok((started, placed)) } else { Err(Sets::Unknown) }
+        }
+        Packed::Not { .. } => Err(Sets::Broken(None)),
+        Packed::Unknown { .. } => Err(Sets::Unknown),
+    }
+}
+
+/// Protected VMs that run nowhere or on a disabled host, largest first; where those are excused
+/// that no host can run, without them.
+pub fn halted(problem: &Problem, field: &Field) -> Vec<usize> {
+    let census = &field.census;
     let on_enabled = |host: usize| problem.hosts.get(host).is_some_and(|host| host.enabled);
     let mut halted: Vec<usize> = (0..problem.vms.len())
         .filter(|vm| problem.vms[*vm].protected && !problem.vms[*vm].host.is_some_and(on_enabled))
+        .filter(|vm| field.savable(census.tie(*vm), |_| true))
         .collect();
-    halted.sort_by_key(|vm| std::cmp::Reverse(problem.vms[*vm].memory));
+    halted.sort_unstable_by_key(|vm| census.order(*vm));
     halted
 }
 
 struct Search<'a> {
     problem: &'a Problem,
-    field: Field<'a>,
+    field: Field,
     halted: Vec<usize>,
     r: usize,
+    keep: bool,
     starts: Vec<(usize, usize)>,
     /// Sets of hosts that broke an earlier placement.
     killers: Vec<Vec<usize>>,
@@ -75,7 +93,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Places the halted VMs from `index` on; `None` when the steps are used up.
-    fn place(&mut self, index: usize, nodes: &mut u64) -> Option<Option<Certificate>> {
+    fn place(&mut self, index: usize, meter: &mut Meter) -> Option<Option<Certificate>> {
         let vm = self.halted[index];
         let mut tried = Vec::new();
         for host in self.targets(vm) {
@@ -84,16 +102,16 @@ impl Search<'_> {
                 continue;
             }
             tried.push(host);
-            *nodes = nodes.checked_sub(1)?;
+            meter.spend(1_000)?;
             if !self.field.start(vm, host) {
                 continue;
             }
             self.starts.push((vm, host));
-            if let Some(certificate) = self.holds(nodes) {
+            if let Some(certificate) = self.holds(meter) {
                 if index + 1 == self.halted.len() {
                     return Some(Some(certificate));
                 }
-                let found = self.place(index + 1, nodes);
+                let found = self.place(index + 1, meter);
                 if !matches!(found, Some(None)) {
                     return found;
                 }
@@ -106,34 +124,30 @@ impl Search<'_> {
 
     /// Hosts that may run the VM, the emptiest first.
     fn targets(&self, vm: usize) -> Vec<usize> {
-        let allowed = self.problem.vms[vm].allowed.as_ref();
-        let mut hosts: Vec<usize> = (0..self.field.free.len())
-            .filter(|host| self.field.free[*host].is_some())
-            .filter(|host| allowed.is_none_or(|allowed| allowed.contains(host)))
-            .collect();
-        hosts.sort_by_key(|host| std::cmp::Reverse(self.field.free[*host]));
+        let census = &self.field.census;
+        let mut hosts = self.field.targets();
+        hosts.retain(|host| census.may(census.tie(vm), *host));
+        hosts.sort_by_key(|host| std::cmp::Reverse(self.field.room[*host]));
         hosts
     }
 
     /// Whether two hosts cannot be told apart by any VM.
     fn alike(&self, a: usize, b: usize) -> bool {
+        let field = &self.field;
         let sizes = |host: usize| {
-            let vms = self.field.load[host].iter();
-            let mut sizes: Vec<u64> = vms.map(|vm| self.problem.vms[*vm].memory).collect();
-            sizes.sort_unstable();
-            sizes
+            field.load[host].iter().map(|vm| field.census.need(*vm)).collect::<Vec<_>>()
         };
         let free_choice = self.problem.vms.iter().all(|vm| vm.allowed.is_none());
-        free_choice && self.field.free[a] == self.field.free[b] && sizes(a) == sizes(b)
+        free_choice && field.room[a] == field.room[b] && sizes(a) == sizes(b)
     }
 
-    fn holds(&mut self, nodes: &mut u64) -> Option<Certificate> {
+    fn holds(&mut self, meter: &mut Meter) -> Option<Certificate> {
         for killer in &self.killers {
-            if matches!(self.field.survives(killer, nodes), Packed::Not { .. }) {
+            if matches!(self.field.survives(killer, meter), Packed::Not { .. }) {
                 return None;
             }
         }
-        match self.field.survives_any(self.r, nodes) {
+        match survive(&self.field, self.r, self.keep, meter) {
             Sets::Safe(certificate) => Some(certificate),
             Sets::Broken(breaking) => {
                 self.killers.extend(breaking.map(|breaking| breaking.hosts));

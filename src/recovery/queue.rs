@@ -92,8 +92,14 @@ impl Step<'_> {
         for class in [Class::Guaranteed, Class::Once, Class::BestEffort] {
             let members = waiting.iter().filter(|this| this.turn.class == class);
             let wanted: Vec<usize> = members.map(|this| this.index).collect();
-            for (vm, host) in plan::place_most(&problem, &[], &wanted).placed {
-                problem.hosts[host].free -= problem.vms[vm].memory;
+            // What is guaranteed is placed so that further failures are tolerated if possible.
+            let more = match class {
+                Class::Guaranteed => usize::try_from(self.pool.tolerance).unwrap_or(0),
+                Class::Once | Class::BestEffort => 0,
+            };
+            let placement = plan::place_ahead(&problem, &[], &wanted, more.saturating_sub(1));
+            for (vm, host) in placement.placed {
+                problem.take(vm, host);
                 places.insert(vm, host);
             }
         }

@@ -165,6 +165,7 @@ impl Pool {
                 total: host.capacity,
                 free: host.capacity.saturating_sub(used),
                 enabled: host.enabled && host.live,
+                ..plan::Host::default()
             }
         };
         let vm = |vm: &Vm| plan::Vm {
@@ -176,10 +177,12 @@ impl Pool {
                 .allowed
                 .as_ref()
                 .map(|hosts| hosts.iter().filter_map(|host| index(*host)).collect()),
+            ..plan::Vm::default()
         };
         plan::Problem {
             hosts: self.hosts.iter().map(host).collect(),
             vms: self.vms.iter().map(vm).collect(),
+            ..plan::Problem::default()
         }
     }
 }

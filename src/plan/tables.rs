@@ -1,0 +1,152 @@
+//! One bound for one class: the weight of every host, and the limit.
+
+use super::census::{Census, MANY};
+use super::classes::{Class, Coming, Sums};
+use super::field::Field;
+use super::size::Size;
+
+/// A bound before it is known to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// By position: what is lost with a host, and the `c` that is lost with it.
+    pub weights: Vec<u128>,
+    /// The `c` alone.
+    taken: Vec<u128>,
+    pub limit: u128,
+    /// Whether VMs are counted, rather than weighed.
+    pub counted: bool,
+    /// What a byte, a vCPU and a VM weigh.
+    pub scale: (u64, u64, u64),
+    /// VMs from this size on count.
+    from: u64,
+    /// The smallest VM that may take room before.
+    smallest: u64,
+    /// The largest VM that may.
+    pub largest: Size,
+}
+
+/// Both bounds of a class, for the hosts in the order given.
+pub fn tables(
+    field: &Field,
+    hosts: &[usize],
+    sums: &Sums,
+    class: &Class,
+    how: Coming,
+) -> [Table; 2] {
+    let together = how == Coming::Together;
+    let weighed = Table {
+        weights: vec![0; hosts.len()],
+        taken: vec![0; hosts.len()],
+        limit: 0,
+        counted: false,
+        scale: scale(field, hosts, class),
+        from: if together { class.lo } else { 0 },
+        smallest: if together { class.lo } else { sums.smallest },
+        largest: sums.largest,
+    };
+    let counted = Table { counted: true, scale: (0, 0, 1), ..weighed.clone() };
+    [weighed, counted].map(|mut table| {
+        table.limit = one(table.scale, class.lo);
+        hosts.iter().enumerate().for_each(|at| table.renew(field, sums, class, at));
+        table
+    })
+}
+
+impl Table {
+    /// The weight of one host again.
+    pub fn renew(&mut self, field: &Field, sums: &Sums, class: &Class, at: (usize, &usize)) {
+        let (position, host) = at;
+        let census = &*field.census;
+        let (bytes, vcpus, vms) = sums.at_least(position, self.from);
+        let taken = left_beyond(field, *host, class).map_or(0, |left| match self.counted {
+            true => slots(census, left, class, self.largest),
+            false => {
+                let least = taken(census, self.scale, left, class.grain);
+                least.max(one(self.scale, self.smallest))
+            }
+        });
+        let lost = match self.counted {
+            true => u128::from(vms),
+            false => {
+                bytes * u128::from(self.scale.0)
+                    + u128::from(vcpus) * u128::from(self.scale.1)
+                    + u128::from(vms) * u128::from(self.scale.2)
+            }
+        };
+        self.limit = self.limit + taken - self.taken[position];
+        self.taken[position] = taken;
+        self.weights[position] = lost + taken;
+    }
+}
+
+/// What a host has left beyond the largest VM of the class, if such a VM fits there at all.
+fn left_beyond(field: &Field, host: usize, class: &Class) -> Option<Size> {
+    let room = field.room[host].filter(|_| field.census.may(class.tie, host))?;
+    let vms = u64::from(field.census.counts_vms());
+    let largest = Size { memory: class.hi, vcpus: class.vcpus, vms };
+    let whole = Size { memory: room.memory / class.grain * class.grain, ..room };
+    largest.fits(room).then(|| largest.out_of(whole))
+}
+
+/// The least that was taken, by weight, from a host that can no longer take a VM of the class.
+fn taken(census: &Census, scale: (u64, u64, u64), left: Size, grain: u64) -> u128 {
+    let of = |left: u64, step: u64, scale: u64| {
+        (u128::from(left) + u128::from(step)) * u128::from(scale)
+    };
+    let mut least = of(left.memory, grain, scale.0);
+    if census.counts_vcpus() {
+        least = least.min(of(left.vcpus, 1, scale.1));
+    }
+    if census.counts_vms() {
+        least = least.min(of(left.vms, 1, scale.2));
+    }
+    least
+}
+
+/// The least weight of one VM.
+fn one(scale: (u64, u64, u64), bytes: u64) -> u128 {
+    u128::from(scale.0) * u128::from(bytes) + u128::from(scale.2)
+}
+
+/// The least number of VMs that such a host took: as many as fit if all are the largest.
+fn slots(census: &Census, left: Size, class: &Class, largest: Size) -> u128 {
+    let mut slots = (left.memory + class.hi).checked_div(largest.memory).unwrap_or(1);
+    if census.counts_vcpus() {
+        let vcpus = left.vcpus.saturating_add(class.vcpus);
+        slots = slots.min(vcpus.checked_div(largest.vcpus).unwrap_or(u64::MAX));
+    }
+    if census.counts_vms() {
+        slots = slots.min(left.vms + 1);
+    }
+    u128::from(slots.max(1))
+}
+
+/// What a byte, a vCPU and a VM weigh, so that all hosts together have as much of each left.
+fn scale(field: &Field, hosts: &[usize], class: &Class) -> (u64, u64, u64) {
+    const BYTE: u64 = 1 << 10;
+    if field.census.memory_only() {
+        return (1, 0, 0);
+    }
+    let mut all = [0u128; 3];
+    for left in hosts.iter().filter_map(|host| left_beyond(field, *host, class)) {
+        for (sum, left) in all.iter_mut().zip([left.memory, left.vcpus, left.vms]) {
+            // A host without limit says nothing about how much there is elsewhere.
+            *sum += if left < MANY / 2 { u128::from(left) + 1 } else { 0 };
+        }
+    }
+    let weigh = |counts: bool, left: u128| {
+        let weight = all[0] * u128::from(BYTE) / left.max(1);
+        if counts { u64::try_from(weight).unwrap_or(u64::MAX >> 16) } else { 0 }
+    };
+    (BYTE, weigh(field.census.counts_vcpus(), all[1]), weigh(field.census.counts_vms(), all[2]))
+}
+
+/// The sum of the `r` largest numbers.
+pub fn top(numbers: &[u128], r: usize) -> u128 {
+    if r == 0 || r >= numbers.len() {
+        return if r == 0 { 0 } else { numbers.iter().sum() };
+    }
+    let mut numbers = numbers.to_vec();
+    numbers.select_nth_unstable_by(r - 1, |a, b| b.cmp(a));
+    numbers[..r].iter().sum()
+}
