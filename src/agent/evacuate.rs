@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const BATCH: usize = 4;
 
 /// Where each VM of a host goes, or why it cannot.
-fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answer<String>)>> {
+pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answer<String>)>> {
     db.require("host", host)?;
     let found = capacity(agent, db)?;
     let Some(at) = found.hosts.iter().position(|known| known == host) else {
@@ -60,14 +60,19 @@ pub fn preventing(agent: &Agent, host: &str) -> Answer<BTreeMap<String, Failure>
     Ok(targets.into_iter().filter_map(|(vm, target)| Some((vm, target.err()?))).collect())
 }
 
+/// Refuses when the pool cannot do without the host; a disabled one is out of the plan already.
+pub fn allowed(agent: &Agent, db: &Database, host: &str) -> Answer<()> {
+    if Host::get(db, host)?.enabled() {
+        super::guard::disable_host(agent, db, host)?;
+    }
+    Ok(())
+}
+
 /// Moves every VM away that can go; the first that cannot is the answer's error (S101).
 pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
     master_epoch(agent)?;
     let db = agent.store.read();
-    let row = Host::get(&db, host)?;
-    if row.enabled() {
-        super::guard::disable_host(agent, &db, host)?;
-    }
+    allowed(agent, &db, host)?;
     let mut refused = None;
     let mut moves = Vec::new();
     for (vm, target) in planned(agent, &db, host)? {

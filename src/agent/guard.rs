@@ -46,33 +46,33 @@ pub fn preserves_plan(
 /// Refuses a start (or an arrival by migration) that takes memory which the plan needs.
 pub fn start_on(agent: &Agent, db: &Database, vm: &str, host: &str) -> Answer<()> {
     let row = Vm::get(db, vm)?;
-    preserves_plan(agent, db, |capacity| {
-        let Some(at) = capacity.hosts.iter().position(|known| known == host) else { return };
-        let size = footprint(&row);
-        let target = &mut capacity.problem.hosts[at];
-        target.free = target.free.saturating_sub(size);
-        let protected = row.ha_restart_priority() == "restart";
-        match capacity.vms.iter().position(|known| known == vm) {
-            Some(known) => {
-                let old = capacity.problem.vms[known].host.replace(at);
-                if let Some(old) = old {
-                    capacity.problem.hosts[old].free += size;
-                }
-                capacity.problem.vms[known].protected = protected;
-            }
-            None => {
-                let allowed = allowed_hosts(db, capacity, &row);
-                capacity.problem.vms.push(plan::Vm {
-                    id: row.uuid().to_owned(),
-                    memory: size,
-                    host: Some(at),
-                    protected,
-                    allowed,
-                });
-                capacity.vms.push(vm.to_owned());
-            }
+    preserves_plan(agent, db, |capacity| started(db, capacity, &row, host))
+}
+
+/// The pool once a VM runs on a host.
+pub fn started(db: &Database, capacity: &mut Capacity, vm: &Vm<'_>, host: &str) {
+    let Some(at) = capacity.hosts.iter().position(|known| known == host) else { return };
+    let size = footprint(vm);
+    let target = &mut capacity.problem.hosts[at];
+    target.free = target.free.saturating_sub(size);
+    let protected = vm.ha_restart_priority() == "restart";
+    if let Some(known) = capacity.vms.iter().position(|known| known == vm.reference) {
+        let old = capacity.problem.vms[known].host.replace(at);
+        if let Some(old) = old {
+            capacity.problem.hosts[old].free += size;
         }
-    })
+        capacity.problem.vms[known].protected = protected;
+        return;
+    }
+    let allowed = allowed_hosts(db, capacity, vm);
+    capacity.problem.vms.push(plan::Vm {
+        id: vm.uuid().to_owned(),
+        memory: size,
+        host: Some(at),
+        protected,
+        allowed,
+    });
+    capacity.vms.push(vm.reference.to_owned());
 }
 
 fn allowed_hosts(db: &Database, capacity: &Capacity, vm: &Vm<'_>) -> Option<BTreeSet<usize>> {
@@ -84,11 +84,14 @@ fn allowed_hosts(db: &Database, capacity: &Capacity, vm: &Vm<'_>) -> Option<BTre
 
 /// Refuses to take a host out of the plan when the others cannot do without it.
 pub fn disable_host(agent: &Agent, db: &Database, host: &str) -> Answer<()> {
-    preserves_plan(agent, db, |capacity| {
-        if let Some(at) = capacity.hosts.iter().position(|known| known == host) {
-            capacity.problem.hosts[at].enabled = false;
-        }
-    })
+    preserves_plan(agent, db, |capacity| disabled(capacity, host))
+}
+
+/// The pool once a host takes no VMs any more.
+pub fn disabled(capacity: &mut Capacity, host: &str) {
+    if let Some(at) = capacity.hosts.iter().position(|known| known == host) {
+        capacity.problem.hosts[at].enabled = false;
+    }
 }
 
 /// Refuses to protect a running VM that the plan has no place for (S90).
@@ -102,7 +105,13 @@ pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
 
 /// The largest number of failures that the pool survives, as its priorities stand.
 pub fn max_failures(agent: &Agent, db: &Database) -> Answer<plan::Verdict> {
-    Ok(plan::max_failures(&capacity(agent, db)?.problem, &Budget::default()))
+    Ok(verdict(agent, db)?.0)
+}
+
+/// The same with the rows that its indexes stand for.
+pub fn verdict(agent: &Agent, db: &Database) -> Answer<(plan::Verdict, Capacity)> {
+    let rows = capacity(agent, db)?;
+    Ok((plan::max_failures(&rows.problem, &Budget::default()), rows))
 }
 
 /// The same with other priorities: exactly the VMs given as `restart` are protected (and, of the

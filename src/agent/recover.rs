@@ -66,6 +66,12 @@ pub fn prevent_for(agent: &Agent, time: Duration) {
     wake(agent);
 }
 
+/// For how long restarts are still held back; none when they are not.
+pub fn held_for(agent: &Agent) -> Option<Duration> {
+    let until = lock(&agent.wake.inbox).hold_until;
+    until.checked_sub(now()).filter(|left| !left.is_zero())
+}
+
 /// Whether this agent is waiting for the outcome of a start right now.
 pub fn is_starting(agent: &Agent, vm: &str) -> bool {
     lock(&agent.wake.starting).contains(vm)
@@ -160,7 +166,7 @@ fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
 }
 
 /// The rows as the policy sees them. While HA is off nothing is protected.
-fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
+pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
     let row = PoolRow::all(db).next();
     let ha = row.is_some_and(|pool| pool.ha_enabled());
     let liveset = agent.ha.liveset();

@@ -2,7 +2,7 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
-use crate::agent::{guard, ha, master_change, membership, pool_ref};
+use crate::agent::{guard, ha, master_change, membership, pool_ref, what_if};
 use crate::plan;
 use crate::pool::rows::Pool;
 use crate::xenapi::failure::Answer;
@@ -34,8 +34,20 @@ pub(super) const METHODS: Methods = &[
     }),
     ("recover_slaves", |call| Ok(Value::text_set(membership::recover_slaves(call.agent)?))),
     ("sync_database", |call| membership::sync_database(call.agent).map(|()| Value::void())),
+    ("xe_ha_status", |call| {
+        let db = call.agent.store.read();
+        json(&ha::status::status(call.agent, &db)?)
+    }),
+    ("xe_ha_what_if", |call| json(&what_if::answer(call.agent, &call.map(0))?)),
+    ("xe_ha_pause", |_| Ok(Value::void())),
     ("is_slave", |call| Ok(Value::Bool(!call.agent.standing().is_master()))),
 ];
+
+/// What is told as JSON goes over the wire as a text.
+pub(super) fn json(told: &impl serde::Serialize) -> Answer {
+    let text = serde_json::to_string(told);
+    text.map(Value::from).map_err(|error| Failure::internal(error.to_string()))
+}
 
 fn enable_ha(call: &Call<'_>) -> Answer {
     ha::enable::enable(call.agent, &call.refs(0), &call.map(1)).map(|()| Value::void())

@@ -6,7 +6,7 @@ use crate::agent::generic::checked_record;
 use crate::agent::vm::lifecycle::{self, Down};
 use crate::agent::vm::start::{Begin, start};
 use crate::agent::vm::{assert_power, copy, migrate};
-use crate::agent::{agility, capacity, guard, new_reference, new_uuid};
+use crate::agent::{agility, capacity, explain, guard, new_reference, new_uuid};
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, Value};
@@ -35,6 +35,7 @@ pub(super) const METHODS: Methods = &[
     ("assert_agile", assert_agile),
     ("assert_can_boot_here", assert_can_boot_here),
     ("get_possible_hosts", possible_hosts),
+    ("xe_ha_explain", ha_explain),
     ("set_ha_restart_priority", set_priority),
     ("set_ha_always_run", set_always_run),
     ("set_order", |call| set_number(call, "order")),
@@ -122,6 +123,11 @@ fn assert_can_boot_here(call: &Call<'_>) -> Answer {
     let db = call.agent.store.read();
     let vm = Vm::get(&db, call.text(0))?;
     agility::assert_can_boot_here(&db, &vm, call.text(1), call.agent.host_memory()).map(done)
+}
+
+fn ha_explain(call: &Call<'_>) -> Answer {
+    let db = call.agent.store.read();
+    super::pool::json(&explain::explain(call.agent, &db, &Vm::get(&db, call.text(0))?))
 }
 
 /// The hosts that could run the VM, as far as storage, networks and their state go.

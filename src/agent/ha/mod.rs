@@ -12,6 +12,7 @@
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
 //! | paths that were nearly lost | [`near_misses`] |
+//! | what an administrator sees of all this | [`status`] |
 
 pub mod boot;
 pub mod daemon;
@@ -22,6 +23,7 @@ pub mod follow;
 pub mod leave;
 pub mod near_misses;
 pub mod plan;
+pub mod status;
 pub mod takeover;
 pub mod view;
 pub mod volumes;

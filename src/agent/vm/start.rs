@@ -57,7 +57,7 @@ pub fn start(
 
 /// The host for a VM: its affinity when that has room, else the one with most free memory; with HA
 /// on, the first of them that keeps the failover plan.
-fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Answer<String> {
+pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Answer<String> {
     let given = agent.host_memory();
     let mut reasons = Vec::new();
     let mut candidates = Vec::new();

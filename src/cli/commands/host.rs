@@ -14,9 +14,19 @@ pub const COMMANDS: &[Command] = &[
         .takes(&[may("auto-enable", Kind::Bool)])
         .on(HOSTS),
     command("host-enable", "Let a host take VMs again.", enable).on(HOSTS),
-    command("host-evacuate", "Move every running VM off a host.", evacuate)
-        .takes(&[may("network-uuid", Kind::Uuid("network")), may("batch-size", Kind::Int)])
-        .on_one(HOSTS),
+    command(
+        "host-evacuate",
+        "Move every running VM off a host; with dry-run, only show where they would go.",
+        evacuate,
+    )
+    .takes(&[
+        may("network-uuid", Kind::Uuid("network")),
+        may("batch-size", Kind::Int),
+        may("dry-run", Kind::Bool),
+        may("json", Kind::Bool),
+    ])
+    .examples(&["host-evacuate host=host1", "host-evacuate host=host1 --dry-run"])
+    .on_one(HOSTS),
     command("host-shutdown", "Shut a disabled host down.", |ctx| {
         ctx.call_on_each(HOSTS, "host.shutdown")
     })
@@ -149,6 +159,10 @@ fn evacuate(ctx: &mut Context<'_, '_>) -> Outcome {
         ctx.object_if_given("network", "network-uuid")?.unwrap_or_else(|| NULL_REF.into());
     let batch = ctx.params.int("batch-size", 0)?;
     let row = ctx.select_one(HOSTS)?;
+    if ctx.params.flag("dry-run", false)? {
+        let uuid = row.text("uuid").to_owned();
+        return super::ha_view::show_what_if(ctx, "host-evacuate", &uuid);
+    }
     ctx.call("host.evacuate", &[reference(&row), network, batch.into()])?;
     Ok(())
 }

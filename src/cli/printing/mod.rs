@@ -1,5 +1,6 @@
 //! What a command prints: tables, lists, messages; or one line with `--minimal`.
 
+pub mod ha;
 pub mod spelling;
 pub mod table;
 
