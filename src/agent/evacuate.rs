@@ -5,7 +5,7 @@ use super::capacity::{capacity, footprint};
 use super::vm::{master_epoch, migrate::migrate};
 use crate::plan::{self, Evacuation};
 use crate::pool::Database;
-use crate::pool::rows::{Host, Vm};
+use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::BTreeMap;
@@ -32,9 +32,14 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
     Ok(targets.into_iter().map(resolve).collect())
 }
 
-/// Why a VM has no target: no host can run it, or none has room for it.
+/// Why a VM has no target: no host can run it, or none has room for it. With HA on, a VM that is
+/// not protected gets what the protected ones leave; where nothing is left, it blocks by that.
 fn no_target(db: &Database, vm: &str, found: &super::capacity::Capacity, from: usize) -> Failure {
     let Ok(row) = Vm::get(db, vm) else { return Failure::new("HANDLE_INVALID", ["VM", vm]) };
+    let ha = Pool::all(db).any(|pool| pool.ha_enabled());
+    if ha && !super::capacity::is_protected(&row) {
+        return Failure::new("HOST_EVACUATE_VM_NOT_HA_PROTECTED", [vm]);
+    }
     let possible = super::agility::possible_hosts(db, &row);
     let candidates = || {
         let others =

@@ -1,10 +1,11 @@
 //! Operations that would break the failover plan are refused, with what breaks it.
 
 use super::Agent;
-use super::capacity::{Capacity, capacity, footprint, is_protected};
+use super::agility::{needed_networks, needed_srs, sees_network, sees_sr};
+use super::capacity::{Capacity, capacity, footprint, is_machine, is_protected};
 use crate::plan::{self, Budget, Guard};
 use crate::pool::Database;
-use crate::pool::rows::{Pool, Vm};
+use crate::pool::rows::{Host, Pif, Pool, Sr, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,17 +31,136 @@ pub fn preserves_plan(
     change(&mut after);
     let verdict = plan::guard(&before.problem, &after.problem, failures, &Budget::default());
     let Guard::Breaks { hosts, vms, proved } = verdict else { return Ok(()) };
-    let name = |class: &str, row: &str| {
-        format!("{} ({})", db.text(class, row, "uuid"), db.text(class, row, "name_label"))
-    };
-    let hosts: Vec<String> = hosts.iter().map(|host| name("host", &after.hosts[*host])).collect();
-    let vms: Vec<String> = vms.iter().map(|vm| name("VM", &after.vms[*vm])).collect();
-    let why = if proved {
-        format!("when {} fail, {} find no place", hosts.join(", "), vms.join(", "))
-    } else {
-        format!("that {failures} hosts may fail afterwards could not be proved in time")
+    let hosts: Vec<&str> = hosts.iter().map(|host| after.hosts[*host].as_str()).collect();
+    let vms: Vec<&str> = vms.iter().map(|vm| after.vms[*vm].as_str()).collect();
+    let why = match (proved, hosts.is_empty()) {
+        (true, false) => format!(
+            "if {} failed, no place would be left for {}",
+            listed(db, "host", &hosts),
+            listed(db, "VM", &vms)
+        ),
+        (true, true) => format!("no place would be left for {}", listed(db, "VM", &vms)),
+        (false, _) => {
+            format!("that {failures} hosts may fail afterwards could not be proved in time")
+        }
     };
     Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]))
+}
+
+/// Objects by uuid and name, as a sentence has them; of many, the first few.
+fn listed(db: &Database, class: &str, rows: &[&str]) -> String {
+    const MOST: usize = 5;
+    let name = |row: &&str| {
+        format!("{} ({})", db.text(class, row, "uuid"), db.text(class, row, "name_label"))
+    };
+    let mut text = rows.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
+    if rows.len() > MOST {
+        text += &format!(" and {} more", rows.len() - MOST);
+    }
+    text
+}
+
+/// Whether the agility of protected VMs is guarded.
+fn guards_agility(db: &Database) -> bool {
+    Pool::all(db).any(|pool| pool.ha_enabled() && !pool.ha_allow_overcommit())
+}
+
+/// The protected VMs for which something holds.
+fn protected<'a>(db: &'a Database, holds: impl Fn(&Vm<'a>) -> bool) -> Vec<&'a str> {
+    let vms = Vm::all(db).filter(|vm| is_machine(vm) && is_protected(vm) && holds(vm));
+    vms.map(|vm| vm.reference).collect()
+}
+
+/// Refuses a disk for a protected VM on an SR that not every enabled host has (S84).
+pub fn storage(db: &Database, vm: &str, sr: &str) -> Answer<()> {
+    if !guards_agility(db) || !Vm::get(db, vm).is_ok_and(|vm| is_protected(&vm)) {
+        return Ok(());
+    }
+    let vm = listed(db, "VM", &[vm]);
+    let lacks = |host: &Host<'_>| host.enabled() && !sees_sr(db, host.reference, sr);
+    let why = if !Sr::get(db, sr)?.shared() {
+        format!("one host alone has it, and {vm} is protected")
+    } else if let Some(host) = Host::all(db).find(lacks) {
+        format!("it is not attached to {}, and {vm} is protected", host.name_label())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", [sr, &why]))
+}
+
+/// Refuses an interface for a protected VM on a network that not every enabled host has.
+pub fn network(db: &Database, vm: &str, network: &str) -> Answer<()> {
+    if !guards_agility(db) || !Vm::get(db, vm).is_ok_and(|vm| is_protected(&vm)) {
+        return Ok(());
+    }
+    let vm = listed(db, "VM", &[vm]);
+    let anywhere = Pif::all(db).any(|pif| pif.network() == Some(network));
+    let lacks = |host: &Host<'_>| host.enabled() && !sees_network(db, host.reference, network);
+    let why = if !anywhere {
+        format!("it exists inside each host alone, and {vm} is protected")
+    } else if let Some(host) = Host::all(db).find(lacks) {
+        format!("{} has no interface on it, and {vm} is protected", host.name_label())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network, &why]))
+}
+
+/// Refuses to take an SR away from a host while protected VMs need it.
+pub fn storage_of_protected(db: &Database, sr: &str, what: &str) -> Answer<()> {
+    let vms = protected(db, |vm| needed_srs(db, vm).contains(&sr));
+    if vms.is_empty() || !guards_agility(db) {
+        return Ok(());
+    }
+    let why = format!("{what}, and these protected VMs need it: {}", listed(db, "VM", &vms));
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", [sr, &why]))
+}
+
+/// Refuses to take a host's interface off a network while protected VMs need it.
+pub fn interface(db: &Database, pif: &str) -> Answer<()> {
+    let row = Pif::get(db, pif)?;
+    let Some(network) = row.network().filter(|_| guards_agility(db)) else { return Ok(()) };
+    let vms = protected(db, |vm| needed_networks(db, vm).contains(&network));
+    if vms.is_empty() {
+        return Ok(());
+    }
+    let host = row.host().map_or("", |host| db.text("host", host, "name_label"));
+    let why = format!(
+        "{host} would have no interface on it, and these protected VMs need it: {}",
+        listed(db, "VM", &vms)
+    );
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network, &why]))
+}
+
+/// Refuses to let a host take VMs that lacks storage or networks of protected VMs.
+pub fn enable_host(db: &Database, host: &str) -> Answer<()> {
+    if !guards_agility(db) {
+        return Ok(());
+    }
+    let name = db.text("host", host, "name_label");
+    for pbd in db.set_of("host", host, "PBDs") {
+        if let Some(sr) = db.target("PBD", pbd, "SR")
+            && !db.flag("PBD", pbd, "currently_attached")
+        {
+            storage_of_protected(db, sr, &format!("it is not attached to {name}"))?;
+        }
+    }
+    for pif in db.set_of("host", host, "PIFs") {
+        let row = Pif::get(db, pif)?;
+        if !row.currently_attached() && row.bond_slave_of().is_none() {
+            interface(db, pif)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses another size of a VM that the plan has no room for.
+pub fn resize(agent: &Agent, db: &Database, vm: &str, memory: u64) -> Answer<()> {
+    preserves_plan(agent, db, |capacity| {
+        if let Some(at) = capacity.vms.iter().position(|known| known == vm) {
+            capacity.problem.vms[at].memory = memory;
+        }
+    })
 }
 
 /// Refuses a start (or an arrival by migration) that takes memory which the plan needs.
@@ -101,6 +221,28 @@ pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
             capacity.problem.vms[at].protected = true;
         }
     })
+}
+
+/// Refuses to promise more failures than the pool survives.
+pub fn promise(agent: &Agent, db: &Database, failures: usize) -> Answer<()> {
+    let (verdict, rows) = verdict(agent, db)?;
+    if verdict.startable && failures <= verdict.max {
+        return Ok(());
+    }
+    let why = match &verdict.counterexample {
+        Some(breaking) => {
+            let hosts: Vec<&str> = breaking.hosts.iter().map(|h| rows.hosts[*h].as_str()).collect();
+            format!(
+                "the pool survives {} host failures at most: if {} failed, no place would be left \
+                 for {}",
+                verdict.max,
+                listed(db, "host", &hosts),
+                listed(db, "VM", &[&rows.vms[breaking.vm]])
+            )
+        }
+        None => format!("the pool survives {} host failures at most", verdict.max),
+    };
+    Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]))
 }
 
 /// The largest number of failures that the pool survives, as its priorities stand.

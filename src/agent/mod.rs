@@ -15,6 +15,7 @@ pub mod explain;
 pub mod files;
 pub mod filter;
 pub mod follow;
+pub mod forbidden;
 pub mod forward;
 pub mod gate;
 pub mod generic;

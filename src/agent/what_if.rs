@@ -18,6 +18,18 @@ use uuid::Uuid;
 
 /// Answers one question: `hosts` (uuids), `vm-start`, `host-disable` or `host-evacuate` (a uuid).
 pub fn answer(agent: &Agent, question: &BTreeMap<String, String>) -> Answer<WhatIf> {
+    let mut told = played(agent, question)?;
+    told.verdict = match (&told.refusal, told.allowed, question.contains_key("hosts")) {
+        (Some(why), _, _) => format!("refused: {why}"),
+        (None, true, true) => "every protected VM comes back".to_owned(),
+        (None, false, true) => "not every protected VM comes back".to_owned(),
+        (None, true, false) => "allowed".to_owned(),
+        (None, false, false) => "not for every VM".to_owned(),
+    };
+    Ok(told)
+}
+
+fn played(agent: &Agent, question: &BTreeMap<String, String>) -> Answer<WhatIf> {
     let db = agent.store.read();
     let asked: Vec<(&str, &str)> =
         question.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -122,6 +134,7 @@ fn hosts_fail(agent: &Agent, db: &Database, uuids: &str) -> Answer<WhatIf> {
     for vm in &played.left {
         told.left.push(left(db, row("VM", *vm))?);
     }
+    told.allowed = told.left.iter().all(|left| left.priority != "restart");
     told.survives_after = survives(&after);
     Ok(told)
 }
@@ -143,7 +156,7 @@ fn left(db: &Database, vm: &str) -> Answer<Left> {
 fn vm_start(agent: &Agent, db: &Database, vm: &str) -> Answer<WhatIf> {
     let row = Vm::get(db, vm)?;
     let before = capacity(agent, db)?;
-    let chosen = start::choose(agent, db, &row);
+    let chosen = start::choose(agent, db, &row, false);
     let question = format!("{} is started", named(db, "VM", vm));
     let host = chosen.clone().ok();
     let mut told = begin(question, &before, chosen.map(|_| ()));

@@ -152,8 +152,10 @@ pub struct Unprotected {
 pub struct WhatIf {
     /// What was asked, as a sentence.
     pub question: String,
-    /// Whether the operation would be allowed; a failure of hosts always is.
+    /// Whether the operation would be allowed; of a failure: whether every protected VM comes back.
     pub allowed: bool,
+    /// The same in words.
+    pub verdict: String,
     /// Why it would be refused.
     pub refusal: Option<String>,
     /// Host failures that are survived now.

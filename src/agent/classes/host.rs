@@ -5,7 +5,7 @@ use crate::agent::dispatch::Call;
 use crate::agent::jobs::{self, Job};
 use crate::agent::standing::Standing;
 use crate::agent::vm::{master_epoch, set_halted};
-use crate::agent::{capacity, evacuate, guard, ha, host_facts, membership};
+use crate::agent::{capacity, evacuate, guard, ha, host_facts, maintenance, membership};
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -62,8 +62,10 @@ fn enable(call: &Call<'_>) -> Answer {
     if !capacity::is_live(&db, &row) {
         return Err(Failure::bare("HOST_NOT_LIVE"));
     }
+    guard::enable_host(&db, host)?;
     call.agent.store.commit(|tx| {
         tx.remove_key("host", host, "other_config", DISABLED);
+        tx.remove_key("host", host, "other_config", maintenance::MARK);
         tx.set("host", host, "enabled", true);
         Ok(())
     })?;

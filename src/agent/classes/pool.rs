@@ -126,12 +126,10 @@ fn set_failures(call: &Call<'_>) -> Answer {
         usize::try_from(wanted).map_err(|_| Failure::new("INVALID_VALUE", words))?;
     let db = call.agent.store.read();
     let pool = Pool::get(&db, call.text(0))?;
-    if pool.ha_enabled() && !pool.ha_allow_overcommit() && pool.ha_plan_exists_for() > 0 {
-        let verdict = guard::max_failures(call.agent, &db)?;
-        if !verdict.startable || number_wanted > verdict.max {
-            let why = format!("the pool survives {} host failures at most", verdict.max);
-            return Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]));
-        }
+    // Fewer than before is always possible: it is what mends an overcommitted pool.
+    let more = wanted > pool.ha_host_failures_to_tolerate();
+    if pool.ha_enabled() && !pool.ha_allow_overcommit() && more {
+        guard::promise(call.agent, &db, number_wanted)?;
     }
     call.agent.store.commit(|tx| {
         tx.set("pool", call.text(0), "ha_host_failures_to_tolerate", wanted);

@@ -18,10 +18,10 @@ pub(super) const METHODS: Methods = &[
     ("clone", |call| copy::clone(call.agent, call.text(0), call.text(1)).map(Value::from)),
     ("copy", |call| copy::clone(call.agent, call.text(0), call.text(1)).map(Value::from)),
     ("provision", |call| copy::provision(call.agent, call.text(0)).map(done)),
-    ("start", |call| begin(call, None, call.flag(1))),
-    ("start_on", |call| begin(call, Some(call.text(1)), call.flag(2))),
-    ("resume", |call| resume(call, None)),
-    ("resume_on", |call| resume(call, Some(call.text(1)))),
+    ("start", |call| begin(call, None, call.flag(1), call.flag(2))),
+    ("start_on", |call| begin(call, Some(call.text(1)), call.flag(2), call.flag(3))),
+    ("resume", |call| resume(call, None, call.flag(2))),
+    ("resume_on", |call| resume(call, Some(call.text(1)), call.flag(3))),
     ("clean_shutdown", |call| lifecycle::shutdown(call.agent, call.text(0), Down::Clean).map(done)),
     ("hard_shutdown", |call| lifecycle::shutdown(call.agent, call.text(0), Down::Hard).map(done)),
     ("shutdown", shutdown),
@@ -93,13 +93,14 @@ fn create(call: &Call<'_>) -> Answer {
     Ok(Value::from(reference))
 }
 
-fn begin(call: &Call<'_>, on: Option<&str>, paused: bool) -> Answer {
+/// With `force` a start may break the failover plan; the pool then shows as overcommitted.
+fn begin(call: &Call<'_>, on: Option<&str>, paused: bool, force: bool) -> Answer {
     let begin = if paused { Begin::BootPaused } else { Begin::Boot };
-    start(call.agent, call.text(0), on, begin, call.task).map(done)
+    start(call.agent, call.text(0), on, begin, (call.task, force)).map(done)
 }
 
-fn resume(call: &Call<'_>, on: Option<&str>) -> Answer {
-    start(call.agent, call.text(0), on, Begin::Resume, call.task).map(done)
+fn resume(call: &Call<'_>, on: Option<&str>, force: bool) -> Answer {
+    start(call.agent, call.text(0), on, Begin::Resume, (call.task, force)).map(done)
 }
 
 /// Cleanly if the guest obeys, else hard.
@@ -143,14 +144,35 @@ fn possible_hosts(call: &Call<'_>) -> Answer {
 fn valid_priority(priority: &str) -> Answer<()> {
     match priority {
         "restart" | "best-effort" | "" => Ok(()),
-        other => Err(Failure::new("INVALID_VALUE", ["ha_restart_priority", other])),
+        other => {
+            let mut words = vec!["ha_restart_priority", other];
+            words.extend(new_value(other));
+            Err(Failure::new("INVALID_VALUE", words))
+        }
     }
+}
+
+/// What is to be said today instead of a priority of old releases.
+fn new_value(old: &str) -> Option<&'static str> {
+    Some(match old {
+        "0" => "old releases: use restart with order=0",
+        "1" => "old releases: use restart with order=1",
+        "2" => "old releases: use restart with order=2",
+        "3" => "old releases: use restart with order=3",
+        "best_effort" | "besteffort" => "use best-effort",
+        "always_run" | "always-run" | "true" => "use restart",
+        "none" | "false" | "do-not-restart" => "use the empty value",
+        _ => return None,
+    })
 }
 
 /// `restart`, `best-effort` or nothing; a VM that runs is meant to run from now on, or not.
 fn set_priority(call: &Call<'_>) -> Answer {
-    let (vm, priority) = (call.text(0), call.text(1));
-    valid_priority(priority)?;
+    valid_priority(call.text(1))?;
+    set_priority_to(call, call.text(0), call.text(1))
+}
+
+fn set_priority_to(call: &Call<'_>, vm: &str, priority: &str) -> Answer {
     let db = call.agent.store.read();
     let row = Vm::get(&db, vm)?;
     if priority == "restart"
@@ -177,15 +199,7 @@ fn set_priority(call: &Call<'_>) -> Answer {
 
 /// Deprecated: true is priority `restart`, false wipes the priority.
 fn set_always_run(call: &Call<'_>) -> Answer {
-    let (vm, on) = (call.text(0), call.flag(1));
-    call.agent.store.commit(|tx| {
-        tx.row("VM", vm)?;
-        tx.set("VM", vm, "ha_restart_priority", if on { "restart" } else { "" });
-        tx.set("VM", vm, "ha_always_run", on);
-        Ok(())
-    })?;
-    plan_changed(call);
-    Ok(Value::void())
+    set_priority_to(call, call.text(0), if call.flag(1) { "restart" } else { "" })
 }
 
 /// The plan is computed anew when HA is on.
@@ -211,6 +225,12 @@ fn set_number(call: &Call<'_>, field: &str) -> Answer {
 
 fn set_memory(call: &Call<'_>, fields: &[(usize, &str)]) -> Answer {
     let vm = call.text(0);
+    let db = call.agent.store.read();
+    if let Some((at, _)) = fields.iter().find(|(_, field)| *field == "memory_static_max") {
+        let overhead = Vm::get(&db, vm)?.memory_overhead();
+        let size = u64::try_from(call.int(*at) + overhead).unwrap_or(0);
+        guard::resize(call.agent, &db, vm, size)?;
+    }
     call.agent.store.commit(|tx| {
         let db = tx.db().clone();
         let row = Vm::get(&db, vm)?;

@@ -215,13 +215,7 @@ fn unprotected(status: &Status) -> Table {
 /// What would happen.
 pub fn what_if(told: &WhatIf) -> String {
     let mut record: Record = vec![("if".to_owned(), told.question.clone())];
-    let refusal = told.refusal.clone().unwrap_or_default();
-    let answer = match (&told.refusal, told.allowed) {
-        (Some(_), _) => format!("refused: {refusal}"),
-        (None, true) => "yes".to_owned(),
-        (None, false) => "not for every VM".to_owned(),
-    };
-    record.push(("possible".to_owned(), answer));
+    record.push(("answer".to_owned(), told.verdict.clone()));
     record.push(("survives now".to_owned(), count(told.survives_before, "host failure")));
     record.push(("survives then".to_owned(), count(told.survives_after, "host failure")));
     let mut text = layout(&record).trim_end().to_owned() + "\n";
