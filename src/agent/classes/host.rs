@@ -3,6 +3,7 @@
 use super::Methods;
 use crate::agent::dispatch::Call;
 use crate::agent::jobs::{self, Job};
+use crate::agent::maintenance::DISABLED;
 use crate::agent::standing::Standing;
 use crate::agent::vm::{master_epoch, set_halted};
 use crate::agent::{capacity, evacuate, guard, ha, host_facts, maintenance, membership};
@@ -33,10 +34,14 @@ pub(super) const METHODS: Methods = &[
     ("compute_free_memory", free_memory),
     ("compute_memory_overhead", |_| Ok(Value::Int(0))),
     ("restart_agent", restart_agent),
+    ("xe_maintenance_enter", |call| {
+        let evacuate = call.given < 2 || call.flag(1);
+        maintenance::enter(call.agent, call.text(0), evacuate).map(|()| Value::void())
+    }),
+    ("xe_maintenance_exit", |call| {
+        maintenance::exit(call.agent, call.text(0)).map(|()| Value::void())
+    }),
 ];
-
-/// The mark of a host that a person disabled: it stays disabled through reboots.
-const DISABLED: &str = "xe-disabled-until-enabled";
 
 fn disable(call: &Call<'_>) -> Answer {
     let host = call.text(0);
@@ -62,10 +67,12 @@ fn enable(call: &Call<'_>) -> Answer {
     if !capacity::is_live(&db, &row) {
         return Err(Failure::bare("HOST_NOT_LIVE"));
     }
+    if maintenance::is_in(&db, host) {
+        return maintenance::exit(call.agent, host).map(|()| Value::void());
+    }
     guard::enable_host(&db, host)?;
     call.agent.store.commit(|tx| {
         tx.remove_key("host", host, "other_config", DISABLED);
-        tx.remove_key("host", host, "other_config", maintenance::MARK);
         tx.set("host", host, "enabled", true);
         Ok(())
     })?;
@@ -107,7 +114,7 @@ fn power(call: &Call<'_>, reboot: bool) -> Answer {
     if row.enabled() {
         return Err(Failure::bare("HOST_NOT_DISABLED"));
     }
-    if Pool::all(&db).any(|pool| pool.ha_enabled()) {
+    if Pool::all(&db).any(|pool| pool.ha_enabled()) && !maintenance::is_in(&db, &host) {
         ha::volumes::assert_reached(agent, &host)?;
     }
     for vm in row.resident_VMs().into_iter().filter_map(|vm| Vm::get(&db, vm).ok()) {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 pub(super) const METHODS: Methods = &[
     ("enable_ha", enable_ha),
-    ("disable_ha", |call| ha::disable::disable(call.agent).map(|()| Value::void())),
+    ("disable_ha", disable_ha),
     ("ha_prevent_restarts_for", prevent_restarts),
     ("ha_failover_plan_exists", plan_exists),
     ("ha_compute_max_host_failures_to_tolerate", compute_max),
@@ -39,7 +39,7 @@ pub(super) const METHODS: Methods = &[
         json(&ha::status::status(call.agent, &db)?)
     }),
     ("xe_ha_what_if", |call| json(&what_if::answer(call.agent, &call.map(0))?)),
-    ("xe_ha_pause", |_| Ok(Value::void())),
+    ("xe_ha_pause", |call| ha::pause::pause(call.agent, call.int(0)).map(|()| Value::void())),
     ("is_slave", |call| Ok(Value::Bool(!call.agent.standing().is_master()))),
 ];
 
@@ -50,7 +50,18 @@ pub(super) fn json(told: &impl serde::Serialize) -> Answer {
 }
 
 fn enable_ha(call: &Call<'_>) -> Answer {
-    ha::enable::enable(call.agent, &call.refs(0), &call.map(1)).map(|()| Value::void())
+    ha::enable::enable(call.agent, &call.refs(0), &call.map(1))?;
+    // Whoever switches HA on by hand ends a pause.
+    ha::pause::cancel(call.agent)?;
+    Ok(Value::void())
+}
+
+/// Off; during a pause: HA does not come back by itself.
+fn disable_ha(call: &Call<'_>) -> Answer {
+    if !ha::pause::cancel(call.agent)? {
+        ha::disable::disable(call.agent)?;
+    }
+    Ok(Value::void())
 }
 
 fn join(call: &Call<'_>) -> Answer {

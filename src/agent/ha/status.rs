@@ -36,7 +36,7 @@ pub fn status(agent: &Agent, db: &Database) -> Answer<Status> {
         timers: timers(db, &pool, session.as_ref()),
         capacity: capacity(agent, db, &pool)?,
         unprotected: Vm::all(db).filter_map(|vm| unprotected(agent, db, &vm)).collect(),
-        paused_s: recover::held_for(agent).map(|time| time.as_secs()),
+        paused_s: super::pause::left(db).or(recover::held_for(agent).map(|time| time.as_secs())),
     })
 }
 

@@ -27,6 +27,21 @@ pub const COMMANDS: &[Command] = &[
     ])
     .examples(&["host-evacuate host=host1", "host-evacuate host=host1 --dry-run"])
     .on_one(HOSTS),
+    command(
+        "host-maintenance-enter",
+        "Take a host into maintenance: it is disabled, its VMs move away, and it leaves the \
+         heartbeat, so that it can be unplugged or rebooted without being reset or missed. It \
+         stays so through reboots.",
+        maintenance_enter,
+    )
+    .takes(&[may("evacuate", Kind::Bool)])
+    .on_one(HOSTS),
+    command(
+        "host-maintenance-exit",
+        "End the maintenance of a host: it comes back into the heartbeat and takes VMs.",
+        maintenance_exit,
+    )
+    .on_one(HOSTS),
     command("host-shutdown", "Shut a disabled host down.", |ctx| {
         ctx.call_on_each(HOSTS, "host.shutdown")
     })
@@ -164,6 +179,19 @@ fn evacuate(ctx: &mut Context<'_, '_>) -> Outcome {
         return super::ha_view::show_what_if(ctx, "host-evacuate", &uuid);
     }
     ctx.call("host.evacuate", &[reference(&row), network, batch.into()])?;
+    Ok(())
+}
+
+fn maintenance_enter(ctx: &mut Context<'_, '_>) -> Outcome {
+    let evacuate = ctx.params.flag("evacuate", true)?;
+    let row = ctx.select_one(HOSTS)?;
+    ctx.run_task("host.xe_maintenance_enter", &[reference(&row), evacuate.into()])?;
+    Ok(())
+}
+
+fn maintenance_exit(ctx: &mut Context<'_, '_>) -> Outcome {
+    let row = ctx.select_one(HOSTS)?;
+    ctx.run_task("host.xe_maintenance_exit", &[reference(&row)])?;
     Ok(())
 }
 

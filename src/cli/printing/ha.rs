@@ -100,7 +100,8 @@ fn overview(status: &Status) -> Record {
         line("harmless", harmless(timers));
     }
     if let Some(left) = status.paused_s {
-        line("paused", format!("restarts are held back for {left} s more"));
+        let what = if status.enabled { "restarts are" } else { "fencing and restarts are" };
+        line("paused", format!("{what} held back for {left} s more"));
     }
     record
 }
