@@ -4,6 +4,7 @@
 //! users ask. A call goes [`server`] → [`dispatch`] → a file under [`classes`], or [`generic`].
 
 pub mod agility;
+pub mod alerts;
 pub mod capacity;
 pub mod classes;
 pub mod config;
@@ -22,12 +23,14 @@ pub mod generic;
 pub mod guard;
 pub mod ha;
 pub mod history;
+pub mod hooks;
 pub mod host_facts;
 pub mod identity;
 pub mod in_process;
 pub mod init;
 pub mod internal;
 pub mod jobs;
+pub mod mail;
 pub mod maintenance;
 pub mod master_change;
 pub mod membership;
@@ -98,6 +101,10 @@ pub struct Agent {
     pub gate: gate::Gate,
     /// What this host knows of HA.
     pub ha: ha::LocalHa,
+    /// Alerts that wait to be mailed.
+    pub mail: mail::Outbox,
+    /// When programs of the administrator were run.
+    pub hooks: hooks::Hooks,
     standing: RwLock<Standing>,
 }
 

@@ -4,7 +4,7 @@
 //! policy names; starts run on threads of their own and report back.
 
 use super::vm::{self, start};
-use super::{Agent, capacity, ha, pool_ref};
+use super::{Agent, alerts, capacity, ha, hooks, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
@@ -133,6 +133,7 @@ pub fn run(agent: &Arc<Agent>) {
         if let Err(failure) = ha::plan::update(agent) {
             tracing::debug!("the plan was not computed: {failure}");
         }
+        alerts::withdraw(agent);
     }
 }
 
@@ -157,11 +158,21 @@ fn next_events(agent: &Agent, wait: Duration, master: bool) -> Vec<Event> {
 }
 
 fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
+    let failed = match &event {
+        Event::View { failed } => failed.clone(),
+        _ => Vec::new(),
+    };
+    hooks::before_death(agent, &failed);
     let db = agent.store.read();
     let pool = view(agent, &db)?;
-    for action in policy.step(now(), &pool, event) {
+    let actions = policy.step(now(), &pool, event);
+    if actions.iter().any(|action| matches!(action, Action::Start { .. })) {
+        hooks::before_restarts(agent);
+    }
+    for action in actions {
         act(agent, &db, action)?;
     }
+    hooks::after_death(agent, &failed);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
+use crate::agent::hooks::{self, Hook};
 use crate::agent::jobs::{self, Job};
 use crate::agent::maintenance::DISABLED;
 use crate::agent::standing::Standing;
@@ -162,6 +163,8 @@ fn declare_dead(call: &Call<'_>) -> Answer {
     if member || agent.host_ref(&db).as_deref() == Some(host) {
         return Err(Failure::new("HOST_IS_LIVE", [host]));
     }
+    let words = [("hostuuid", uuid.as_str()), ("reason", "user")];
+    hooks::run(agent, Hook::HostPreDeclareDead, &words);
     // The view must know it too, so that a new master does not have to ask again.
     if let (Ok(client), Ok(dead)) = (ha::client(agent), uuid.parse())
         && ha::is_armed(agent)
@@ -181,6 +184,8 @@ fn declare_dead(call: &Call<'_>) -> Answer {
         Ok(())
     })?;
     host_facts::set_live(agent, &uuid, false);
+    let words = vec![("hostuuid", uuid), ("reason", "user".to_owned())];
+    hooks::run_aside(agent, Hook::HostPostDeclareDead, words);
     crate::agent::recover::wake(agent);
     Ok(Value::void())
 }

@@ -6,7 +6,7 @@ use crate::agent::generic::checked_record;
 use crate::agent::vm::lifecycle::{self, Down};
 use crate::agent::vm::start::{Begin, start};
 use crate::agent::vm::{assert_power, copy, migrate};
-use crate::agent::{agility, capacity, explain, guard, new_reference, new_uuid};
+use crate::agent::{agility, capacity, explain, guard, ha, new_reference, new_uuid};
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, Value};
@@ -96,11 +96,20 @@ fn create(call: &Call<'_>) -> Answer {
 /// With `force` a start may break the failover plan; the pool then shows as overcommitted.
 fn begin(call: &Call<'_>, on: Option<&str>, paused: bool, force: bool) -> Answer {
     let begin = if paused { Begin::BootPaused } else { Begin::Boot };
-    start(call.agent, call.text(0), on, begin, (call.task, force)).map(done)
+    begun(call, on, begin, force)
 }
 
 fn resume(call: &Call<'_>, on: Option<&str>, force: bool) -> Answer {
-    start(call.agent, call.text(0), on, Begin::Resume, (call.task, force)).map(done)
+    begun(call, on, Begin::Resume, force)
+}
+
+fn begun(call: &Call<'_>, on: Option<&str>, begin: Begin, force: bool) -> Answer {
+    start(call.agent, call.text(0), on, begin, (call.task, force))?;
+    if force {
+        // Whoever forces a start wants to see at once what it did to the plan.
+        ha::plan::update(call.agent)?;
+    }
+    Ok(Value::void())
 }
 
 /// Cleanly if the guest obeys, else hard.

@@ -49,10 +49,6 @@ pub fn start(
     };
     tasks::progress(agent, task, 0.1);
     start_on(agent, vm, &host, begin, "asked for by a user")?;
-    if force {
-        // Whoever forces a start wants to see at once what it did to the plan.
-        crate::agent::ha::plan::update(agent)?;
-    }
     let db = agent.store.read();
     let delay = db.int("VM", vm, "start_delay");
     if delay > 0 && !agent.is_simulated() {
