@@ -1,7 +1,9 @@
 //! Operations that would break what HA promises are refused: the code that clients know, one
 //! sentence with names, and on a terminal the commands that help.
 
-use crate::world::{ANNA, BERT, MAIL, MIB, OFF, POOL, SCRATCH, Saved, WAITING, WEB};
+use crate::world::{
+    ANNA, BERT, BERT_WITHOUT_STORAGE, MAIL, MIB, OFF, POOL, SCRATCH, Saved, WAITING, WEB,
+};
 
 /// The sentence of the code HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN.
 const BREAKS: &str = "After this the pool could no longer restart all protected VMs.\nwhy: ";
@@ -50,10 +52,11 @@ fn a_person_may_cancel_or_proceed_and_force_proceeds() {
 
 #[test]
 fn a_resume_is_guarded_like_a_start() {
-    let pool = Saved::with(&[(
-        "power_state=\"Halted\" is_a_template=\"false\" is_a_snapshot=\"false\" is_control_domain=\"false\" resident_on=\"OpaqueRef:NULL\" affinity=\"OpaqueRef:NULL\" memory__static_max=\"4194304000\"",
-        "power_state=\"Suspended\" is_a_template=\"false\" is_a_snapshot=\"false\" is_control_domain=\"false\" resident_on=\"OpaqueRef:NULL\" affinity=\"OpaqueRef:NULL\" memory__static_max=\"2411724800\"",
-    )]);
+    let halted = "power_state=\"Halted\" is_a_template=\"false\" is_a_snapshot=\"false\"";
+    let pool = Saved::with(&[
+        (halted, &halted.replace("Halted", "Suspended")),
+        ("memory__static_max=\"4194304000\"", "memory__static_max=\"2411724800\""),
+    ]);
     assert!(pool.refused("vm-resume vm=off").starts_with(BREAKS));
     assert!(pool.typed("vm-resume vm=off", "cancel\n").err.contains("These help"));
 }
@@ -175,10 +178,7 @@ fn drives_and_interfaces_that_tie_a_protected_vm_to_a_host() {
 
 #[test]
 fn a_host_that_lacks_what_protected_vms_need_takes_none() {
-    let pool = Saved::with(&[(
-        "SR=\"OpaqueRef:sr-shared\" device_config=\"()\" currently_attached=\"true\" _ref=\"OpaqueRef:pbd2\"",
-        "SR=\"OpaqueRef:sr-shared\" device_config=\"()\" currently_attached=\"false\" _ref=\"OpaqueRef:pbd2\"",
-    )]);
+    let pool = Saved::with(&[BERT_WITHOUT_STORAGE]);
     let error = pool.refused(&format!("host-enable {BERT}"));
     assert!(error.contains("(shared)\nwhy: it is not attached to bert, and these"), "{error}");
     pool.done("pbd-plug uuid=0000012e-0000-4000-8000-000000005ad6");
@@ -205,12 +205,11 @@ fn a_protected_vm_becomes_no_template() {
 
 #[test]
 fn what_is_not_done_while_ha_is_on() {
+    let disk = "type=\"user\" sharable=\"false\" read_only=\"false\" managed=\"true\" \
+                location=\"00003a98";
     let pool = Saved::with(&[
         ("ha_statefiles=\"()\"", "ha_statefiles=\"(&apos;OpaqueRef:vdi15-0&apos;)\""),
-        (
-            "type=\"user\" sharable=\"false\" read_only=\"false\" managed=\"true\" location=\"00003a98",
-            "type=\"ha_statefile\" sharable=\"false\" read_only=\"false\" managed=\"true\" location=\"00003a98",
-        ),
+        (disk, &disk.replace("user", "ha_statefile")),
     ]);
     let statefile = "OpaqueRef:vdi15-0";
     let bert = "OpaqueRef:host-bert";
@@ -261,4 +260,30 @@ fn always_run_is_the_priority_by_another_name() {
     // A halted VM is not meant to run by its priority alone.
     pool.done(&format!("vm-param-set uuid={OFF} ha-always-run=true"));
     assert_eq!(pool.done(&format!("vm-param-get uuid={OFF} param-name=ha-always-run")), "false");
+}
+
+#[test]
+fn a_host_in_maintenance_is_empty_and_takes_nothing() {
+    let pool = Saved::with(&[("ha_allow_overcommit=\"false\"", "ha_allow_overcommit=\"true\"")]);
+    pool.done(&format!("host-maintenance-enter {ANNA}"));
+    let anna = || pool.json("pool-ha-status")["hosts"][0].clone();
+    assert_eq!((&anna()["maintenance"], &anna()["enabled"]), (&true.into(), &false.into()));
+    assert_eq!(anna()["restart"], 0);
+    assert!(pool.done("pool-ha-status").contains("in maintenance"));
+    assert!(pool.xe("vm-start vm=off on=anna").err.contains("disabled"));
+    pool.done(&format!("host-maintenance-exit {ANNA}"));
+    assert_eq!((&anna()["maintenance"], &anna()["enabled"]), (&false.into(), &true.into()));
+    // A VM that cannot go keeps the host out of it; it is disabled and says which.
+    let error = pool.xe(&format!("host-maintenance-enter {BERT}")).err;
+    assert!(error.contains("(scratch)"), "{error}");
+    let bert = &pool.json("pool-ha-status")["hosts"][1];
+    assert_eq!((&bert["maintenance"], &bert["enabled"]), (&false.into(), &false.into()));
+}
+
+#[test]
+fn a_pause_needs_ha_and_a_sensible_time() {
+    let off = Saved::without_ha();
+    assert!(off.refused("pool-ha-pause seconds=60").starts_with("HA is not on"));
+    let error = Saved::with(&[]).refused("pool-ha-pause seconds=100000");
+    assert!(error.contains("field: seconds\nvalue: 100000\nwhy: 0 to 86400"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! `pool-ha-status`, `pool-ha-what-if`, `host-evacuate --dry-run`, `vm-ha-explain`.
 
-use crate::world::{ANNA, MAIL, OFF, SCRATCH, Saved, WEB};
+use crate::world::{ANNA, BERT_WITHOUT_STORAGE, MAIL, OFF, SCRATCH, Saved, WEB};
 
 #[test]
 fn the_status_of_a_saved_pool() {
@@ -106,10 +106,7 @@ fn an_evacuation_can_be_tried_dry() {
 #[test]
 fn every_reason_comes_with_the_command_that_mends_it() {
     let pool = Saved::with(&[
-        (
-            "SR=\"OpaqueRef:sr-shared\" device_config=\"()\" currently_attached=\"true\" _ref=\"OpaqueRef:pbd2\"",
-            "SR=\"OpaqueRef:sr-shared\" device_config=\"()\" currently_attached=\"false\" _ref=\"OpaqueRef:pbd2\"",
-        ),
+        BERT_WITHOUT_STORAGE,
         (
             "currently_attached=\"true\" _ref=\"OpaqueRef:pif2\"",
             "currently_attached=\"false\" _ref=\"OpaqueRef:pif2\"",

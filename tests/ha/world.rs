@@ -44,6 +44,14 @@ pub struct Done {
     pub code: u8,
 }
 
+/// The shared SR, attached to bert or not.
+const ATTACHED: &str = "SR=\"OpaqueRef:sr-shared\" device_config=\"()\" \
+                        currently_attached=\"true\" _ref=\"OpaqueRef:pbd2\"";
+const DETACHED: &str = "SR=\"OpaqueRef:sr-shared\" device_config=\"()\" \
+                        currently_attached=\"false\" _ref=\"OpaqueRef:pbd2\"";
+/// Bert has no shared storage.
+pub const BERT_WITHOUT_STORAGE: (&str, &str) = (ATTACHED, DETACHED);
+
 impl Saved {
     /// The pool with HA on and one failure promised, after these replacements in its text.
     pub fn with(replacements: &[(&str, &str)]) -> Self {
