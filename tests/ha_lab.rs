@@ -103,6 +103,11 @@ fn a_host_in_maintenance_stays_out_and_a_pause_ends_by_itself() {
     lab.done("h1", "host-maintenance-exit host=h3");
     assert_eq!(lab.state("h1", "h3"), "member");
 
+    // In the same boot, and called back before it has quite left.
+    lab.done("h1", "host-maintenance-enter host=h3");
+    lab.done("h1", "host-maintenance-exit host=h3");
+    assert_eq!(lab.state("h1", "h3"), "member");
+
     // The master: another host takes over before it leaves.
     lab.done("h1", "host-maintenance-enter host=h1");
     wait_for("the new master", || lab.state("h2", "h1") == "excluded");

@@ -130,40 +130,52 @@ fn file(agent: &Agent) -> Option<PathBuf> {
     agent.state_dir.as_ref().map(|dir| dir.join("maintenance.json"))
 }
 
-/// Whether this host is in maintenance, by its own file.
-pub fn is_here(agent: &Agent) -> bool {
-    file(agent).is_some_and(|path| path.exists())
+/// What this host's own file says: that it stays out of the view, or that it comes back; nothing
+/// when it is not in maintenance.
+fn own(agent: &Agent) -> Option<bool> {
+    let path = file(agent)?;
+    // A file that cannot be read is a file that is there.
+    path.exists().then(|| config::read(&path).unwrap_or(true))
 }
 
-/// Writes or removes this host's own file.
+/// Whether this host is in maintenance, by its own file.
+pub fn is_here(agent: &Agent) -> bool {
+    own(agent).is_some()
+}
+
+/// Has this host stay out of the view, or come back; [`watch`] does it.
 pub fn set_here(agent: &Agent, on: bool) -> Answer<()> {
     let Some(path) = file(agent) else { return Ok(()) };
-    let done = match on {
-        true => config::write(&path, &true).map_err(|error| format!("{error:#}")),
-        false => match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
-            _ => Ok(()),
-        },
-    };
-    done.map_err(Failure::internal)
+    if !on && !path.exists() {
+        return Ok(());
+    }
+    config::write(&path, &on).map_err(|error| Failure::internal(format!("{error:#}")))
 }
 
 /// Keeps this host out of the view while it is in maintenance. Runs on a thread of its own.
 pub fn watch(agent: &Arc<Agent>) {
-    let mut round = 0_u32;
+    let (mut round, mut leaving) = (0_u32, false);
     loop {
         std::thread::sleep(STEP);
-        round = if is_here(agent) { round.saturating_add(1) } else { 0 };
-        if round > 0
-            && let Err(failure) = stay_out(agent, round)
-        {
+        let done = match own(agent) {
+            None => {
+                (round, leaving) = (0, false);
+                continue;
+            }
+            Some(true) => {
+                round = round.saturating_add(1);
+                stay_out(agent, round, &mut leaving)
+            }
+            Some(false) => come_back(agent, leaving),
+        };
+        if let Err(failure) = done {
             tracing::debug!("this host is in maintenance: {failure}");
         }
     }
 }
 
 /// One round of a host in maintenance: out of the view, and a member of whoever is master.
-fn stay_out(agent: &Arc<Agent>, round: u32) -> Answer<()> {
+fn stay_out(agent: &Arc<Agent>, round: u32, leaving: &mut bool) -> Answer<()> {
     let armed = ha::session(agent).is_some_and(|session| session.armed);
     let client = ha::client(agent)?.with_timeout(CHANGE);
     let phase = if armed { client.liveset().ok() } else { None };
@@ -176,7 +188,10 @@ fn stay_out(agent: &Arc<Agent>, round: u32) -> Answer<()> {
             }
             return Ok(());
         }
-        Some(set) if set.phase == Phase::Armed => leave(agent, &client)?,
+        Some(set) if set.phase == Phase::Armed => {
+            leave(agent, &client)?;
+            *leaving = true;
+        }
         Some(set) if set.phase == Phase::Disarmed => client.stop().map_err(ha::refusal)?,
         _ => {}
     }
@@ -189,6 +204,21 @@ fn stay_out(agent: &Arc<Agent>, round: u32) -> Answer<()> {
         master_change::follow(agent, &master);
     }
     Ok(())
+}
+
+/// Ends the session that this host left, so that it may join anew; then the file goes. A leave that
+/// was asked for cannot be taken back, so its end comes first.
+fn come_back(agent: &Agent, leaving: bool) -> Answer<()> {
+    let client = ha::client(agent)?;
+    match client.liveset().map(|set| set.phase) {
+        Ok(Phase::Armed) if leaving => return Ok(()),
+        Ok(Phase::Disarmed) => client.stop().map_err(ha::refusal)?,
+        _ => {}
+    }
+    match file(agent).map(std::fs::remove_file) {
+        Some(Err(error)) => Err(Failure::internal(error.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// Leaves the view: two counts in a row that find no VM, since a start that was let in just before
