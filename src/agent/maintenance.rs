@@ -196,7 +196,7 @@ fn stay_out(agent: &Arc<Agent>, round: u32, leaving: &mut bool) -> Answer<()> {
         _ => {}
     }
     let follows = matches!(agent.standing(), Standing::Member { .. });
-    if (!follows || round % LOOK == 0)
+    if (!follows || round.is_multiple_of(LOOK))
         && armed
         && let Some(master) = master_change::successor(agent)
         && agent.standing() != (Standing::Member { master: master.clone() })
