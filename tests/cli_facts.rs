@@ -32,7 +32,9 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Parameters that are ours, on purpose.
-const OURS: [(&str, &str); 16] = [
+const OURS: [(&str, &str); 18] = [
+    ("host-evacuate", "dry-run"),
+    ("host-evacuate", "json"),
     ("pool-emergency-transition-to-master", "uuid"),
     ("vm-install", "template-uuid"),
     ("vm-install", "template-name"),

@@ -104,6 +104,7 @@ pub fn dispatch(agent: &Arc<Agent>, caller: Caller, method: &str, params: &[Valu
 }
 
 fn run(call: &Call<'_>, class: &Class, target: &Target, method: &str) -> Answer {
+    super::forbidden::assert_allowed(&call.agent.store.read(), method, &call.params)?;
     match target {
         Target::Hand(handler) => handler(call),
         Target::Derived(what) => generic::run(call.agent, class, *what, &call.params),

@@ -5,7 +5,7 @@ use super::capacity::{capacity, footprint};
 use super::vm::{master_epoch, migrate::migrate};
 use crate::plan::{self, Evacuation};
 use crate::pool::Database;
-use crate::pool::rows::{Host, Vm};
+use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const BATCH: usize = 4;
 
 /// Where each VM of a host goes, or why it cannot.
-fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answer<String>)>> {
+pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answer<String>)>> {
     db.require("host", host)?;
     let found = capacity(agent, db)?;
     let Some(at) = found.hosts.iter().position(|known| known == host) else {
@@ -32,9 +32,14 @@ fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, Answ
     Ok(targets.into_iter().map(resolve).collect())
 }
 
-/// Why a VM has no target: no host can run it, or none has room for it.
+/// Why a VM has no target: no host can run it, or none has room for it. With HA on, a VM that is
+/// not protected gets what the protected ones leave; where nothing is left, it blocks by that.
 fn no_target(db: &Database, vm: &str, found: &super::capacity::Capacity, from: usize) -> Failure {
     let Ok(row) = Vm::get(db, vm) else { return Failure::new("HANDLE_INVALID", ["VM", vm]) };
+    let ha = Pool::all(db).any(|pool| pool.ha_enabled());
+    if ha && !super::capacity::is_protected(&row) {
+        return Failure::new("HOST_EVACUATE_VM_NOT_HA_PROTECTED", [vm]);
+    }
     let possible = super::agility::possible_hosts(db, &row);
     let candidates = || {
         let others =
@@ -60,14 +65,19 @@ pub fn preventing(agent: &Agent, host: &str) -> Answer<BTreeMap<String, Failure>
     Ok(targets.into_iter().filter_map(|(vm, target)| Some((vm, target.err()?))).collect())
 }
 
+/// Refuses when the pool cannot do without the host; a disabled one is out of the plan already.
+pub fn allowed(agent: &Agent, db: &Database, host: &str) -> Answer<()> {
+    if Host::get(db, host)?.enabled() {
+        super::guard::disable_host(agent, db, host)?;
+    }
+    Ok(())
+}
+
 /// Moves every VM away that can go; the first that cannot is the answer's error (S101).
 pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
     master_epoch(agent)?;
     let db = agent.store.read();
-    let row = Host::get(&db, host)?;
-    if row.enabled() {
-        super::guard::disable_host(agent, &db, host)?;
-    }
+    allowed(agent, &db, host)?;
     let mut refused = None;
     let mut moves = Vec::new();
     for (vm, target) in planned(agent, &db, host)? {

@@ -1,10 +1,11 @@
 //! Operations that would break the failover plan are refused, with what breaks it.
 
 use super::Agent;
-use super::capacity::{Capacity, capacity, footprint, is_protected};
+use super::agility::{needed_networks, needed_srs, sees_network, sees_sr};
+use super::capacity::{Capacity, capacity, footprint, is_machine, is_protected};
 use crate::plan::{self, Budget, Guard};
 use crate::pool::Database;
-use crate::pool::rows::{Pool, Vm};
+use crate::pool::rows::{Host, Pif, Pool, Sr, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,50 +31,169 @@ pub fn preserves_plan(
     change(&mut after);
     let verdict = plan::guard(&before.problem, &after.problem, failures, &Budget::default());
     let Guard::Breaks { hosts, vms, proved } = verdict else { return Ok(()) };
-    let name = |class: &str, row: &str| {
-        format!("{} ({})", db.text(class, row, "uuid"), db.text(class, row, "name_label"))
-    };
-    let hosts: Vec<String> = hosts.iter().map(|host| name("host", &after.hosts[*host])).collect();
-    let vms: Vec<String> = vms.iter().map(|vm| name("VM", &after.vms[*vm])).collect();
-    let why = if proved {
-        format!("when {} fail, {} find no place", hosts.join(", "), vms.join(", "))
-    } else {
-        format!("that {failures} hosts may fail afterwards could not be proved in time")
+    let hosts: Vec<&str> = hosts.iter().map(|host| after.hosts[*host].as_str()).collect();
+    let vms: Vec<&str> = vms.iter().map(|vm| after.vms[*vm].as_str()).collect();
+    let why = match (proved, hosts.is_empty()) {
+        (true, false) => format!(
+            "if {} failed, no place would be left for {}",
+            listed(db, "host", &hosts),
+            listed(db, "VM", &vms)
+        ),
+        (true, true) => format!("no place would be left for {}", listed(db, "VM", &vms)),
+        (false, _) => {
+            format!("that {failures} hosts may fail afterwards could not be proved in time")
+        }
     };
     Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]))
+}
+
+/// Objects by uuid and name, as a sentence has them; of many, the first few.
+fn listed(db: &Database, class: &str, rows: &[&str]) -> String {
+    const MOST: usize = 5;
+    let name = |row: &&str| {
+        format!("{} ({})", db.text(class, row, "uuid"), db.text(class, row, "name_label"))
+    };
+    let mut text = rows.iter().take(MOST).map(name).collect::<Vec<_>>().join(", ");
+    if rows.len() > MOST {
+        text += &format!(" and {} more", rows.len() - MOST);
+    }
+    text
+}
+
+/// Whether the agility of protected VMs is guarded.
+fn guards_agility(db: &Database) -> bool {
+    Pool::all(db).any(|pool| pool.ha_enabled() && !pool.ha_allow_overcommit())
+}
+
+/// The protected VMs for which something holds.
+fn protected<'a>(db: &'a Database, holds: impl Fn(&Vm<'a>) -> bool) -> Vec<&'a str> {
+    let vms = Vm::all(db).filter(|vm| is_machine(vm) && is_protected(vm) && holds(vm));
+    vms.map(|vm| vm.reference).collect()
+}
+
+/// Refuses a disk for a protected VM on an SR that not every enabled host has (S84).
+pub fn storage(db: &Database, vm: &str, sr: &str) -> Answer<()> {
+    if !guards_agility(db) || !Vm::get(db, vm).is_ok_and(|vm| is_protected(&vm)) {
+        return Ok(());
+    }
+    let vm = listed(db, "VM", &[vm]);
+    let lacks = |host: &Host<'_>| host.enabled() && !sees_sr(db, host.reference, sr);
+    let why = if !Sr::get(db, sr)?.shared() {
+        format!("one host alone has it, and {vm} is protected")
+    } else if let Some(host) = Host::all(db).find(lacks) {
+        format!("it is not attached to {}, and {vm} is protected", host.name_label())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", [sr, &why]))
+}
+
+/// Refuses an interface for a protected VM on a network that not every enabled host has.
+pub fn network(db: &Database, vm: &str, network: &str) -> Answer<()> {
+    if !guards_agility(db) || !Vm::get(db, vm).is_ok_and(|vm| is_protected(&vm)) {
+        return Ok(());
+    }
+    let vm = listed(db, "VM", &[vm]);
+    let anywhere = Pif::all(db).any(|pif| pif.network() == Some(network));
+    let lacks = |host: &Host<'_>| host.enabled() && !sees_network(db, host.reference, network);
+    let why = if !anywhere {
+        format!("it exists inside each host alone, and {vm} is protected")
+    } else if let Some(host) = Host::all(db).find(lacks) {
+        format!("{} has no interface on it, and {vm} is protected", host.name_label())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network, &why]))
+}
+
+/// Refuses to take an SR away from a host while protected VMs need it.
+pub fn storage_of_protected(db: &Database, sr: &str, what: &str) -> Answer<()> {
+    let vms = protected(db, |vm| needed_srs(db, vm).contains(&sr));
+    if vms.is_empty() || !guards_agility(db) {
+        return Ok(());
+    }
+    let why = format!("{what}, and these protected VMs need it: {}", listed(db, "VM", &vms));
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", [sr, &why]))
+}
+
+/// Refuses to take a host's interface off a network while protected VMs need it.
+pub fn interface(db: &Database, pif: &str) -> Answer<()> {
+    let row = Pif::get(db, pif)?;
+    let Some(network) = row.network().filter(|_| guards_agility(db)) else { return Ok(()) };
+    let vms = protected(db, |vm| needed_networks(db, vm).contains(&network));
+    if vms.is_empty() {
+        return Ok(());
+    }
+    let host = row.host().map_or("", |host| db.text("host", host, "name_label"));
+    let why = format!(
+        "{host} would have no interface on it, and these protected VMs need it: {}",
+        listed(db, "VM", &vms)
+    );
+    Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network, &why]))
+}
+
+/// Refuses to let a host take VMs that lacks storage or networks of protected VMs.
+pub fn enable_host(db: &Database, host: &str) -> Answer<()> {
+    if !guards_agility(db) {
+        return Ok(());
+    }
+    let name = db.text("host", host, "name_label");
+    for pbd in db.set_of("host", host, "PBDs") {
+        if let Some(sr) = db.target("PBD", pbd, "SR")
+            && !db.flag("PBD", pbd, "currently_attached")
+        {
+            storage_of_protected(db, sr, &format!("it is not attached to {name}"))?;
+        }
+    }
+    for pif in db.set_of("host", host, "PIFs") {
+        let row = Pif::get(db, pif)?;
+        if !row.currently_attached() && row.bond_slave_of().is_none() {
+            interface(db, pif)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses another size of a VM that the plan has no room for.
+pub fn resize(agent: &Agent, db: &Database, vm: &str, memory: u64) -> Answer<()> {
+    preserves_plan(agent, db, |capacity| {
+        if let Some(at) = capacity.vms.iter().position(|known| known == vm) {
+            capacity.problem.vms[at].memory = memory;
+        }
+    })
 }
 
 /// Refuses a start (or an arrival by migration) that takes memory which the plan needs.
 pub fn start_on(agent: &Agent, db: &Database, vm: &str, host: &str) -> Answer<()> {
     let row = Vm::get(db, vm)?;
-    preserves_plan(agent, db, |capacity| {
-        let Some(at) = capacity.hosts.iter().position(|known| known == host) else { return };
-        let size = footprint(&row);
-        let target = &mut capacity.problem.hosts[at];
-        target.free = target.free.saturating_sub(size);
-        let protected = row.ha_restart_priority() == "restart";
-        match capacity.vms.iter().position(|known| known == vm) {
-            Some(known) => {
-                let old = capacity.problem.vms[known].host.replace(at);
-                if let Some(old) = old {
-                    capacity.problem.hosts[old].free += size;
-                }
-                capacity.problem.vms[known].protected = protected;
-            }
-            None => {
-                let allowed = allowed_hosts(db, capacity, &row);
-                capacity.problem.vms.push(plan::Vm {
-                    id: row.uuid().to_owned(),
-                    memory: size,
-                    host: Some(at),
-                    protected,
-                    allowed,
-                    ..plan::Vm::default()
-                });
-                capacity.vms.push(vm.to_owned());
-            }
+    preserves_plan(agent, db, |capacity| started(db, capacity, &row, host))
+}
+
+/// The pool once a VM runs on a host.
+pub fn started(db: &Database, capacity: &mut Capacity, vm: &Vm<'_>, host: &str) {
+    let Some(at) = capacity.hosts.iter().position(|known| known == host) else { return };
+    let size = footprint(vm);
+    let target = &mut capacity.problem.hosts[at];
+    target.free = target.free.saturating_sub(size);
+    let protected = vm.ha_restart_priority() == "restart";
+    if let Some(known) = capacity.vms.iter().position(|known| known == vm.reference) {
+        let old = capacity.problem.vms[known].host.replace(at);
+        if let Some(old) = old {
+            capacity.problem.hosts[old].free += size;
         }
-    })
+        capacity.problem.vms[known].protected = protected;
+        return;
+    }
+    let allowed = allowed_hosts(db, capacity, vm);
+    capacity.problem.vms.push(plan::Vm {
+        id: vm.uuid().to_owned(),
+        memory: size,
+        host: Some(at),
+        protected,
+        allowed,
+        ..plan::Vm::default()
+    });
+    capacity.vms.push(vm.reference.to_owned());
 }
 
 fn allowed_hosts(db: &Database, capacity: &Capacity, vm: &Vm<'_>) -> Option<BTreeSet<usize>> {
@@ -85,11 +205,14 @@ fn allowed_hosts(db: &Database, capacity: &Capacity, vm: &Vm<'_>) -> Option<BTre
 
 /// Refuses to take a host out of the plan when the others cannot do without it.
 pub fn disable_host(agent: &Agent, db: &Database, host: &str) -> Answer<()> {
-    preserves_plan(agent, db, |capacity| {
-        if let Some(at) = capacity.hosts.iter().position(|known| known == host) {
-            capacity.problem.hosts[at].enabled = false;
-        }
-    })
+    preserves_plan(agent, db, |capacity| disabled(capacity, host))
+}
+
+/// The pool once a host takes no VMs any more.
+pub fn disabled(capacity: &mut Capacity, host: &str) {
+    if let Some(at) = capacity.hosts.iter().position(|known| known == host) {
+        capacity.problem.hosts[at].enabled = false;
+    }
 }
 
 /// Refuses to protect a running VM that the plan has no place for (S90).
@@ -101,9 +224,37 @@ pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
     })
 }
 
+/// Refuses to promise more failures than the pool survives.
+pub fn promise(agent: &Agent, db: &Database, failures: usize) -> Answer<()> {
+    let (verdict, rows) = verdict(agent, db)?;
+    if verdict.startable && failures <= verdict.max {
+        return Ok(());
+    }
+    let why = match &verdict.counterexample {
+        Some(breaking) => {
+            let hosts: Vec<&str> = breaking.hosts.iter().map(|h| rows.hosts[*h].as_str()).collect();
+            format!(
+                "the pool survives {} host failures at most: if {} failed, no place would be left \
+                 for {}",
+                verdict.max,
+                listed(db, "host", &hosts),
+                listed(db, "VM", &[&rows.vms[breaking.vm]])
+            )
+        }
+        None => format!("the pool survives {} host failures at most", verdict.max),
+    };
+    Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]))
+}
+
 /// The largest number of failures that the pool survives, as its priorities stand.
 pub fn max_failures(agent: &Agent, db: &Database) -> Answer<plan::Verdict> {
-    Ok(plan::max_failures(&capacity(agent, db)?.problem, &Budget::default()))
+    Ok(verdict(agent, db)?.0)
+}
+
+/// The same with the rows that its indexes stand for.
+pub fn verdict(agent: &Agent, db: &Database) -> Answer<(plan::Verdict, Capacity)> {
+    let rows = capacity(agent, db)?;
+    Ok((plan::max_failures(&rows.problem, &Budget::default()), rows))
 }
 
 /// The same with other priorities: exactly the VMs given as `restart` are protected (and, of the

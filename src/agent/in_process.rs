@@ -92,6 +92,8 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         wake: recover::Wake::default(),
         gate: gate::Gate::default(),
         ha: super::ha::LocalHa::default(),
+        mail: super::mail::Outbox::default(),
+        hooks: super::hooks::Hooks::default(),
         standing: RwLock::new(Standing::Master { epoch: 1 }),
     }))
 }

@@ -4,6 +4,7 @@
 //! users ask. A call goes [`server`] → [`dispatch`] → a file under [`classes`], or [`generic`].
 
 pub mod agility;
+pub mod alerts;
 pub mod capacity;
 pub mod classes;
 pub mod config;
@@ -11,21 +12,26 @@ pub mod dispatch;
 pub mod dump;
 pub mod evacuate;
 pub mod event_log;
+pub mod explain;
 pub mod files;
 pub mod filter;
 pub mod follow;
+pub mod forbidden;
 pub mod forward;
 pub mod gate;
 pub mod generic;
 pub mod guard;
 pub mod ha;
 pub mod history;
+pub mod hooks;
 pub mod host_facts;
 pub mod identity;
 pub mod in_process;
 pub mod init;
 pub mod internal;
 pub mod jobs;
+pub mod mail;
+pub mod maintenance;
 pub mod marks;
 pub mod master_change;
 pub mod membership;
@@ -44,6 +50,7 @@ pub mod store;
 pub mod tasks;
 pub mod vm;
 pub mod volume;
+pub mod what_if;
 
 use crate::host::hypervisor::Hypervisor;
 use crate::host::sr::Plugs;
@@ -95,6 +102,10 @@ pub struct Agent {
     pub gate: gate::Gate,
     /// What this host knows of HA.
     pub ha: ha::LocalHa,
+    /// Alerts that wait to be mailed.
+    pub mail: mail::Outbox,
+    /// When programs of the administrator were run.
+    pub hooks: hooks::Hooks,
     standing: RwLock<Standing>,
 }
 

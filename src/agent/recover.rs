@@ -6,7 +6,7 @@
 use super::marks::Marks;
 pub use super::marks::Starting;
 use super::vm::{self, start};
-use super::{Agent, capacity, ha, pool_ref};
+use super::{Agent, alerts, capacity, ha, hooks, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
@@ -67,6 +67,12 @@ pub fn prevent_for(agent: &Agent, time: Duration) {
     wake(agent);
 }
 
+/// For how long restarts are still held back; none when they are not.
+pub fn held_for(agent: &Agent) -> Option<Duration> {
+    let until = lock(&agent.wake.inbox).hold_until;
+    until.checked_sub(now()).filter(|left| !left.is_zero())
+}
+
 /// Whether this agent is waiting for the outcome of a start right now.
 pub fn is_starting(agent: &Agent, vm: &str) -> bool {
     lock(&agent.wake.marks).holds(vm)
@@ -102,6 +108,7 @@ pub fn run(agent: &Arc<Agent>) {
         if let Err(failure) = ha::plan::update(agent) {
             tracing::debug!("the plan was not computed: {failure}");
         }
+        alerts::withdraw(agent);
     }
 }
 
@@ -132,16 +139,26 @@ fn attempt(policy: &mut Recovery, step: impl FnOnce(&mut Recovery) -> Answer<()>
 }
 
 fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
+    let failed = match &event {
+        Event::View { failed } => failed.clone(),
+        _ => Vec::new(),
+    };
+    hooks::before_death(agent, &failed);
     let db = agent.store.read();
     let pool = view(agent, &db)?;
-    for action in policy.step(now(), &pool, event) {
+    let actions = policy.step(now(), &pool, event);
+    if actions.iter().any(|action| matches!(action, Action::Start { .. })) {
+        hooks::before_restarts(agent);
+    }
+    for action in actions {
         act(agent, &db, action)?;
     }
+    hooks::after_death(agent, &failed);
     Ok(())
 }
 
 /// The rows as the policy sees them. While HA is off nothing is protected.
-fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
+pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
     let row = PoolRow::all(db).next();
     let ha = row.is_some_and(|pool| pool.ha_enabled());
     let liveset = agent.ha.liveset();

@@ -160,6 +160,8 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         wake: super::recover::Wake::default(),
         gate: super::gate::Gate::default(),
         ha: super::ha::LocalHa::default(),
+        mail: super::mail::Outbox::default(),
+        hooks: super::hooks::Hooks::default(),
         standing: RwLock::new(Standing::Emergency(starting)),
     }))
 }
@@ -200,6 +202,7 @@ fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
     spawn("report", follow::report_host)?;
     spawn("reconcile", reconcile)?;
     spawn("recover", super::recover::run)?;
+    spawn("mail", super::mail::run)?;
     spawn("ha", super::ha::follow::watch)?;
     Ok(())
 }

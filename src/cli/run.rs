@@ -6,7 +6,7 @@ use super::commands::table::Login;
 use super::connect;
 use super::dialect::words::{CommandLine, parse};
 use super::dialect::{Opening, Params, RC_BROKEN, Reading, Switches, Word};
-use super::errors::{CliError, explain, layout};
+use super::errors::{CliError, advice, explain, layout};
 use super::help;
 use super::printing::Console;
 use super::suggest;
@@ -79,6 +79,15 @@ fn ended(outcome: Result<(), CliError>, console: &mut Console<'_>) -> u8 {
             // Scripts know the line above and no other; a person is told what to do.
             if console.terminal && text.ends_with("(calling connect )") {
                 console.note(NOBODY_THERE);
+            }
+            if let CliError::Server(failure) = &error
+                && console.terminal
+            {
+                let lines = advice::commands(failure);
+                if !lines.is_empty() {
+                    console.note("These help:");
+                }
+                lines.iter().for_each(|line| console.note(&format!("    {line}")));
             }
             if error == CliError::Exit(0) {
                 console.flush_minimal();

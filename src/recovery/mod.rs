@@ -18,10 +18,12 @@
 //! | `queue` | who may start now: orders, delays, limits, places |
 //! | `track` | one VM's attempts and its back-off |
 //! | `messages` | the alerts and their priorities |
+//! | `rehearse` | a failure played through before it happens |
 
 mod events;
 pub mod messages;
 mod queue;
+pub mod rehearse;
 mod rows;
 mod track;
 

@@ -2,6 +2,7 @@
 
 pub mod errors;
 pub mod failure;
+pub mod ha_view;
 pub mod model;
 mod model_files;
 pub mod roles;

@@ -227,3 +227,37 @@ fn cds_are_added_ejected_and_inserted() {
     assert_eq!(world.xe("vm-cd-eject vm=web").err, "Error: the VM has no CD in a drive\n");
     assert_eq!(world.xe("vm-cd-add vm=web cd-name=none device=3").code, 1);
 }
+
+#[test]
+fn a_server_that_cannot_tell_of_ha_has_a_database_that_can() {
+    let unknown = "MESSAGE_METHOD_UNKNOWN";
+    let world = World::pool().fails("pool.xe_ha_status", unknown, &["pool.xe_ha_status"]).fails(
+        "pool.xe_ha_what_if",
+        unknown,
+        &["pool.xe_ha_what_if"],
+    );
+    for line in ["pool-ha-status", "pool-ha-what-if hosts=host-a"] {
+        let done = world.xe(line);
+        assert_eq!(done.code, 1);
+        assert!(done.err.contains("pool-dump-database file-name=FILE"), "{}", done.err);
+        assert!(done.err.contains("--database FILE"), "{}", done.err);
+    }
+}
+
+#[test]
+fn a_start_that_breaks_the_plan_is_offered_to_nobody_but_a_person() {
+    let code = "HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN";
+    let world = World::pool()
+        .answers("Async.VM.start", json!("OpaqueRef:task"))
+        .answers("task.get_status", json!("failure"))
+        .answers("task.get_error_info", json!([code]))
+        .answers("task.destroy", json!(""));
+    let done = world.xe("vm-start vm=test");
+    assert_eq!(done.code, 1);
+    let sentence = "After this the pool could no longer restart all protected VMs.\n";
+    assert_eq!(done.err, sentence, "another server gives no reason, and none is missed");
+    assert_eq!(world.calls("Async.VM.start").len(), 1);
+    let forced = world.xe("vm-start vm=test --force");
+    assert_eq!(forced.code, 1);
+    assert_eq!(world.calls("Async.VM.start")[1].last(), Some(&Value::Bool(true)));
+}

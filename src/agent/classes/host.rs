@@ -2,10 +2,12 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
+use crate::agent::hooks::{self, Hook};
 use crate::agent::jobs::{self, Job};
+use crate::agent::maintenance::DISABLED;
 use crate::agent::standing::Standing;
 use crate::agent::vm::{master_epoch, set_halted};
-use crate::agent::{capacity, evacuate, guard, ha, host_facts, membership};
+use crate::agent::{capacity, evacuate, guard, ha, host_facts, maintenance, membership};
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -33,10 +35,14 @@ pub(super) const METHODS: Methods = &[
     ("compute_free_memory", free_memory),
     ("compute_memory_overhead", |_| Ok(Value::Int(0))),
     ("restart_agent", restart_agent),
+    ("xe_maintenance_enter", |call| {
+        let evacuate = call.given < 2 || call.flag(1);
+        maintenance::enter(call.agent, call.text(0), evacuate).map(|()| Value::void())
+    }),
+    ("xe_maintenance_exit", |call| {
+        maintenance::exit(call.agent, call.text(0)).map(|()| Value::void())
+    }),
 ];
-
-/// The mark of a host that a person disabled: it stays disabled through reboots.
-const DISABLED: &str = "xe-disabled-until-enabled";
 
 fn disable(call: &Call<'_>) -> Answer {
     let host = call.text(0);
@@ -62,6 +68,10 @@ fn enable(call: &Call<'_>) -> Answer {
     if !capacity::is_live(&db, &row) {
         return Err(Failure::bare("HOST_NOT_LIVE"));
     }
+    if maintenance::is_in(&db, host) {
+        return maintenance::exit(call.agent, host).map(|()| Value::void());
+    }
+    guard::enable_host(&db, host)?;
     call.agent.store.commit(|tx| {
         tx.remove_key("host", host, "other_config", DISABLED);
         tx.set("host", host, "enabled", true);
@@ -105,7 +115,7 @@ fn power(call: &Call<'_>, reboot: bool) -> Answer {
     if row.enabled() {
         return Err(Failure::bare("HOST_NOT_DISABLED"));
     }
-    if Pool::all(&db).any(|pool| pool.ha_enabled()) {
+    if Pool::all(&db).any(|pool| pool.ha_enabled()) && !maintenance::is_in(&db, &host) {
         ha::volumes::assert_reached(agent, &host)?;
     }
     for vm in row.resident_VMs().into_iter().filter_map(|vm| Vm::get(&db, vm).ok()) {
@@ -153,6 +163,8 @@ fn declare_dead(call: &Call<'_>) -> Answer {
     if member || agent.host_ref(&db).as_deref() == Some(host) {
         return Err(Failure::new("HOST_IS_LIVE", [host]));
     }
+    let words = [("hostuuid", uuid.as_str()), ("reason", "user")];
+    hooks::run(agent, Hook::HostPreDeclareDead, &words);
     // The view must know it too, so that a new master does not have to ask again.
     if let (Ok(client), Ok(dead)) = (ha::client(agent), uuid.parse())
         && ha::is_armed(agent)
@@ -172,6 +184,8 @@ fn declare_dead(call: &Call<'_>) -> Answer {
         Ok(())
     })?;
     host_facts::set_live(agent, &uuid, false);
+    let words = vec![("hostuuid", uuid), ("reason", "user".to_owned())];
+    hooks::run_aside(agent, Hook::HostPostDeclareDead, words);
     crate::agent::recover::wake(agent);
     Ok(Value::void())
 }

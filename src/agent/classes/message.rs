@@ -2,7 +2,7 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
-use crate::agent::{new_reference, new_uuid, now};
+use crate::agent::{mail, new_reference, new_uuid, now};
 use crate::pool::Database;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, Value};
@@ -47,6 +47,14 @@ fn create(call: &Call<'_>) -> Answer {
         );
         Ok(())
     })?;
+    call.agent.mail.offer(mail::Alert {
+        name: call.text(0).to_owned(),
+        priority: call.int(1),
+        class: class.to_owned(),
+        uuid: uuid.to_owned(),
+        body: call.text(4).to_owned(),
+        at: now().as_str().unwrap_or("").to_owned(),
+    });
     Ok(Value::from(message))
 }
 

@@ -5,7 +5,7 @@ use crate::agent::dispatch::Call;
 use crate::agent::generic::checked_record;
 use crate::agent::jobs::{self, Job};
 use crate::agent::vm::{master_epoch, uuid_of};
-use crate::agent::{capacity, host_facts, new_reference, new_uuid};
+use crate::agent::{guard, host_facts, new_reference, new_uuid};
 use crate::pool::rows::{Pbd, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, NULL_REF, Value};
@@ -68,10 +68,8 @@ fn unplug(call: &Call<'_>) -> Answer {
         if pool.ha_statefiles().iter().any(holds) {
             return Err(Failure::bare("HA_IS_ENABLED"));
         }
-        let needed = Vm::all(&db).any(|vm| capacity::is_protected(&vm) && uses(&vm));
-        if needed && !pool.ha_allow_overcommit() {
-            return Err(Failure::new("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", [sr]));
-        }
+        let host = db.text("host", host, "name_label");
+        guard::storage_of_protected(&db, sr, &format!("{host} would lose it"))?;
     }
     if db.text("SR", sr, "type") == "file" && pbd.currently_attached() {
         jobs::on_host(call.agent, host, epoch, &Job::UnplugSr { sr: uuid_of(&db, "SR", sr)? })?;

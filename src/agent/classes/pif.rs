@@ -2,7 +2,8 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
-use crate::pool::rows::{Pif, Pool, Vm};
+use crate::agent::guard;
+use crate::pool::rows::Pif;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 
@@ -19,16 +20,7 @@ fn unplug(call: &Call<'_>) -> Answer {
     if pif.management() {
         return Err(Failure::new("PIF_IS_MANAGEMENT_INTERFACE", [pif.reference]));
     }
-    let guarded = Pool::all(&db).any(|pool| pool.ha_enabled() && !pool.ha_allow_overcommit());
-    let needed = |vm: &Vm<'_>| {
-        let networks = crate::agent::agility::needed_networks(&db, vm);
-        crate::agent::capacity::is_protected(vm)
-            && pif.network().is_some_and(|network| networks.contains(&network))
-    };
-    if guarded && Vm::all(&db).any(|vm| needed(&vm)) {
-        let network = pif.network().unwrap_or("");
-        return Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network]));
-    }
+    guard::interface(&db, pif.reference)?;
     attach(call, false)
 }
 

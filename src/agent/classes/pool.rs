@@ -2,7 +2,7 @@
 
 use super::Methods;
 use crate::agent::dispatch::Call;
-use crate::agent::{guard, ha, master_change, membership, pool_ref};
+use crate::agent::{guard, ha, master_change, membership, pool_ref, what_if};
 use crate::plan;
 use crate::pool::rows::Pool;
 use crate::xenapi::failure::Answer;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 pub(super) const METHODS: Methods = &[
     ("enable_ha", enable_ha),
-    ("disable_ha", |call| ha::disable::disable(call.agent).map(|()| Value::void())),
+    ("disable_ha", disable_ha),
     ("ha_prevent_restarts_for", prevent_restarts),
     ("ha_failover_plan_exists", plan_exists),
     ("ha_compute_max_host_failures_to_tolerate", compute_max),
@@ -34,11 +34,34 @@ pub(super) const METHODS: Methods = &[
     }),
     ("recover_slaves", |call| Ok(Value::text_set(membership::recover_slaves(call.agent)?))),
     ("sync_database", |call| membership::sync_database(call.agent).map(|()| Value::void())),
+    ("xe_ha_status", |call| {
+        let db = call.agent.store.read();
+        json(&ha::status::status(call.agent, &db)?)
+    }),
+    ("xe_ha_what_if", |call| json(&what_if::answer(call.agent, &call.map(0))?)),
+    ("xe_ha_pause", |call| ha::pause::pause(call.agent, call.int(0)).map(|()| Value::void())),
     ("is_slave", |call| Ok(Value::Bool(!call.agent.standing().is_master()))),
 ];
 
+/// What is told as JSON goes over the wire as a text.
+pub(super) fn json(told: &impl serde::Serialize) -> Answer {
+    let text = serde_json::to_string(told);
+    text.map(Value::from).map_err(|error| Failure::internal(error.to_string()))
+}
+
 fn enable_ha(call: &Call<'_>) -> Answer {
-    ha::enable::enable(call.agent, &call.refs(0), &call.map(1)).map(|()| Value::void())
+    ha::enable::enable(call.agent, &call.refs(0), &call.map(1))?;
+    // Whoever switches HA on by hand ends a pause.
+    ha::pause::cancel(call.agent)?;
+    Ok(Value::void())
+}
+
+/// Off; during a pause: HA does not come back by itself.
+fn disable_ha(call: &Call<'_>) -> Answer {
+    if !ha::pause::cancel(call.agent)? {
+        ha::disable::disable(call.agent)?;
+    }
+    Ok(Value::void())
 }
 
 fn join(call: &Call<'_>) -> Answer {
@@ -114,12 +137,10 @@ fn set_failures(call: &Call<'_>) -> Answer {
         usize::try_from(wanted).map_err(|_| Failure::new("INVALID_VALUE", words))?;
     let db = call.agent.store.read();
     let pool = Pool::get(&db, call.text(0))?;
-    if pool.ha_enabled() && !pool.ha_allow_overcommit() && pool.ha_plan_exists_for() > 0 {
-        let verdict = guard::max_failures(call.agent, &db)?;
-        if !verdict.startable || number_wanted > verdict.max {
-            let why = format!("the pool survives {} host failures at most", verdict.max);
-            return Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]));
-        }
+    // Fewer than before is always possible: it is what mends an overcommitted pool.
+    let more = wanted > pool.ha_host_failures_to_tolerate();
+    if pool.ha_enabled() && !pool.ha_allow_overcommit() && more {
+        guard::promise(call.agent, &db, number_wanted)?;
     }
     call.agent.store.commit(|tx| {
         tx.set("pool", call.text(0), "ha_host_failures_to_tolerate", wanted);

@@ -3,9 +3,9 @@
 use super::Methods;
 use crate::agent::dispatch::Call;
 use crate::agent::generic::checked_record;
-use crate::agent::{new_reference, new_uuid};
+use crate::agent::{guard, new_reference, new_uuid};
 use crate::pool::Database;
-use crate::pool::rows::{Pool, Sr, Vbd, Vdi, Vm};
+use crate::pool::rows::{Vbd, Vdi, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, NULL_REF, Value};
 use std::collections::BTreeMap;
@@ -21,15 +21,12 @@ pub(super) const METHODS: Methods = &[
     ("assert_attachable", assert_attachable),
 ];
 
-/// Refuses a disk on storage of one host for a protected VM (S84).
+/// Refuses a disk that would tie a protected VM to some hosts (S84).
 fn assert_keeps_agile(db: &Database, vm: &str, vdi: &str) -> Answer<()> {
-    let guarded = Pool::all(db).any(|pool| pool.ha_enabled() && !pool.ha_allow_overcommit());
-    let protected = crate::agent::capacity::is_protected(&Vm::get(db, vm)?);
-    let Some(sr) = Vdi::get(db, vdi).ok().and_then(|vdi| vdi.SR()) else { return Ok(()) };
-    if guarded && protected && !Sr::get(db, sr)?.shared() {
-        return Err(Failure::new("HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED", [sr]));
+    match Vdi::get(db, vdi).ok().and_then(|vdi| vdi.SR()) {
+        Some(sr) => guard::storage(db, vm, sr),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn create(call: &Call<'_>) -> Answer {

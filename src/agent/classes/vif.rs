@@ -3,7 +3,7 @@
 use super::Methods;
 use crate::agent::dispatch::Call;
 use crate::agent::generic::checked_record;
-use crate::agent::{new_reference, new_uuid};
+use crate::agent::{guard, new_reference, new_uuid};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, Value};
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ fn create(call: &Call<'_>) -> Answer {
         let mut fields = checked_record(tx.db(), class, given)?;
         let vm = fields.get("VM").and_then(Value::as_str).unwrap_or("").to_owned();
         tx.row("VM", &vm)?;
+        let network = fields.get("network").and_then(Value::as_str).unwrap_or("");
+        guard::network(tx.db(), &vm, network)?;
         let device = fields.get("device").and_then(Value::as_str).unwrap_or("").to_owned();
         if device.parse::<u8>().map_or(true, |number| number > 6) {
             return Err(Failure::new("INVALID_DEVICE", [device]));

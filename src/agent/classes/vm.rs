@@ -6,7 +6,7 @@ use crate::agent::generic::checked_record;
 use crate::agent::vm::lifecycle::{self, Down};
 use crate::agent::vm::start::{Begin, start};
 use crate::agent::vm::{assert_power, copy, migrate};
-use crate::agent::{agility, capacity, guard, new_reference, new_uuid};
+use crate::agent::{agility, capacity, explain, guard, ha, new_reference, new_uuid};
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Model, Value};
@@ -18,10 +18,10 @@ pub(super) const METHODS: Methods = &[
     ("clone", |call| copy::clone(call.agent, call.text(0), call.text(1)).map(Value::from)),
     ("copy", |call| copy::clone(call.agent, call.text(0), call.text(1)).map(Value::from)),
     ("provision", |call| copy::provision(call.agent, call.text(0)).map(done)),
-    ("start", |call| begin(call, None, call.flag(1))),
-    ("start_on", |call| begin(call, Some(call.text(1)), call.flag(2))),
-    ("resume", |call| resume(call, None)),
-    ("resume_on", |call| resume(call, Some(call.text(1)))),
+    ("start", |call| begin(call, None, call.flag(1), call.flag(2))),
+    ("start_on", |call| begin(call, Some(call.text(1)), call.flag(2), call.flag(3))),
+    ("resume", |call| resume(call, None, call.flag(2))),
+    ("resume_on", |call| resume(call, Some(call.text(1)), call.flag(3))),
     ("clean_shutdown", |call| lifecycle::shutdown(call.agent, call.text(0), Down::Clean).map(done)),
     ("hard_shutdown", |call| lifecycle::shutdown(call.agent, call.text(0), Down::Hard).map(done)),
     ("shutdown", shutdown),
@@ -35,6 +35,7 @@ pub(super) const METHODS: Methods = &[
     ("assert_agile", assert_agile),
     ("assert_can_boot_here", assert_can_boot_here),
     ("get_possible_hosts", possible_hosts),
+    ("xe_ha_explain", ha_explain),
     ("set_ha_restart_priority", set_priority),
     ("set_ha_always_run", set_always_run),
     ("set_order", |call| set_number(call, "order")),
@@ -92,13 +93,23 @@ fn create(call: &Call<'_>) -> Answer {
     Ok(Value::from(reference))
 }
 
-fn begin(call: &Call<'_>, on: Option<&str>, paused: bool) -> Answer {
+/// With `force` a start may break the failover plan; the pool then shows as overcommitted.
+fn begin(call: &Call<'_>, on: Option<&str>, paused: bool, force: bool) -> Answer {
     let begin = if paused { Begin::BootPaused } else { Begin::Boot };
-    start(call.agent, call.text(0), on, begin, call.task).map(done)
+    begun(call, on, begin, force)
 }
 
-fn resume(call: &Call<'_>, on: Option<&str>) -> Answer {
-    start(call.agent, call.text(0), on, Begin::Resume, call.task).map(done)
+fn resume(call: &Call<'_>, on: Option<&str>, force: bool) -> Answer {
+    begun(call, on, Begin::Resume, force)
+}
+
+fn begun(call: &Call<'_>, on: Option<&str>, begin: Begin, force: bool) -> Answer {
+    start(call.agent, call.text(0), on, begin, (call.task, force))?;
+    if force {
+        // Whoever forces a start wants to see at once what it did to the plan.
+        ha::plan::update(call.agent)?;
+    }
+    Ok(Value::void())
 }
 
 /// Cleanly if the guest obeys, else hard.
@@ -124,6 +135,11 @@ fn assert_can_boot_here(call: &Call<'_>) -> Answer {
     agility::assert_can_boot_here(&db, &vm, call.text(1), call.agent.host_memory()).map(done)
 }
 
+fn ha_explain(call: &Call<'_>) -> Answer {
+    let db = call.agent.store.read();
+    super::pool::json(&explain::explain(call.agent, &db, &Vm::get(&db, call.text(0))?))
+}
+
 /// The hosts that could run the VM, as far as storage, networks and their state go.
 fn possible_hosts(call: &Call<'_>) -> Answer {
     let db = call.agent.store.read();
@@ -137,14 +153,35 @@ fn possible_hosts(call: &Call<'_>) -> Answer {
 fn valid_priority(priority: &str) -> Answer<()> {
     match priority {
         "restart" | "best-effort" | "" => Ok(()),
-        other => Err(Failure::new("INVALID_VALUE", ["ha_restart_priority", other])),
+        other => {
+            let mut words = vec!["ha_restart_priority", other];
+            words.extend(new_value(other));
+            Err(Failure::new("INVALID_VALUE", words))
+        }
     }
+}
+
+/// What is to be said today instead of a priority of old releases.
+fn new_value(old: &str) -> Option<&'static str> {
+    Some(match old {
+        "0" => "old releases: use restart with order=0",
+        "1" => "old releases: use restart with order=1",
+        "2" => "old releases: use restart with order=2",
+        "3" => "old releases: use restart with order=3",
+        "best_effort" | "besteffort" => "use best-effort",
+        "always_run" | "always-run" | "true" => "use restart",
+        "none" | "false" | "do-not-restart" => "use the empty value",
+        _ => return None,
+    })
 }
 
 /// `restart`, `best-effort` or nothing; a VM that runs is meant to run from now on, or not.
 fn set_priority(call: &Call<'_>) -> Answer {
-    let (vm, priority) = (call.text(0), call.text(1));
-    valid_priority(priority)?;
+    valid_priority(call.text(1))?;
+    set_priority_to(call, call.text(0), call.text(1))
+}
+
+fn set_priority_to(call: &Call<'_>, vm: &str, priority: &str) -> Answer {
     let db = call.agent.store.read();
     let row = Vm::get(&db, vm)?;
     if priority == "restart"
@@ -171,15 +208,7 @@ fn set_priority(call: &Call<'_>) -> Answer {
 
 /// Deprecated: true is priority `restart`, false wipes the priority.
 fn set_always_run(call: &Call<'_>) -> Answer {
-    let (vm, on) = (call.text(0), call.flag(1));
-    call.agent.store.commit(|tx| {
-        tx.row("VM", vm)?;
-        tx.set("VM", vm, "ha_restart_priority", if on { "restart" } else { "" });
-        tx.set("VM", vm, "ha_always_run", on);
-        Ok(())
-    })?;
-    plan_changed(call);
-    Ok(Value::void())
+    set_priority_to(call, call.text(0), if call.flag(1) { "restart" } else { "" })
 }
 
 /// The plan is computed anew when HA is on.
@@ -205,6 +234,12 @@ fn set_number(call: &Call<'_>, field: &str) -> Answer {
 
 fn set_memory(call: &Call<'_>, fields: &[(usize, &str)]) -> Answer {
     let vm = call.text(0);
+    let db = call.agent.store.read();
+    if let Some((at, _)) = fields.iter().find(|(_, field)| *field == "memory_static_max") {
+        let overhead = Vm::get(&db, vm)?.memory_overhead();
+        let size = u64::try_from(call.int(*at) + overhead).unwrap_or(0);
+        guard::resize(call.agent, &db, vm, size)?;
+    }
     call.agent.store.commit(|tx| {
         let db = tx.db().clone();
         let row = Vm::get(&db, vm)?;

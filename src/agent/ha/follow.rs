@@ -1,10 +1,10 @@
 //! From the daemon's word to this agent's standing: master, member, or neither.
 
 use super::{Session, address_of, boot, client, daemon, disable, emergency, is_armed, refusal};
-use super::{near_misses, session, takeover, view};
+use super::{near_misses, pause, session, takeover, view};
 use crate::agent::master_change::{self, step_down};
 use crate::agent::standing::Standing;
-use crate::agent::{Agent, pool_ref, reconcile, recover, vm};
+use crate::agent::{Agent, maintenance, pool_ref, reconcile, recover, vm};
 use crate::heartbeat::Liveset;
 use crate::heartbeat::liveset::Phase;
 use crate::xenapi::Failure;
@@ -18,9 +18,17 @@ pub fn watch(agent: &Arc<Agent>) {
     std::thread::spawn(move || daemon::keep_agent_lease(&lease_agent));
     let watching = Arc::clone(agent);
     std::thread::spawn(move || near_misses::watch(&watching));
+    let pausing = Arc::clone(agent);
+    std::thread::spawn(move || pause::watch(&pausing));
+    let keeping_out = Arc::clone(agent);
+    std::thread::spawn(move || maintenance::watch(&keeping_out));
     let mut asked = 0_u32;
     loop {
         std::thread::sleep(Duration::from_millis(200));
+        if maintenance::is_here(agent) {
+            *agent.ha.locked() = None;
+            continue;
+        }
         let stays_off = emergency::is_marked(agent);
         let Some(kept) = session(agent).filter(|session| session.armed && !stays_off) else {
             asked += 1;
@@ -66,7 +74,7 @@ fn follow_daemon(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
         }
         let before = agent.ha.locked().replace(liveset.clone());
         react(agent, kept, before.as_ref(), &liveset);
-        if !is_armed(agent) {
+        if !is_armed(agent) || maintenance::is_here(agent) {
             return Ok(());
         }
     }

@@ -68,6 +68,10 @@ fn leave_view(state_dir: &Path) -> anyhow::Result<()> {
     if session.is_some_and(|session| session.armed) {
         assert_empty(state_dir)?;
         let client = Client::of_state_dir(state_dir).with_timeout(Duration::from_secs(120));
+        if client.liveset().is_ok_and(|liveset| liveset.phase == Phase::Off) {
+            // A host in maintenance has left already.
+            return Ok(());
+        }
         if client.liveset().is_ok_and(|liveset| liveset.is_master) {
             client.give_up_mastership(None).context("another host must be master first")?;
         }

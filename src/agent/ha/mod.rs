@@ -12,6 +12,8 @@
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
 //! | paths that were nearly lost | [`near_misses`] |
+//! | what an administrator sees of all this | [`status`] |
+//! | off for a while and on again | [`pause`] |
 
 pub mod boot;
 pub mod daemon;
@@ -21,12 +23,14 @@ pub mod enable;
 pub mod follow;
 pub mod leave;
 pub mod near_misses;
+pub mod pause;
 pub mod plan;
+pub mod status;
 pub mod takeover;
 pub mod view;
 pub mod volumes;
 
-use super::{Agent, config};
+use super::{Agent, config, maintenance};
 use crate::ha::settings::Settings;
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::{Liveset, PROTOCOL};
@@ -151,6 +155,11 @@ pub enum HostStep {
     Forget,
     /// Disarm once the others have seen the mark, without a decided view.
     Disarm,
+    /// Stay out of the view from now on, or come back into it.
+    Maintain {
+        /// Which of both.
+        on: bool,
+    },
 }
 
 /// What a host answers before HA is switched on.
@@ -236,6 +245,7 @@ pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
             }
         }
         HostStep::Forget => forget(agent),
+        HostStep::Maintain { on } => maintenance::set_here(agent, *on)?,
         HostStep::Disarm => client(agent)?.disarm_fencing(false).map_err(refusal)?,
     }
     Ok(serde_json::Value::Null)
@@ -293,6 +303,9 @@ fn preflight(agent: &Agent, session: &Session) -> Answer<serde_json::Value> {
 pub fn assert_may_run(agent: &Agent) -> Answer<()> {
     if leave::is_leaving(agent) {
         return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the host is being switched off"]));
+    }
+    if maintenance::is_here(agent) {
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the host is in maintenance"]));
     }
     let db = agent.store.read();
     let pool = super::pool_ref(&db).unwrap_or("");

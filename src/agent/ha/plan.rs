@@ -1,12 +1,14 @@
 //! The failover plan as the pool's row shows it.
 
+use crate::agent::hooks::{self, Hook};
 use crate::agent::{Agent, guard, vm::message};
 use crate::pool::rows::Pool;
 use crate::recovery::{PlanStatus, plan_messages};
 use crate::xenapi::failure::Answer;
+use std::sync::Arc;
 
 /// Computes the plan anew, records what it promises, and tells changes for the worse.
-pub fn update(agent: &Agent) -> Answer<()> {
+pub fn update(agent: &Arc<Agent>) -> Answer<()> {
     let db = agent.store.read();
     let Some(pool) = Pool::all(&db).next().filter(Pool::ha_enabled) else { return Ok(()) };
     let verdict = guard::max_failures(agent, &db)?;
@@ -28,6 +30,13 @@ pub fn update(agent: &Agent) -> Answer<()> {
         tx.set("pool", pool.reference, "ha_overcommitted", after.overcommitted);
         Ok(())
     })?;
+    if after.overcommitted && !before.overcommitted {
+        let words = vec![
+            ("pooluuid", pool.uuid().to_owned()),
+            ("reason", format!("survives {most} of {wanted}")),
+        ];
+        hooks::run_aside(agent, Hook::PoolHaOvercommitted, words);
+    }
     for one in plan_messages(before, after) {
         message(agent, one.name, one.priority, "Pool", pool.uuid(), &one.body);
     }

@@ -75,6 +75,10 @@ fn tell_storage(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
             "lost": now.storage_lost_by_all, "epoch": now.epoch,
         }),
     );
+    if lost {
+        // The alert is withdrawn like every other one that is over.
+        return recover::wake(agent);
+    }
     let (agent, why) = (Arc::clone(agent), why.to_owned());
     std::thread::spawn(move || {
         let host = agent.config.host.to_string();

@@ -60,7 +60,7 @@ fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
     if kind == ExitKind::GuestReboot {
         let host = agent.store.read().target("VM", vm, "affinity").map(str::to_owned);
         let begin = super::start::Begin::Boot;
-        super::start::start(agent, vm, host.as_deref(), begin, None)?;
+        super::start::start(agent, vm, host.as_deref(), begin, (None, false))?;
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
     }
     assert_can_boot_here(&db, &row, to, agent.host_memory())?;
     guard::start_on(agent, &db, vm, to)?;
+    if agent.is_simulated() {
+        // One driver stands for all hosts of a dump: there is nothing to hand over.
+        return agent.store.commit(|tx| {
+            tx.set("VM", vm, "resident_on", to);
+            Ok(())
+        });
+    }
     let run = db.int("VM", vm, "xe_run");
     let boot = db.text("host", to, "xe_boot");
     let job = job_vm(&db, vm, run, boot)?;

@@ -85,6 +85,14 @@ pub fn intent_of(db: &Database, vm: &str) -> Option<String> {
 /// Posts a message about an object, as `message-list` shows it.
 pub fn message(agent: &Agent, name: &str, priority: i64, class: &str, uuid: &str, body: &str) {
     let (reference, fresh) = (super::new_reference(), super::new_uuid());
+    agent.mail.offer(crate::agent::mail::Alert {
+        name: name.to_owned(),
+        priority,
+        class: class.to_owned(),
+        uuid: uuid.to_owned(),
+        body: body.to_owned(),
+        at: super::now().as_str().unwrap_or("").to_owned(),
+    });
     let posted = agent.store.commit(|tx| {
         tx.create(
             "message",

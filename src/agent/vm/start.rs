@@ -28,7 +28,7 @@ pub fn start(
     vm: &str,
     on: Option<&str>,
     begin: Begin,
-    task: Option<&str>,
+    (task, force): (Option<&str>, bool),
 ) -> Answer<()> {
     master_epoch(agent)?;
     let db = agent.store.read();
@@ -40,10 +40,12 @@ pub fn start(
     let host = match on {
         Some(host) => {
             assert_can_boot_here(&db, &row, host, agent.host_memory())?;
-            guard::start_on(agent, &db, vm, host)?;
+            if !force {
+                guard::start_on(agent, &db, vm, host)?;
+            }
             host.to_owned()
         }
-        None => choose(agent, &db, &row)?,
+        None => choose(agent, &db, &row, force)?,
     };
     tasks::progress(agent, task, 0.1);
     start_on(agent, vm, &host, begin, "asked for by a user")?;
@@ -56,8 +58,8 @@ pub fn start(
 }
 
 /// The host for a VM: its affinity when that has room, else the one with most free memory; with HA
-/// on, the first of them that keeps the failover plan.
-fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Answer<String> {
+/// on, the first of them that keeps the failover plan, unless it is forced.
+pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<String> {
     let given = agent.host_memory();
     let mut reasons = Vec::new();
     let mut candidates = Vec::new();
@@ -74,6 +76,7 @@ fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Answer<String> {
     let mut refused = None;
     for (_, _, host) in candidates.iter().rev() {
         match guard::start_on(agent, db, vm.reference, host) {
+            _ if force => return Ok((*host).to_owned()),
             Ok(()) => return Ok((*host).to_owned()),
             Err(why) => refused = Some(why),
         }

@@ -6,6 +6,7 @@ use crate::cli::errors::{CliError, layout};
 use crate::cli::printing::table::Record;
 use crate::cli::records::{Rows, vbd, vm};
 use crate::client::CallError;
+use crate::xenapi::ha_view::Explanation;
 use crate::xenapi::{Failure, Value};
 
 /// The commands.
@@ -55,7 +56,7 @@ fn vm_status(ctx: &mut Context<'_, '_>) -> Outcome {
     let vm = row.reference.as_str().into();
     let table = hosts_table(ctx, &vm)?;
     ctx.console.table(&[table]);
-    let verdict = match ctx.session.call("VM.assert_agile", &[vm]) {
+    let verdict = match ctx.session.call("VM.assert_agile", std::slice::from_ref(&vm)) {
         Ok(_) => "VM is agile.".to_owned(),
         Err(CallError::Api(failure)) => {
             format!("VM is not agile because: {}", why(ctx, &failure))
@@ -63,7 +64,19 @@ fn vm_status(ctx: &mut Context<'_, '_>) -> Outcome {
         Err(broken) => return Err(broken.into()),
     };
     ctx.console.message(&verdict);
+    tell_more(ctx, vm);
     Ok(())
+}
+
+/// On stderr, where scripts do not look: every reason with what mends it, if the server tells.
+fn tell_more(ctx: &mut Context<'_, '_>, vm: Value) {
+    let told: Result<Explanation, _> = super::ha_view::told(ctx, "VM.xe_ha_explain", &[vm]);
+    for reason in told.map(|told| told.reasons).unwrap_or_default() {
+        ctx.console.note(&format!("{} {}: {}", reason.class, reason.object, reason.why));
+        for command in reason.mend {
+            ctx.console.note(&format!("    xe {command}"));
+        }
+    }
 }
 
 /// One line a host: can the VM start there now?

@@ -14,9 +14,34 @@ pub const COMMANDS: &[Command] = &[
         .takes(&[may("auto-enable", Kind::Bool)])
         .on(HOSTS),
     command("host-enable", "Let a host take VMs again.", enable).on(HOSTS),
-    command("host-evacuate", "Move every running VM off a host.", evacuate)
-        .takes(&[may("network-uuid", Kind::Uuid("network")), may("batch-size", Kind::Int)])
-        .on_one(HOSTS),
+    command(
+        "host-evacuate",
+        "Move every running VM off a host; with dry-run, only show where they would go.",
+        evacuate,
+    )
+    .takes(&[
+        may("network-uuid", Kind::Uuid("network")),
+        may("batch-size", Kind::Int),
+        may("dry-run", Kind::Bool),
+        may("json", Kind::Bool),
+    ])
+    .examples(&["host-evacuate host=host1", "host-evacuate host=host1 --dry-run"])
+    .on_one(HOSTS),
+    command(
+        "host-maintenance-enter",
+        "Take a host into maintenance: it is disabled, its VMs move away, and it leaves the \
+         heartbeat, so that it can be unplugged or rebooted without being reset or missed. It \
+         stays so through reboots.",
+        maintenance_enter,
+    )
+    .takes(&[may("evacuate", Kind::Bool)])
+    .on_one(HOSTS),
+    command(
+        "host-maintenance-exit",
+        "End the maintenance of a host: it comes back into the heartbeat and takes VMs.",
+        maintenance_exit,
+    )
+    .on_one(HOSTS),
     command("host-shutdown", "Shut a disabled host down.", |ctx| {
         ctx.call_on_each(HOSTS, "host.shutdown")
     })
@@ -149,7 +174,24 @@ fn evacuate(ctx: &mut Context<'_, '_>) -> Outcome {
         ctx.object_if_given("network", "network-uuid")?.unwrap_or_else(|| NULL_REF.into());
     let batch = ctx.params.int("batch-size", 0)?;
     let row = ctx.select_one(HOSTS)?;
+    if ctx.params.flag("dry-run", false)? {
+        let uuid = row.text("uuid").to_owned();
+        return super::ha_view::show_what_if(ctx, "host-evacuate", &uuid);
+    }
     ctx.call("host.evacuate", &[reference(&row), network, batch.into()])?;
+    Ok(())
+}
+
+fn maintenance_enter(ctx: &mut Context<'_, '_>) -> Outcome {
+    let evacuate = ctx.params.flag("evacuate", true)?;
+    let row = ctx.select_one(HOSTS)?;
+    ctx.run_task("host.xe_maintenance_enter", &[reference(&row), evacuate.into()])?;
+    Ok(())
+}
+
+fn maintenance_exit(ctx: &mut Context<'_, '_>) -> Outcome {
+    let row = ctx.select_one(HOSTS)?;
+    ctx.run_task("host.xe_maintenance_exit", &[reference(&row)])?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod event;
 pub mod family;
 pub mod files;
+pub mod ha_view;
 pub mod host;
 pub mod message;
 pub mod messages;
@@ -48,6 +49,7 @@ static NOUNS: &[&[Command]] = &[
     devices::COMMANDS,
     diagnostic::COMMANDS,
     event::COMMANDS,
+    ha_view::COMMANDS,
     host::COMMANDS,
     message::COMMANDS,
     network::COMMANDS,

@@ -25,6 +25,16 @@ pub const COMMANDS: &[Command] = &[
     ]),
     call("pool-ha-disable", "Switch high availability off.", "pool.disable_ha", &[]),
     call(
+        "pool-ha-pause",
+        "Switch fencing and restarts off in the whole pool for some seconds; then HA is switched \
+         on again by itself, with the same settings and all its checks. Zero ends a pause at once, \
+         pool-ha-disable makes it last. No failure is handled meanwhile, that of the master \
+         neither.",
+        "pool.xe_ha_pause",
+        &[Arg::Int("seconds")],
+    )
+    .examples(&["pool-ha-pause seconds=600", "pool-ha-pause seconds=0"]),
+    call(
         "pool-ha-prevent-restarts-for",
         "Hold back the restarts of VMs for some seconds.",
         "pool.ha_prevent_restarts_for",

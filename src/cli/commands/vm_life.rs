@@ -4,7 +4,7 @@ use super::context::Context;
 use super::table::{Command, Kind, Outcome, Selector, VMS, command, may};
 use crate::cli::errors::CliError;
 use crate::cli::records::Row;
-use crate::xenapi::Value;
+use crate::xenapi::{Failure, Value};
 
 /// VMs and control domains.
 const STARTABLE: Selector = Selector::Vms { control_domains: true, templates: false };
@@ -14,11 +14,16 @@ const ANY: Selector = Selector::Vms { control_domains: true, templates: true };
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
-    command("vm-start", "Start a VM, on any host or on the one given.", start)
-        .takes(&[may("force", Kind::Bool), may("on", Kind::Host), may("paused", Kind::Bool)])
-        .examples(&["vm-start vm=web1", "vm-start vm=web1 on=host2"])
-        .on(STARTABLE)
-        .standard(),
+    command(
+        "vm-start",
+        "Start a VM, on any host or on the one given; with force, also when HA could then not \
+         restart every protected VM.",
+        start,
+    )
+    .takes(&[may("force", Kind::Bool), may("on", Kind::Host), may("paused", Kind::Bool)])
+    .examples(&["vm-start vm=web1", "vm-start vm=web1 on=host2"])
+    .on(STARTABLE)
+    .standard(),
     command("vm-shutdown", "Shut a VM down; with force, switch it off.", shutdown)
         .takes(&[may("force", Kind::Bool)])
         .on(VMS)
@@ -28,10 +33,15 @@ pub const COMMANDS: &[Command] = &[
         .on(VMS)
         .standard(),
     command("vm-suspend", "Save a VM's memory to disk and stop it.", suspend).on(VMS).standard(),
-    command("vm-resume", "Let a suspended VM go on.", resume)
-        .takes(&[may("force", Kind::Bool), may("on", Kind::Host)])
-        .on(VMS)
-        .standard(),
+    command(
+        "vm-resume",
+        "Let a suspended VM go on; with force, also when HA could then not restart every \
+         protected VM.",
+        resume,
+    )
+    .takes(&[may("force", Kind::Bool), may("on", Kind::Host)])
+    .on(VMS)
+    .standard(),
     command("vm-pause", "Hold a VM's CPUs.", |ctx| ctx.call_on_each(VMS, "VM.pause"))
         .on(VMS)
         .standard(),
@@ -82,6 +92,17 @@ fn host(ctx: &Context<'_, '_>, text: &str) -> Result<Value, CliError> {
         .ok_or_else(|| CliError::text(format!("Host {text} not found")))
 }
 
+/// Whether a person at a terminal wants a start that breaks the failover plan.
+fn proceeds(ctx: &mut Context<'_, '_>, failure: &Failure) -> bool {
+    if !ctx.console.terminal {
+        return false;
+    }
+    let why = failure.params.first().map_or("", String::as_str);
+    ctx.console.note(&format!("This would overcommit the pool: {why}."));
+    let choices = ["cancel", "proceed"];
+    ctx.console.choose("Start it nevertheless?", &choices) == Some(1)
+}
+
 /// `VM.start` or `VM.resume`, on any host or on the one given.
 fn begin(ctx: &mut Context<'_, '_>, selector: Selector, method: &str) -> Outcome {
     let force = ctx.forced()?;
@@ -92,7 +113,16 @@ fn begin(ctx: &mut Context<'_, '_>, selector: Selector, method: &str) -> Outcome
         let mut params = vec![vm(row)];
         params.extend(on.clone());
         params.extend([paused.into(), force.into()]);
-        let done = ctx.run_task(&method, &params);
+        let mut done = ctx.run_task(&method, &params);
+        if let Err(CliError::Server(failure)) = &done
+            && failure.code == "HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN"
+            && !force
+            && proceeds(ctx, failure)
+        {
+            params.pop();
+            params.push(true.into());
+            done = ctx.run_task(&method, &params);
+        }
         if done.as_ref().is_err_and(|error| error.code() == Some("NO_HOSTS_AVAILABLE")) {
             let table = super::diagnostic::hosts_table(ctx, &vm(row))?;
             ctx.console.table(&[table]);

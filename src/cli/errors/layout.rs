@@ -42,10 +42,16 @@ pub fn parts(failure: &Failure) -> (String, Vec<(String, String)>) {
 fn named(code: &str, names: &[&str], values: &[String]) -> Vec<(String, String)> {
     // Every value of this code is a VM, however many there are.
     let all_vms = code == "VMS_FAILED_TO_COOPERATE";
-    let count = if all_vms { values.len() } else { names.len().max(values.len()) };
+    // A name that ends so is of ours: another server does not say it, and nothing is missing then.
+    let needed = names.iter().filter(|name| !name.ends_with('?')).count();
+    let count = if all_vms { values.len() } else { needed.max(values.len()) };
     (0..count)
         .map(|at| {
-            let name = if all_vms { "VM" } else { names.get(at).unwrap_or(&"<extra>") };
+            let name = if all_vms {
+                "VM"
+            } else {
+                names.get(at).map_or("<extra>", |name| name.trim_end_matches('?'))
+            };
             let value = values.get(at).map_or("<unknown>", String::as_str);
             (name.to_owned(), value.to_owned())
         })
@@ -76,6 +82,14 @@ mod tests {
         assert!(text.ends_with("\n<extra>: more"), "{text}");
         let text = failure(&Failure::new("VMS_FAILED_TO_COOPERATE", ["a", "b"]));
         assert!(text.ends_with("\nVM: a\nVM: b"), "{text}");
+    }
+
+    #[test]
+    fn what_only_our_server_says_is_shown_when_it_is_there() {
+        let code = "HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED";
+        assert!(failure(&Failure::new(code, ["sr"])).ends_with("\nSR: sr"));
+        let text = failure(&Failure::new(code, ["sr", "web needs it"]));
+        assert!(text.ends_with("\nSR: sr\nwhy: web needs it"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a command prints: tables, lists, messages; or one line with `--minimal`.
 
+pub mod ha;
 pub mod spelling;
 pub mod table;
 
@@ -100,6 +101,21 @@ impl<'a> Console<'a> {
             Ok(0) | Err(_) => None,
             Ok(_) => Some(line.trim_end_matches(['\n', '\r']).to_owned()),
         }
+    }
+
+    /// Has a person at a terminal choose; nothing without one, or when nothing is chosen. What is
+    /// read from a pipe must be one of the choices as it stands.
+    pub fn choose(&mut self, question: &str, choices: &[&str]) -> Option<usize> {
+        if !self.terminal {
+            return None;
+        }
+        if self.keyboard {
+            let select = dialoguer::Select::new().with_prompt(question).items(choices).default(0);
+            return select.interact_opt().ok().flatten();
+        }
+        self.note(&format!("{question} ({})", choices.join(", ")));
+        let answer = self.line()?;
+        choices.iter().position(|choice| *choice == answer.trim())
     }
 
     /// Several prints of one command come out last first.

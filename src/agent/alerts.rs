@@ -1,0 +1,150 @@
+//! Alerts that are over are withdrawn: by a message of the same name with `_RECOVERED`.
+//!
+//! The master compares the messages with the pool as it is, whoever posted them: so a withdrawal is
+//! neither lost with a master nor sent twice.
+
+use super::{Agent, vm};
+use crate::pool::Database;
+use crate::pool::rows::Pool;
+use std::collections::BTreeMap;
+
+/// What a withdrawal's name ends with.
+pub const RECOVERED: &str = "_RECOVERED";
+/// The priority of a withdrawal.
+const PRIORITY: i64 = 5;
+/// A path whose worst gap of late is below this share of its limit is well again.
+const WELL: f64 = 0.3;
+
+/// What an alert is about, and whether that is over.
+type IsOver = fn(&Agent, &Database, &str) -> bool;
+
+const ALERTS: [(&str, IsOver); 8] = [
+    ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
+    ("HA_PROTECTED_VM_RESTART_FAILED", |_, db, vm| {
+        let row = db.by_uuid("VM", vm).unwrap_or("");
+        db.text("VM", row, "power_state") == "Running"
+    }),
+    ("HA_POOL_OVERCOMMITTED", |_, db, _| {
+        Pool::all(db).all(|pool| pool.ha_enabled() && !pool.ha_overcommitted())
+    }),
+    ("HA_POOL_DROP_IN_PLAN_EXISTS_FOR", |_, db, _| {
+        Pool::all(db).all(|pool| {
+            let wanted = pool.ha_host_failures_to_tolerate();
+            pool.ha_enabled() && pool.ha_plan_exists_for() >= wanted
+        })
+    }),
+    ("HA_STATEFILE_LOST", |agent, _, host| {
+        let set = agent.ha.liveset();
+        is_member(agent, host)
+            && set.is_some_and(|set| set.statefile_ok && !set.storage_lost_by_all)
+    }),
+    ("HA_HEARTBEAT_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, true)),
+    ("HA_STATEFILE_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, false)),
+    ("HA_PAUSE_NOT_OVER", |_, db, _| {
+        super::ha::pause::left(db).is_none() && Pool::all(db).all(|pool| pool.ha_enabled())
+    }),
+];
+
+fn is_member(agent: &Agent, host: &str) -> bool {
+    let set = agent.ha.liveset();
+    set.is_some_and(|set| set.members.iter().any(|member| member.to_string() == host))
+}
+
+fn is_well(agent: &Agent, host: &str, network: bool) -> bool {
+    let Some(set) = agent.ha.liveset() else { return false };
+    let found = set.hosts.iter().find(|status| status.uuid.to_string() == host);
+    let share = |status: &crate::heartbeat::liveset::HostStatus| {
+        if network { status.worst_gap_share } else { status.worst_disk_gap_share }
+    };
+    is_member(agent, host) && found.is_some_and(|status| share(status) < WELL)
+}
+
+/// How often something was told and withdrawn, and when last.
+#[derive(Debug, Default)]
+struct Told<'a> {
+    alert: Option<(&'a str, usize)>,
+    withdrawal: Option<(&'a str, usize)>,
+}
+
+impl<'a> Told<'a> {
+    fn note(newest: &mut Option<(&'a str, usize)>, at: &'a str) {
+        *newest = match *newest {
+            Some((known, count)) if known == at => Some((at, count + 1)),
+            Some((known, count)) if known > at => Some((known, count)),
+            _ => Some((at, 1)),
+        };
+    }
+
+    /// Whether the alert stands. Within one second the number of messages decides.
+    fn stands(&self) -> bool {
+        self.alert > self.withdrawal
+    }
+}
+
+/// The alerts that stand: name, class and object.
+fn standing(db: &Database) -> Vec<(&'static str, &str, &str)> {
+    let mut told: BTreeMap<(&'static str, &str, &str), Told<'_>> = BTreeMap::new();
+    for row in db.table("message").keys() {
+        let text = |field: &str| db.text("message", row, field);
+        let name = text("name");
+        let base = name.strip_suffix(RECOVERED).unwrap_or(name);
+        let Some((base, _)) = ALERTS.iter().find(|(known, _)| *known == base) else { continue };
+        let one = told.entry((base, text("cls"), text("obj_uuid"))).or_default();
+        let newest = if name == *base { &mut one.alert } else { &mut one.withdrawal };
+        Told::note(newest, text("timestamp"));
+    }
+    told.into_iter().filter(|(_, told)| told.stands()).map(|(key, _)| key).collect()
+}
+
+/// Withdraws what is over. Runs on the master.
+pub fn withdraw(agent: &Agent) {
+    let db = agent.store.read();
+    for (name, class, object) in standing(&db) {
+        let over = ALERTS.iter().any(|(known, over)| *known == name && over(agent, &db, object));
+        if over {
+            let name = format!("{name}{RECOVERED}");
+            vm::message(agent, &name, PRIORITY, class, object, "");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Transaction;
+    use crate::xenapi::Value;
+
+    fn told(messages: &[(&str, &str)]) -> Vec<String> {
+        let db = Database::default();
+        let mut tx = Transaction::over(&std::sync::Arc::new(db.clone()));
+        for (at, (name, when)) in messages.iter().enumerate() {
+            let fields = [
+                ("name", Value::from(*name)),
+                ("cls", Value::from("Host")),
+                ("obj_uuid", Value::from("h")),
+                ("timestamp", Value::DateTime((*when).to_owned())),
+            ];
+            tx.create("message", &format!("OpaqueRef:{at}"), fields);
+        }
+        let mut db = db;
+        db.apply(&tx.into_changes());
+        standing(&db).into_iter().map(|(name, _, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn an_alert_stands_until_its_withdrawal_and_again_after_it() {
+        let failed = "HA_HOST_FAILED";
+        let back = "HA_HOST_FAILED_RECOVERED";
+        assert_eq!(told(&[(failed, "20260101T00:00:01Z")]), [failed]);
+        assert!(told(&[(failed, "20260101T00:00:01Z"), (back, "20260101T00:00:02Z")]).is_empty());
+        let again = [
+            (failed, "20260101T00:00:01Z"),
+            (back, "20260101T00:00:02Z"),
+            (failed, "20260101T00:00:03Z"),
+        ];
+        assert_eq!(told(&again), [failed]);
+        let at_once = [(failed, "20260101T00:00:01Z"), (back, "20260101T00:00:01Z")];
+        assert!(told(&at_once).is_empty());
+        assert!(told(&[("VM_STARTED", "20260101T00:00:01Z")]).is_empty());
+    }
+}

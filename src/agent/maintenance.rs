@@ -1,0 +1,237 @@
+//! Hosts in maintenance: disabled, empty, and out of the heartbeat until a person says otherwise,
+//! through reboots.
+//!
+//! The pool's database says that a host takes no VMs; a file of the host itself says that it stays
+//! out of the view. That file is written before its VMs are counted and refuses every start from
+//! then on, so the others may take "left empty" for what it is (R5.3c).
+
+use super::ha::HostStep;
+use super::jobs::{self, Job};
+use super::standing::Standing;
+use super::{Agent, config, evacuate, guard, ha, master_change, vm};
+use crate::heartbeat::liveset::Phase;
+use crate::pool::Database;
+use crate::pool::rows::{Host, Pool};
+use crate::xenapi::Failure;
+use crate::xenapi::failure::Answer;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The mark of a host in maintenance.
+pub const MARK: &str = "xe-maintenance";
+/// The mark of a host that a person disabled: it stays disabled through reboots.
+pub const DISABLED: &str = "xe-disabled-until-enabled";
+/// How long a host may take to leave the view, or to be in it again.
+const CHANGE: Duration = Duration::from_secs(120);
+const STEP: Duration = Duration::from_millis(200);
+/// How often a host in maintenance looks who is master, in rounds of its watch.
+const LOOK: u32 = 10;
+
+/// Whether a host is in maintenance.
+pub fn is_in(db: &Database, host: &str) -> bool {
+    db.key("host", host, "other_config", MARK).is_some()
+}
+
+fn mark(agent: &Agent, host: &str, on: bool) -> Answer<()> {
+    agent.store.commit(|tx| {
+        tx.row("host", host)?;
+        for key in [MARK, DISABLED] {
+            match on {
+                true => tx.put_key("host", host, "other_config", key, "true"),
+                false => tx.remove_key("host", host, "other_config", key),
+            }
+        }
+        if on {
+            tx.set("host", host, "enabled", false);
+        }
+        Ok(())
+    })
+}
+
+/// Disables a host, moves its VMs away and takes it out of the heartbeat. When a VM cannot go, the
+/// host stays disabled and in the heartbeat, and the answer names the VM.
+pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
+    let epoch = vm::master_epoch(agent)?;
+    let db = agent.store.read();
+    if Host::get(&db, host)?.enabled() {
+        guard::disable_host(agent, &db, host)?;
+    }
+    agent.store.commit(|tx| {
+        tx.set("host", host, "enabled", false);
+        tx.put_key("host", host, "other_config", DISABLED, "true");
+        Ok(())
+    })?;
+    if evacuate {
+        evacuate::evacuate(agent, host, 0)?;
+    }
+    let db = agent.store.read();
+    let own = |vm: &&str| !db.flag("VM", vm, "is_control_domain");
+    if let Some(left) = db.set_of("host", host, "resident_VMs").into_iter().find(own) {
+        let why = format!("VM {} runs there", db.text("VM", left, "uuid"));
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+    }
+    mark(agent, host, true)?;
+    let uuid = db.text("host", host, "uuid").to_owned();
+    agent.history.note("maintenance", "entered", serde_json::json!({ "host": uuid }));
+    if agent.is_simulated() {
+        return Ok(());
+    }
+    jobs::on_host(agent, host, epoch, &Job::Ha(HostStep::Maintain { on: true }))?;
+    let here = uuid == agent.config.host.to_string();
+    // A master leaves after it has handed over, which ends this very process.
+    if ha_is_on(&db) && !here { wait_for(agent, &uuid, false) } else { Ok(()) }
+}
+
+/// Lets a host into the heartbeat and has it take VMs again.
+pub fn exit(agent: &Arc<Agent>, host: &str) -> Answer<()> {
+    let epoch = vm::master_epoch(agent)?;
+    let db = agent.store.read();
+    guard::enable_host(&db, host)?;
+    let uuid = db.text("host", host, "uuid").to_owned();
+    if !agent.is_simulated() {
+        jobs::on_host(agent, host, epoch, &Job::Ha(HostStep::Maintain { on: false }))?;
+        if ha_is_on(&db) {
+            wait_for(agent, &uuid, true)?;
+        }
+    }
+    mark(agent, host, false)?;
+    agent.store.commit(|tx| {
+        tx.set("host", host, "enabled", true);
+        Ok(())
+    })?;
+    agent.history.note("maintenance", "left", serde_json::json!({ "host": uuid }));
+    super::recover::wake(agent);
+    Ok(())
+}
+
+fn ha_is_on(db: &Database) -> bool {
+    Pool::all(db).any(|pool| pool.ha_enabled())
+}
+
+/// Waits until a host is in the view, or out of it.
+fn wait_for(agent: &Agent, host: &str, member: bool) -> Answer<()> {
+    for _ in 0..CHANGE.as_millis() / STEP.as_millis() {
+        let is_member = agent
+            .ha
+            .liveset()
+            .is_some_and(|set| set.members.iter().any(|one| one.to_string() == host));
+        if is_member == member {
+            return Ok(());
+        }
+        std::thread::sleep(STEP);
+    }
+    let why =
+        if member { "the host is not in the view yet" } else { "the host is still in the view" };
+    Err(Failure::new("HA_FAILED_TO_FORM_LIVESET", [why]))
+}
+
+fn file(agent: &Agent) -> Option<PathBuf> {
+    agent.state_dir.as_ref().map(|dir| dir.join("maintenance.json"))
+}
+
+/// What this host's own file says: that it stays out of the view, or that it comes back; nothing
+/// when it is not in maintenance.
+fn own(agent: &Agent) -> Option<bool> {
+    let path = file(agent)?;
+    // A file that cannot be read is a file that is there.
+    path.exists().then(|| config::read(&path).unwrap_or(true))
+}
+
+/// Whether this host is in maintenance, by its own file.
+pub fn is_here(agent: &Agent) -> bool {
+    own(agent).is_some()
+}
+
+/// Has this host stay out of the view, or come back; [`watch`] does it.
+pub fn set_here(agent: &Agent, on: bool) -> Answer<()> {
+    let Some(path) = file(agent) else { return Ok(()) };
+    if !on && !path.exists() {
+        return Ok(());
+    }
+    config::write(&path, &on).map_err(|error| Failure::internal(format!("{error:#}")))
+}
+
+/// Keeps this host out of the view while it is in maintenance. Runs on a thread of its own.
+pub fn watch(agent: &Arc<Agent>) {
+    let (mut round, mut leaving) = (0_u32, false);
+    loop {
+        std::thread::sleep(STEP);
+        let done = match own(agent) {
+            None => {
+                (round, leaving) = (0, false);
+                continue;
+            }
+            Some(true) => {
+                round = round.saturating_add(1);
+                stay_out(agent, round, &mut leaving)
+            }
+            Some(false) => come_back(agent, leaving),
+        };
+        if let Err(failure) = done {
+            tracing::debug!("this host is in maintenance: {failure}");
+        }
+    }
+}
+
+/// One round of a host in maintenance: out of the view, and a member of whoever is master.
+fn stay_out(agent: &Arc<Agent>, round: u32, leaving: &mut bool) -> Answer<()> {
+    let armed = ha::session(agent).is_some_and(|session| session.armed);
+    let client = ha::client(agent)?.with_timeout(CHANGE);
+    let phase = if armed { client.liveset().ok() } else { None };
+    match phase {
+        Some(set) if set.phase == Phase::Armed && set.is_master => {
+            // The call that asked for this is still being answered. The daemon ends this process
+            // before another host is master (R6.2).
+            if round > LOOK && set.members.len() > 1 {
+                client.give_up_mastership(None).map_err(ha::refusal)?;
+            }
+            return Ok(());
+        }
+        Some(set) if set.phase == Phase::Armed => {
+            leave(agent, &client)?;
+            *leaving = true;
+        }
+        Some(set) if set.phase == Phase::Disarmed => client.stop().map_err(ha::refusal)?,
+        _ => {}
+    }
+    let follows = matches!(agent.standing(), Standing::Member { .. });
+    if (!follows || round.is_multiple_of(LOOK))
+        && armed
+        && let Some(master) = master_change::successor(agent)
+        && agent.standing() != (Standing::Member { master: master.clone() })
+    {
+        master_change::follow(agent, &master);
+    }
+    Ok(())
+}
+
+/// Ends the session that this host left, so that it may join anew; then the file goes. A leave that
+/// was asked for cannot be taken back, so its end comes first.
+fn come_back(agent: &Agent, leaving: bool) -> Answer<()> {
+    let client = ha::client(agent)?;
+    match client.liveset().map(|set| set.phase) {
+        Ok(Phase::Armed) if leaving => return Ok(()),
+        Ok(Phase::Disarmed) => client.stop().map_err(ha::refusal)?,
+        _ => {}
+    }
+    match file(agent).map(std::fs::remove_file) {
+        Some(Err(error)) => Err(Failure::internal(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// Leaves the view: two counts in a row that find no VM, since a start that was let in just before
+/// the mark may show late.
+fn leave(agent: &Agent, client: &crate::xhad::control::Client) -> Answer<()> {
+    for _ in 0..2 {
+        let found = agent.driver.scan().map_err(|error| Failure::internal(error.to_string()))?;
+        if !found.is_empty() {
+            return Err(Failure::new("OPERATION_NOT_ALLOWED", ["VMs are still here"]));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    client.set_excluded().map_err(ha::refusal)?;
+    agent.history.note("maintenance", "this host leaves the view", serde_json::json!({}));
+    Ok(())
+}

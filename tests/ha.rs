@@ -1,0 +1,11 @@
+//! HA as an administrator meets it: what the commands show, what is refused and how, on a saved
+//! pool of two hosts that survives one failure.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
+
+#[path = "ha/guards.rs"]
+mod guards;
+#[path = "ha/shown.rs"]
+mod shown;
+#[path = "ha/world.rs"]
+mod world;

@@ -1,0 +1,158 @@
+//! Maintenance, pause, hooks and withdrawn alerts on the hosts of a lab.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// A lab that is taken down with this value.
+struct Lab(PathBuf);
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.lab(&["down"]);
+    }
+}
+
+impl Lab {
+    fn up(dir: &Path) -> Self {
+        let lab = Self(dir.to_owned());
+        let out = lab.lab(&["up", "--hosts", "3"]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        lab
+    }
+
+    fn lab(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xe"));
+        command.args(["lab", words[0], "--dir"]).arg(&self.0).args(&words[1..]).output().unwrap()
+    }
+
+    fn state_dir(&self, host: &str) -> PathBuf {
+        self.0.join("hosts").join(host)
+    }
+
+    /// Runs a command on a host.
+    fn xe(&self, host: &str, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xe"));
+        command.env_clear().env("HOME", "/nonexistent").arg("--state-dir");
+        command.arg(self.state_dir(host)).args(line.split(' ')).output().unwrap()
+    }
+
+    /// What a command printed, which must succeed.
+    #[track_caller]
+    fn done(&self, host: &str, line: &str) -> String {
+        let out = self.xe(host, line);
+        let error = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{line}: {error}");
+        String::from_utf8(out.stdout).unwrap()
+    }
+
+    /// How a host stands, as another one sees it; nothing while that one does not answer.
+    fn state(&self, from: &str, of: &str) -> String {
+        let out = self.xe(from, "pool-ha-status --json").stdout;
+        let Ok(status) = serde_json::from_slice::<serde_json::Value>(&out) else {
+            return String::new();
+        };
+        let hosts = status["hosts"].as_array().unwrap();
+        let host = hosts.iter().find(|host| host["host"]["name"] == of).unwrap();
+        host["state"].as_str().unwrap().to_owned()
+    }
+
+    fn messages(&self, host: &str) -> String {
+        let out = self.xe(host, "message-list params=name --minimal");
+        String::from_utf8(out.stdout).unwrap()
+    }
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(90), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn hook(lab: &Lab, host: &str, name: &str) {
+    let dir = lab.state_dir(host).join("hooks").join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    let program = dir.join("10-note");
+    let log = lab.0.join("hooks.log");
+    std::fs::write(&program, format!("#!/bin/sh\necho {name} $@ >> {}\n", log.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_host_in_maintenance_stays_out_and_a_pause_ends_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(dir.path());
+    // A member: out of the view and empty, also after a reboot, until it is called back.
+    lab.done("h1", "host-maintenance-enter host=h3");
+    assert_eq!(lab.state("h1", "h3"), "excluded");
+    lab.lab(&["fault", "h3", "power-off"]);
+    lab.lab(&["fault", "h3", "power-on"]);
+    wait_for("the new boot", || lab.xe("h3", "host-list --minimal").status.success());
+    wait_for("its report", || {
+        lab.done("h1", "host-list name-label=h3 params=host-metrics-live --minimal") == "true\n"
+    });
+    let refused = lab.xe("h1", "vm-start vm=scratch-1 on=h3");
+    assert!(!refused.status.success());
+    assert!(!["member", "live"].contains(&lab.state("h1", "h3").as_str()));
+    lab.done("h1", "host-maintenance-exit host=h3");
+    assert_eq!(lab.state("h1", "h3"), "member");
+
+    // In the same boot, and called back before it has quite left.
+    lab.done("h1", "host-maintenance-enter host=h3");
+    lab.done("h1", "host-maintenance-exit host=h3");
+    assert_eq!(lab.state("h1", "h3"), "member");
+
+    // The master: another host takes over before it leaves.
+    lab.done("h1", "host-maintenance-enter host=h1");
+    wait_for("the new master", || lab.state("h2", "h1") == "excluded");
+    wait_for("the way to it", || lab.xe("h1", "host-list --minimal").status.success());
+    lab.done("h1", "host-maintenance-exit host=h1");
+    wait_for("its return", || lab.state("h2", "h1") == "member");
+
+    lab.done("h2", "pool-ha-pause seconds=5");
+    let status = lab.done("h2", "pool-ha-status");
+    assert!(status.contains("fencing and restarts are held back for"), "{status}");
+    assert!(lab.done("h2", "pool-ha-status --minimal").starts_with("false,"));
+    wait_for("the end of the pause", || {
+        let out = lab.xe("h2", "pool-ha-status --minimal").stdout;
+        String::from_utf8(out).unwrap().starts_with("true,")
+    });
+    assert_eq!(lab.done("h2", "vm-list power-state=running name-label=db-1 --minimal").len(), 37);
+}
+
+#[test]
+fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(dir.path());
+    for name in ["host-pre-declare-dead", "host-post-declare-dead", "pool-pre-ha-vm-restart"] {
+        hook(&lab, "h1", name);
+    }
+    let h2 = lab.done("h1", "host-list name-label=h2 --minimal").trim_end().to_owned();
+    lab.lab(&["fault", "h2", "power-off"]);
+    let log = || std::fs::read_to_string(dir.path().join("hooks.log")).unwrap_or_default();
+    wait_for("the restarts", || {
+        let elsewhere = |vm: &&str| {
+            let line = format!("vm-list name-label={vm} power-state=running params=resident-on");
+            let out = lab.done("h1", &line);
+            out.contains("resident-on") && !out.contains(&h2)
+        };
+        log().contains("pool-pre-ha-vm-restart")
+            && ["db-2", "web-1"].iter().all(|vm| elsewhere(vm))
+    });
+    let log = log();
+    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("{text}: {log}"));
+    let pre = at(&format!("host-pre-declare-dead -hostuuid {h2} -reason fenced\n"));
+    at(&format!("host-post-declare-dead -hostuuid {h2} -reason fenced\n"));
+    assert!(pre < at("pool-pre-ha-vm-restart -pooluuid "), "{log}");
+    assert!(lab.messages("h1").contains("HA_HOST_FAILED"));
+    assert!(!lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
+    lab.lab(&["fault", "h2", "power-on"]);
+    wait_for("the withdrawal", || lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
+    assert_eq!(lab.messages("h1").matches("HA_HOST_FAILED_RECOVERED").count(), 1);
+}
