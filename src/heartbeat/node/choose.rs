@@ -13,18 +13,11 @@ impl Node {
     /// host does not belong to the best set.
     pub(super) fn next_view(&self, now: Nanos) -> Option<View> {
         let old = self.view.as_ref()?;
-        let present: Vec<Slot> = old
-            .members
-            .iter()
-            .filter(|member| self.present(now, member))
-            .map(|member| member.slot)
-            .collect();
-        // The witness's answer goes before any weight.
-        let weight = |slot: Slot| {
-            let witnessed = u64::from(self.reaches_witness(now, slot)) << 40;
-            witnessed + old.member(slot).map_or(0, |member| u64::from(member.weight))
-        };
-        let set = best_set(&present, |a, b| self.connected(now, a, b), weight);
+        let mut set = self.best_of(now, old, |member| self.present(now, member));
+        if self.too_few(&set, old) {
+            // Who wants to leave is let go when there are others enough to decide.
+            set = self.best_of(now, old, |member| self.there_yet(now, member));
+        }
         if !set.contains(&self.me()) || self.too_few(&set, old) {
             return None;
         }
@@ -56,6 +49,18 @@ impl Node {
             && next.base == old.base
             && !(self.by_network() && self.any_rewound());
         (!same).then_some(next)
+    }
+
+    /// The largest set of members that all reach each other, among those that are wanted.
+    fn best_of(&self, now: Nanos, old: &View, wanted: impl Fn(&Member) -> bool) -> Vec<Slot> {
+        let members = old.members.iter().filter(|member| wanted(member));
+        let present: Vec<Slot> = members.map(|member| member.slot).collect();
+        // The witness's answer goes before any weight.
+        let weight = |slot: Slot| {
+            let witnessed = u64::from(self.reaches_witness(now, slot)) << 40;
+            witnessed + old.member(slot).map_or(0, |member| u64::from(member.weight))
+        };
+        best_set(&present, |a, b| self.connected(now, a, b), weight)
     }
 
     /// In network mode only a strict majority of those who entered it may go on.
@@ -208,9 +213,15 @@ impl Node {
         Member { armed: (member.armed || says_armed) && !unarmed, weight, ..member.clone() }
     }
 
-    /// Whether a member is there: its block moves and its own disk evidence is fresh (in network
-    /// mode neither is needed), and it does not want to go.
+    /// Whether a member is there and does not want to go.
     fn present(&self, now: Nanos, member: &Member) -> bool {
+        let leaves = member.slot != self.me() && self.peer(member.slot).leaving;
+        self.there_yet(now, member) && !leaves
+    }
+
+    /// Whether a member is there: its block moves and its own disk evidence is fresh (in network
+    /// mode neither is needed).
+    fn there_yet(&self, now: Nanos, member: &Member) -> bool {
         if member.slot == self.me() {
             return true;
         }
@@ -221,7 +232,6 @@ impl Node {
         peer.life == member.life
             && (self.by_network() || on_disk())
             && peer.dead_at.is_none()
-            && !peer.leaving
             && !self.unarmed(member.slot, member.life)
     }
 

@@ -219,8 +219,20 @@ impl Node {
         self.marks.declared.iter().any(|(declared, at)| *declared == slot && over(*at))
     }
 
+    /// The last member of a view cannot leave it: nobody else decides, and nobody else reads its
+    /// mark as a member. It goes on, and acts again.
+    fn stay_as_the_last(&mut self, now: Nanos) {
+        let alone = self.view.as_ref().is_some_and(|view| view.members.len() == 1);
+        if self.marks.leaving && alone && self.is_member() {
+            self.marks.leaving = false;
+            let why = "stays: it is the last host of the view; switch HA off instead";
+            self.note(now, "leave-refused", Some(self.me()), why.to_owned());
+        }
+    }
+
     /// Answers what has come true or has waited too long.
     pub(super) fn tick_pending(&mut self, now: Nanos) {
+        self.stay_as_the_last(now);
         if self.marks.unarmed && self.armed && self.unarmed_kept_by_all() {
             self.disarm(now, "disarmed by emergency; every other member knows");
         }
@@ -273,8 +285,12 @@ impl Node {
                 self.timed_out(late)
             }
             Control::Leave | Control::Disarm { .. } => {
+                let refused = pending.control == Control::Leave && !self.marks.leaving;
                 if self.stage == Stage::Disarmed {
                     done
+                } else if refused {
+                    let why = "this is the last host of the view; switch HA off instead";
+                    Some(Err(Refusal::WrongState(why.to_owned())))
                 } else {
                     self.timed_out(late)
                 }
