@@ -3,10 +3,11 @@
 //!
 //! The pool's database says that a host takes no VMs; a file of the host itself says that it stays
 //! out of the view. That file is written before its VMs are counted and refuses every start from
-//! then on, so the others may take "left empty" for what it is (R5.3c).
+//! then on; the count waits for starts that were let in before. Only then the host leaves, so the
+//! others may take "left empty" for what it is (R5.3c).
 
 use super::ha::HostStep;
-use super::jobs::{self, Job};
+use super::jobs::{self, Done, Job};
 use super::standing::Standing;
 use super::{Agent, config, evacuate, guard, ha, master_change, vm};
 use crate::heartbeat::liveset::Phase;
@@ -14,9 +15,22 @@ use crate::pool::Database;
 use crate::pool::rows::{Host, Pool};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How far this host's own maintenance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// No VM starts here any more; the host is in the view still.
+    Refuse,
+    /// It leaves the view and stays out of it.
+    Out,
+    /// It comes back.
+    Back,
+}
 
 /// The mark of a host in maintenance.
 pub const MARK: &str = "xe-maintenance";
@@ -54,6 +68,10 @@ fn mark(agent: &Agent, host: &str, on: bool) -> Answer<()> {
 pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
     let epoch = vm::master_epoch(agent)?;
     let db = agent.store.read();
+    if agent.ha.liveset().is_some_and(|set| ha_is_on(&db) && set.members.len() < 2) {
+        let why = "it is the last host of the view; switch HA off instead";
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+    }
     if Host::get(&db, host)?.enabled() {
         guard::disable_host(agent, &db, host)?;
     }
@@ -77,7 +95,18 @@ pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
     if agent.is_simulated() {
         return Ok(());
     }
-    jobs::on_host(agent, host, epoch, &Job::Ha(HostStep::Maintain { on: true }))?;
+    let to = |stage| jobs::on_host(agent, host, epoch, &Job::Ha(HostStep::Maintain { stage }));
+    to(Stage::Refuse)?;
+    let boot = db.text("host", host, "xe_boot").to_owned();
+    match jobs::on_host(agent, host, epoch, &Job::Scan { boot }) {
+        Ok(Done::Found(found)) if found.is_empty() => to(Stage::Out)?,
+        other => {
+            to(Stage::Back)?;
+            mark(agent, host, false)?;
+            let why = "a VM was started there meanwhile".to_owned();
+            return Err(other.err().unwrap_or(Failure::new("OPERATION_NOT_ALLOWED", [why])));
+        }
+    };
     let here = uuid == agent.config.host.to_string();
     // A master leaves after it has handed over, which ends this very process.
     if ha_is_on(&db) && !here { wait_for(agent, &uuid, false) } else { Ok(()) }
@@ -90,7 +119,8 @@ pub fn exit(agent: &Arc<Agent>, host: &str) -> Answer<()> {
     guard::enable_host(&db, host)?;
     let uuid = db.text("host", host, "uuid").to_owned();
     if !agent.is_simulated() {
-        jobs::on_host(agent, host, epoch, &Job::Ha(HostStep::Maintain { on: false }))?;
+        let back = HostStep::Maintain { stage: Stage::Back };
+        jobs::on_host(agent, host, epoch, &Job::Ha(back))?;
         if ha_is_on(&db) {
             wait_for(agent, &uuid, true)?;
         }
@@ -130,26 +160,30 @@ fn file(agent: &Agent) -> Option<PathBuf> {
     agent.state_dir.as_ref().map(|dir| dir.join("maintenance.json"))
 }
 
-/// What this host's own file says: that it stays out of the view, or that it comes back; nothing
-/// when it is not in maintenance.
-fn own(agent: &Agent) -> Option<bool> {
+/// What this host's own file says; nothing when it is not in maintenance.
+fn own(agent: &Agent) -> Option<Stage> {
     let path = file(agent)?;
     // A file that cannot be read is a file that is there.
-    path.exists().then(|| config::read(&path).unwrap_or(true))
+    path.exists().then(|| config::read(&path).unwrap_or(Stage::Refuse))
 }
 
-/// Whether this host is in maintenance, by its own file.
+/// Whether this host refuses VMs because it is in maintenance.
 pub fn is_here(agent: &Agent) -> bool {
     own(agent).is_some()
 }
 
-/// Has this host stay out of the view, or come back; [`watch`] does it.
-pub fn set_here(agent: &Agent, on: bool) -> Answer<()> {
+/// Whether this host has nothing to do with the view because of it.
+pub fn is_out(agent: &Agent) -> bool {
+    own(agent).is_some_and(|stage| stage != Stage::Refuse)
+}
+
+/// Takes a step of this host's own maintenance; [`watch`] does what follows from it.
+pub fn set_here(agent: &Agent, stage: Stage) -> Answer<()> {
     let Some(path) = file(agent) else { return Ok(()) };
-    if !on && !path.exists() {
+    if stage == Stage::Back && !path.exists() {
         return Ok(());
     }
-    config::write(&path, &on).map_err(|error| Failure::internal(format!("{error:#}")))
+    config::write(&path, &stage).map_err(|error| Failure::internal(format!("{error:#}")))
 }
 
 /// Keeps this host out of the view while it is in maintenance. Runs on a thread of its own.
@@ -158,15 +192,15 @@ pub fn watch(agent: &Arc<Agent>) {
     loop {
         std::thread::sleep(STEP);
         let done = match own(agent) {
-            None => {
+            None | Some(Stage::Refuse) => {
                 (round, leaving) = (0, false);
                 continue;
             }
-            Some(true) => {
+            Some(Stage::Out) => {
                 round = round.saturating_add(1);
                 stay_out(agent, round, &mut leaving)
             }
-            Some(false) => come_back(agent, leaving),
+            Some(Stage::Back) => come_back(agent, leaving),
         };
         if let Err(failure) = done {
             tracing::debug!("this host is in maintenance: {failure}");

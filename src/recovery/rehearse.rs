@@ -122,3 +122,78 @@ fn write(pool: &mut Pool, action: Action) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::{Boot, Host, Loss, Priority, Vm};
+
+    const GIB: u64 = 1 << 30;
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    fn boot(host: u128) -> Boot {
+        Boot { host: id(host), boot_id: format!("boot {host}") }
+    }
+
+    fn vm(number: u128, priority: Priority, order: i64, delay: u64) -> Vm {
+        Vm {
+            uuid: id(number),
+            power: Power::Running,
+            residence: Some(boot(1)),
+            intent: None,
+            run: 1,
+            always_run: priority == Priority::Restart,
+            priority,
+            loss: Loss::No,
+            template: false,
+            order,
+            start_delay: Duration::from_secs(delay),
+            memory: GIB,
+            allowed: None,
+        }
+    }
+
+    fn pool(vms: Vec<Vm>, gib: u64) -> Pool {
+        let host =
+            |number| Host { boot: boot(number), live: true, enabled: true, capacity: gib * GIB };
+        Pool {
+            epoch: 1,
+            hosts: vec![host(1), host(2)],
+            vms,
+            dead: BTreeSet::new(),
+            tolerance: 1,
+            restart_after_guest_shutdown: true,
+            hold_until: Duration::from_secs(99),
+        }
+    }
+
+    #[test]
+    fn orders_and_delays_give_the_times_and_best_effort_comes_last() {
+        let vms = vec![
+            vm(13, Priority::BestEffort, 0, 0),
+            vm(12, Priority::Restart, 2, 0),
+            vm(11, Priority::Restart, 1, 30),
+            vm(14, Priority::None, 0, 0),
+        ];
+        let pool = pool(vms, 8);
+        let played = rehearse(&pool, &[id(1)]);
+        let starts: Vec<(u64, Uuid)> =
+            played.starts.iter().map(|start| (start.at.as_secs(), start.vm)).collect();
+        assert_eq!(starts, [(0, id(11)), (30, id(12)), (30, id(13))]);
+        assert!(played.starts.iter().all(|start| start.host == id(2)));
+        assert_eq!(played.left, [id(14)]);
+        assert_eq!(pool.vms[0].power, Power::Running, "nothing happened");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_and_the_play_ends() {
+        let vms = (11..16).map(|number| vm(number, Priority::Restart, 0, 0)).collect();
+        let played = rehearse(&pool(vms, 3), &[id(1)]);
+        assert_eq!((played.starts.len(), played.left.len()), (3, 2));
+        let nobody = rehearse(&pool(vec![vm(11, Priority::Restart, 0, 0)], 3), &[id(1), id(2)]);
+        assert_eq!(nobody.left, [id(11)]);
+    }
+}

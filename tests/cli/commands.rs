@@ -261,3 +261,17 @@ fn a_start_that_breaks_the_plan_is_offered_to_nobody_but_a_person() {
     assert_eq!(forced.code, 1);
     assert_eq!(world.calls("Async.VM.start")[1].last(), Some(&Value::Bool(true)));
 }
+
+#[test]
+fn vlan_create_prints_the_interface_that_was_made() {
+    let pif = World::pool();
+    let pifs = pif.objects("PIF");
+    let (reference, uuid) = pifs.first().unwrap().clone();
+    let world = pif
+        .answers("VLAN.create", json!("OpaqueRef:vlan"))
+        .answers("VLAN.get_untagged_PIF", json!(reference));
+    let network = &world.objects("network")[0].1;
+    let done = world.xe(&format!("vlan-create pif-uuid={uuid} vlan=7 network-uuid={network}"));
+    assert_eq!((done.out.trim_end(), done.code), (uuid.as_str(), 0), "{}", done.err);
+    assert_eq!(world.calls("VLAN.create")[0][1], Value::Int(7));
+}

@@ -87,6 +87,13 @@ impl World {
         self.0.lock().unwrap().calls.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// The references and uuids of a class.
+    pub fn objects(&self, class: &str) -> Vec<(String, String)> {
+        let objects = &self.0.lock().unwrap().classes[class];
+        let uuid = |record: &Value| record.get("uuid").unwrap().as_str().unwrap().to_owned();
+        objects.iter().map(|(reference, record)| (reference.clone(), uuid(record))).collect()
+    }
+
     /// One field of one object.
     pub fn field(&self, class: &str, reference: &str, field: &str) -> Value {
         self.0.lock().unwrap().classes[class][reference].get(field).unwrap().clone()

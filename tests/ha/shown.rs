@@ -154,3 +154,33 @@ fn a_disk_can_be_copied_and_a_cd_ejected() {
     assert!(done.out.trim_end().lines().last().unwrap().starts_with("VM is not agile because: "));
     assert!(done.err.contains("    xe vbd-eject uuid=00006590"), "{}", done.err);
 }
+
+#[test]
+fn every_command_that_is_advised_exists() {
+    let mailed = xe::agent::mail::letter::WORDS.iter().flat_map(|(_, _, _, lines)| lines.iter());
+    let mends = [
+        "pbd-create",
+        "pbd-plug",
+        "pif-plug",
+        "pif-scan",
+        "pool-ha-enable",
+        "pool-ha-status",
+        "sr-create",
+        "vbd-eject",
+        "vdi-copy",
+        "vgpu-destroy",
+        "vif-destroy",
+        "vif-move",
+        "vlan-create",
+        "vm-memory-limits-set",
+        "vm-param-remove",
+        "vm-param-set",
+        "vm-resume",
+        "vm-start",
+        "vusb-destroy",
+    ];
+    for line in mailed.map(|line| line.strip_prefix("xe ").unwrap()).chain(mends) {
+        let name = line.split(' ').next().unwrap();
+        assert!(xe::cli::commands::find(name).is_some(), "{line}");
+    }
+}

@@ -25,7 +25,7 @@ pub fn watch(agent: &Arc<Agent>) {
     let mut asked = 0_u32;
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        if maintenance::is_here(agent) {
+        if maintenance::is_out(agent) {
             *agent.ha.locked() = None;
             continue;
         }
@@ -74,7 +74,7 @@ fn follow_daemon(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
         }
         let before = agent.ha.locked().replace(liveset.clone());
         react(agent, kept, before.as_ref(), &liveset);
-        if !is_armed(agent) || maintenance::is_here(agent) {
+        if !is_armed(agent) || maintenance::is_out(agent) {
             return Ok(());
         }
     }

@@ -155,10 +155,10 @@ pub enum HostStep {
     Forget,
     /// Disarm once the others have seen the mark, without a decided view.
     Disarm,
-    /// Stay out of the view from now on, or come back into it.
+    /// Refuse VMs, stay out of the view, or come back into it.
     Maintain {
-        /// Which of both.
-        on: bool,
+        /// Which of them.
+        stage: maintenance::Stage,
     },
 }
 
@@ -245,7 +245,7 @@ pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
             }
         }
         HostStep::Forget => forget(agent),
-        HostStep::Maintain { on } => maintenance::set_here(agent, *on)?,
+        HostStep::Maintain { stage } => maintenance::set_here(agent, *stage)?,
         HostStep::Disarm => client(agent)?.disarm_fencing(false).map_err(refusal)?,
     }
     Ok(serde_json::Value::Null)

@@ -3,9 +3,9 @@
 //! Fencing cannot be held back while others may restart a host's VMs: a host that is cut off during
 //! a pause would run them on while the master starts them elsewhere. So a pause is a planned "off":
 //! nobody is armed, nobody is presumed dead, nothing is restarted, and an unknown VM is never taken
-//! for halted. The pool's database remembers until when and with which settings; its master switches
-//! HA on again with every check of a normal enable, and tries again for as long as one fails.
-//! Meanwhile a lost master is replaced by nobody, as always without HA.
+//! for halted. The pool's database remembers until when and with which settings; its master
+//! switches HA on again with every check of a normal enable, and tries again for as long as one
+//! fails. Meanwhile a lost master is replaced by nobody, as always without HA.
 
 use super::{disable, enable};
 use crate::agent::capacity::is_live;

@@ -21,6 +21,7 @@ pub fn status(agent: &Agent, db: &Database) -> Answer<Status> {
     for host in HostRow::all(db) {
         hosts.push(host_status(agent, db, &host, &pool, liveset.as_ref())?);
     }
+    hosts.sort_by(|one, other| one.host.name.cmp(&other.host.name));
     let master = pool.master().map(|master| named(db, "host", master)).unwrap_or_default();
     Ok(Status {
         enabled: pool.ha_enabled(),

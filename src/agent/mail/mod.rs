@@ -6,7 +6,7 @@
 //! `xe-mail-period` (60) the fewest seconds between two mails. Alerts that come meanwhile wait and
 //! go together. Nobody who tells an alert ever waits for a mail server.
 
-mod letter;
+pub mod letter;
 
 use super::alerts::RECOVERED;
 use super::{Agent, pool_ref};

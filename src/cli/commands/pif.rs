@@ -1,12 +1,20 @@
 //! Physical network interfaces of hosts.
 
-use super::table::{Arg, Command, Prints, call};
+use super::context::Context;
+use super::table::{Arg, Command, Kind, Outcome, Prints, call, command, needs};
 
 const PIF: Arg = Arg::Object("PIF", "pif", "uuid");
 const HOST: Arg = Arg::Object("host", "host", "host-uuid");
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
+    command("vlan-create", "Give a network to a host over a tagged interface.", vlan_create).takes(
+        &[
+            needs("pif-uuid", Kind::Uuid("pif")),
+            needs("vlan", Kind::Int),
+            needs("network-uuid", Kind::Uuid("network")),
+        ],
+    ),
     call("pif-plug", "Bring an interface up.", "PIF.plug", &[PIF]),
     call("pif-unplug", "Take an interface down.", "PIF.unplug", &[PIF]),
     call("pif-scan", "Look for new interfaces of a host.", "PIF.scan", &[HOST]),
@@ -51,3 +59,16 @@ pub const COMMANDS: &[Command] = &[
         &[PIF, Arg::Text("primary_address_type")],
     ),
 ];
+
+/// Prints the uuid of the interface that was made.
+fn vlan_create(ctx: &mut Context<'_, '_>) -> Outcome {
+    let tagged = ctx.object("PIF", "pif-uuid")?;
+    ctx.params.need("vlan")?;
+    let tag = ctx.params.int("vlan", 0)?;
+    let network = ctx.object("network", "network-uuid")?;
+    let vlan = ctx.call("VLAN.create", &[tagged, tag.into(), network])?;
+    let untagged = ctx.call("VLAN.get_untagged_PIF", &[vlan])?;
+    let uuid = ctx.uuid("PIF", &untagged)?;
+    ctx.console.result(uuid);
+    Ok(())
+}

@@ -76,8 +76,9 @@ impl Node {
             return false;
         }
         let of_base = set.iter().filter(|slot| base.contains(slot)).count();
+        // A witness that votes may have made a majority with any of them.
         let voters = self.cfg.acceptors.by_network(base.len());
-        of_base > base.len() - majority(voters).min(base.len())
+        of_base > voters - majority(voters)
     }
 
     /// Whether one of the set has kept a newer view than the statefiles showed it.
