@@ -206,7 +206,8 @@ fn the_failures_to_tolerate_are_those_of_brute_force() {
         assert_answer(&file, &dump, &BTreeMap::new());
         answers.push(expected(&dump, &BTreeMap::new()));
     }
-    assert!(answers.contains(&Ok(1)) && answers.contains(&Ok(0)), "{answers:?}");
+    let known: std::collections::BTreeSet<usize> = answers.iter().flatten().copied().collect();
+    assert!(known.contains(&1) && known.len() > 1, "{answers:?}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! The pool as the planner sees it: memory of hosts, sizes of VMs, and where each can run.
+//! The pool as the planner sees it: what hosts have left, what VMs take, where each can run.
 
 use super::Agent;
 use super::agility::possible_hosts;
+use super::limits::{self, Limits};
 use crate::plan::{Host as PlanHost, Problem, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
@@ -79,21 +80,27 @@ pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
     Ok(host_memory(db, host, given)?.saturating_sub(used + promised))
 }
 
-fn occupies(vm: &Vm<'_>) -> bool {
+/// Whether a VM takes memory of the host that it is on.
+pub fn occupies(vm: &Vm<'_>) -> bool {
     matches!(vm.power_state(), "Running" | "Paused")
 }
 
 /// The planning problem of the database as it stands.
 pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
     let given = agent.host_memory();
-    let mut found = Capacity { problem: Problem::default(), hosts: Vec::new(), vms: Vec::new() };
+    // A VM that dies with its host whatever is planned is named, and costs the others nothing.
+    let problem = Problem { excuse_doomed: true, ..Problem::default() };
+    let mut found = Capacity { problem, hosts: Vec::new(), vms: Vec::new() };
+    let limits = Limits::of(db);
     for host in Host::all(db).filter(|host| is_live(db, host)) {
+        let (vcpus, slots) = limits.room(db, &host);
         found.problem.hosts.push(PlanHost {
             id: host.uuid().to_owned(),
             total: host_memory(db, &host, given)?,
             free: free_memory(db, &host, given)?,
+            vcpus,
+            slots,
             enabled: host.enabled(),
-            ..PlanHost::default()
         });
         found.hosts.push(host.reference.to_owned());
     }
@@ -106,18 +113,34 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
         if vm.power_state() == "Suspended" {
             continue;
         }
-        let allowed = possible_hosts(db, &vm);
-        let every = found.hosts.iter().all(|host| allowed.contains(host));
-        let index = |host: &str| found.hosts.iter().position(|known| known == host);
-        found.problem.vms.push(PlanVm {
-            id: vm.uuid().to_owned(),
-            memory: footprint(&vm),
-            host: place.and_then(index),
-            protected: is_protected(&vm),
-            allowed: (!every).then(|| allowed.iter().filter_map(|host| index(host)).collect()),
-            ..PlanVm::default()
-        });
-        found.vms.push(vm.reference.to_owned());
+        let host = place.and_then(|host| found.hosts.iter().position(|known| known == host));
+        found.add(db, &vm, host, is_protected(&vm));
     }
     Ok(found)
+}
+
+impl Capacity {
+    /// Adds a VM as it stands in the database; gives its index.
+    pub fn add(
+        &mut self,
+        db: &Database,
+        vm: &Vm<'_>,
+        host: Option<usize>,
+        protected: bool,
+    ) -> usize {
+        let allowed = possible_hosts(db, vm);
+        let every = self.hosts.iter().all(|host| allowed.contains(host));
+        let index = |host: &String| self.hosts.iter().position(|known| known == host);
+        self.problem.vms.push(PlanVm {
+            id: vm.uuid().to_owned(),
+            memory: footprint(vm),
+            vcpus: limits::vcpus(vm),
+            host,
+            protected,
+            allowed: (!every).then(|| allowed.iter().filter_map(index).collect()),
+            group: limits::group(db, vm),
+        });
+        self.vms.push(vm.reference.to_owned());
+        self.vms.len() - 1
+    }
 }

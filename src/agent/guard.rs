@@ -2,13 +2,13 @@
 
 use super::Agent;
 use super::agility::{needed_networks, needed_srs, sees_network, sees_sr};
-use super::capacity::{Capacity, capacity, footprint, is_machine, is_protected};
+use super::capacity::{Capacity, capacity, is_machine, is_protected};
 use crate::plan::{self, Budget, Guard};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pif, Pool, Sr, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many failures the pool is promised to survive, when an operation may be refused for it: HA
 /// is on, overcommitting is not allowed, and a plan exists.
@@ -172,35 +172,15 @@ pub fn start_on(agent: &Agent, db: &Database, vm: &str, host: &str) -> Answer<()
 /// The pool once a VM runs on a host.
 pub fn started(db: &Database, capacity: &mut Capacity, vm: &Vm<'_>, host: &str) {
     let Some(at) = capacity.hosts.iter().position(|known| known == host) else { return };
-    let size = footprint(vm);
-    let target = &mut capacity.problem.hosts[at];
-    target.free = target.free.saturating_sub(size);
     let protected = vm.ha_restart_priority() == "restart";
-    if let Some(known) = capacity.vms.iter().position(|known| known == vm.reference) {
-        let old = capacity.problem.vms[known].host.replace(at);
-        if let Some(old) = old {
-            capacity.problem.hosts[old].free += size;
-        }
-        capacity.problem.vms[known].protected = protected;
-        return;
+    let known = capacity.vms.iter().position(|known| known == vm.reference);
+    let index = known.unwrap_or_else(|| capacity.add(db, vm, None, protected));
+    let old = capacity.problem.vms[index].host.replace(at);
+    if let Some(old) = old {
+        capacity.problem.give(index, old);
     }
-    let allowed = allowed_hosts(db, capacity, vm);
-    capacity.problem.vms.push(plan::Vm {
-        id: vm.uuid().to_owned(),
-        memory: size,
-        host: Some(at),
-        protected,
-        allowed,
-        ..plan::Vm::default()
-    });
-    capacity.vms.push(vm.reference.to_owned());
-}
-
-fn allowed_hosts(db: &Database, capacity: &Capacity, vm: &Vm<'_>) -> Option<BTreeSet<usize>> {
-    let allowed = super::agility::possible_hosts(db, vm);
-    let index = |host: &String| capacity.hosts.iter().position(|known| known == host);
-    let every = capacity.hosts.iter().all(|host| allowed.contains(host));
-    (!every).then(|| allowed.iter().filter_map(index).collect())
+    capacity.problem.vms[index].protected = protected;
+    capacity.problem.take(index, at);
 }
 
 /// Refuses to take a host out of the plan when the others cannot do without it.
@@ -215,8 +195,25 @@ pub fn disabled(capacity: &mut Capacity, host: &str) {
     }
 }
 
-/// Refuses to protect a running VM that the plan has no place for (S90).
+/// Refuses to protect a running VM that the plan has no place for (S90), or that is lost with the
+/// few hosts that can run it.
 pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
+    if let Some(failures) = promised(db) {
+        let rows = capacity(agent, db)?;
+        let known = rows.vms.iter().position(|known| known == vm);
+        let allowed = known.and_then(|at| rows.problem.vms[at].allowed.as_ref());
+        let hosts: Option<Vec<&str>> = allowed.map(|allowed| {
+            let enabled = allowed.iter().filter(|host| rows.problem.hosts[**host].enabled);
+            enabled.map(|host| rows.hosts[*host].as_str()).collect()
+        });
+        if let Some(hosts) = hosts.filter(|hosts| hosts.len() <= failures) {
+            let why = match hosts.is_empty() {
+                true => "no host could run it".to_owned(),
+                false => format!("no host but {} could run it", listed(db, "host", &hosts)),
+            };
+            return Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]));
+        }
+    }
     preserves_plan(agent, db, |capacity| {
         if let Some(at) = capacity.vms.iter().position(|known| known == vm) {
             capacity.problem.vms[at].protected = true;
@@ -273,14 +270,7 @@ pub fn hypothetical(
         let row = Vm::get(db, vm)?;
         let known = found.problem.vms.iter().any(|known| known.id == row.uuid());
         if priority == "restart" && !known && !is_protected(&row) {
-            found.problem.vms.push(plan::Vm {
-                id: row.uuid().to_owned(),
-                memory: footprint(&row),
-                host: None,
-                protected: true,
-                allowed: allowed_hosts(db, &found, &row),
-                ..plan::Vm::default()
-            });
+            found.add(db, &row, None, true);
         }
     }
     Ok(plan::max_failures(&found.problem, &Budget::default()))

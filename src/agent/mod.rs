@@ -30,6 +30,7 @@ pub mod in_process;
 pub mod init;
 pub mod internal;
 pub mod jobs;
+pub mod limits;
 pub mod mail;
 pub mod maintenance;
 pub mod marks;

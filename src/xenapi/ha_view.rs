@@ -132,6 +132,11 @@ pub struct Capacity {
     pub breaking_hosts: Vec<Named>,
     /// A VM that finds no place then.
     pub breaking_vm: Option<Named>,
+    /// Protected VMs that no other host could run: they are lost with the hosts that can, and are
+    /// not counted against what the pool survives.
+    pub doomed: Vec<Named>,
+    /// How many failures one after the other it is known to survive now.
+    pub one_by_one: i64,
 }
 
 /// A running VM that is not protected.

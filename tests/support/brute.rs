@@ -169,8 +169,12 @@ impl Pool {
 
     fn start(&mut self, waiting: &[usize], r: usize) -> bool {
         let Some((vm, rest)) = waiting.split_first() else {
-            return self.sets(r).iter().all(|failed| self.replaced(failed));
+            // Smaller sets too: they may leave a host to a VM that few can run, and no room.
+            return (0..=r).all(|r| self.sets(r).iter().all(|failed| self.replaced(failed)));
         };
+        if self.doomed(&self.vms[*vm], &vec![false; self.free.len()]) {
+            return self.start(rest, r);
+        }
         let (size, before) = (self.vms[*vm].size, self.vms[*vm].host);
         (0..self.free.len()).any(|host| {
             if !self.enabled[host] || !self.vms[*vm].allowed[host] || self.free[host] < size {
@@ -194,10 +198,18 @@ impl Pool {
             .collect()
     }
 
+    /// Whether a VM that only some hosts can run has none of them left: it is named, and costs
+    /// the others nothing.
+    fn doomed(&self, vm: &Vm, failed: &[bool]) -> bool {
+        let left = |host: usize| vm.allowed[host] && self.enabled[host] && !failed[host];
+        vm.allowed.contains(&false) && !(0..failed.len()).any(left)
+    }
+
     /// Whether the VMs of the failed hosts fit on the others.
     fn replaced(&self, failed: &[bool]) -> bool {
         let lost = |vm: &&Vm| vm.host.is_some_and(|host| failed[host]);
-        let vms: Vec<&Vm> = self.vms.iter().filter(lost).collect();
+        let vms: Vec<&Vm> =
+            self.vms.iter().filter(lost).filter(|vm| !self.doomed(vm, failed)).collect();
         let room =
             |host: usize| if self.enabled[host] && !failed[host] { self.free[host] } else { -1 };
         fits(&vms, &mut (0..failed.len()).map(room).collect::<Vec<i64>>())

@@ -182,6 +182,8 @@ fn capacity(agent: &Agent, db: &Database, pool: &Pool<'_>) -> Answer<Capacity> {
             .map(|found| found.hosts.iter().map(host).collect())
             .unwrap_or_default(),
         breaking_vm: breaking.map(|found| named(db, "VM", &rows.vms[found.vm])),
+        doomed: verdict.doomed.iter().map(|vm| named(db, "VM", &rows.vms[*vm])).collect(),
+        one_by_one: i64::try_from(verdict.max_one_by_one).unwrap_or(i64::MAX),
     })
 }
 

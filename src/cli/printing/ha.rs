@@ -95,6 +95,13 @@ fn overview(status: &Status) -> Record {
         let hosts = names(&capacity.breaking_hosts);
         line("limit", format!("when {hosts} fail together, {vm} finds no place"));
     }
+    if capacity.one_by_one < capacity.current {
+        let count = count(capacity.one_by_one, "host failure");
+        line("one after the other", format!("{count} for certain"));
+    }
+    for vm in &capacity.doomed {
+        line("not to be saved", format!("{vm}: no other host could run it (vm-ha-explain)"));
+    }
     if let Some(timers) = &status.timers {
         line("timers", timer_line(timers));
         line("harmless", harmless(timers));

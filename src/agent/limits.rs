@@ -1,0 +1,57 @@
+//! What a host may take beyond its memory, by the pool's settings: vCPUs for each of its CPUs and
+//! a number of VMs; and which VMs are to stay apart.
+//!
+//! | key of the pool's `other-config` | meaning |
+//! |---|---|
+//! | `xe-vcpu-percent` | vCPUs that a host may promise, in percent of its CPUs; no limit without |
+//! | `xe-vms-per-host` | VMs that a host may run; no limit without |
+
+use super::capacity::{is_machine, occupies};
+use crate::plan::vcpu_room;
+use crate::pool::Database;
+use crate::pool::rows::{Host, Vm};
+
+/// The limits of every host of a pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    vcpu_percent: Option<u64>,
+    vms_per_host: Option<u64>,
+}
+
+impl Limits {
+    /// What the pool says; a word that is no number limits nothing.
+    pub fn of(db: &Database) -> Self {
+        let pool = db.table("pool").keys().next();
+        let number = |key: &str| db.key("pool", pool?, "other_config", key)?.trim().parse().ok();
+        Limits { vcpu_percent: number("xe-vcpu-percent"), vms_per_host: number("xe-vms-per-host") }
+    }
+
+    /// The vCPUs and the number of VMs that a host may still take.
+    pub fn room(&self, db: &Database, host: &Host<'_>) -> (Option<u64>, Option<u64>) {
+        let here = |vm: &Vm<'_>| {
+            is_machine(vm) && vm.resident_on() == Some(host.reference) && occupies(vm)
+        };
+        let (mut used, mut count) = (0, 0);
+        for vm in Vm::all(db).filter(here) {
+            used += vcpus(&vm);
+            count += 1;
+        }
+        let cpus = db.key("host", host.reference, "cpu_info", "cpu_count");
+        // A host that does not say how many CPUs it has is not limited by them.
+        let cpus = cpus.and_then(|count| count.trim().parse().ok());
+        let vcpus = cpus.and_then(|cpus| vcpu_room(cpus, self.vcpu_percent, used));
+        (vcpus, self.vms_per_host.map(|most| most.saturating_sub(count)))
+    }
+}
+
+/// The virtual CPUs of a VM.
+pub fn vcpus(vm: &Vm<'_>) -> u64 {
+    u64::try_from(vm.VCPUs_max()).unwrap_or(0)
+}
+
+/// The group of VMs that a VM is to stay apart from, by its place among all groups.
+pub fn group(db: &Database, vm: &Vm<'_>) -> Option<usize> {
+    let apart = |group: &&str| db.text("VM_group", group, "placement") == "anti_affinity";
+    let group = db.set_of("VM", vm.reference, "groups").into_iter().find(apart)?;
+    db.table("VM_group").keys().position(|known| known == group)
+}
