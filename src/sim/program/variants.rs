@@ -17,7 +17,7 @@ pub(super) fn main(words: &[String]) -> Result<ExitCode, String> {
     let only = asked.wanted.variant;
     let chosen = Variant::ALL.iter().filter(|variant| only.is_none_or(|only| only == **variant));
     for variant in chosen {
-        match breaks(*variant, most) {
+        match breaks(*variant, asked.only, most) {
             Some((case, schedules, why)) => {
                 caught += 1;
                 println!(
@@ -53,6 +53,7 @@ const BEYOND: &[crate::heartbeat::variant::Variant] = &[];
 #[cfg(feature = "wrong-variants")]
 fn breaks(
     variant: crate::heartbeat::variant::Variant,
+    only: Option<crate::sim::schedules::Schedule>,
     most: u64,
 ) -> Option<(crate::sim::campaign::Case, u64, String)> {
     use crate::sim::campaign::{Case, Wanted};
@@ -61,7 +62,7 @@ fn breaks(
     let wanted = Wanted { variant: Some(variant), ..Wanted::default() };
     let mut schedules = 0;
     for seed in 0..most {
-        for schedule in Schedule::ALL {
+        for schedule in Schedule::ALL.into_iter().filter(|s| only.is_none_or(|only| only == *s)) {
             schedules += 1;
             let case = Case::new(schedule, seed, wanted);
             let world = case.play(false).ok();
