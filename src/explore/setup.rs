@@ -234,7 +234,7 @@ impl Setup {
             Setup {
                 name: "cut",
                 what: "two hosts whose link is cut: each wants to leave the other out",
-                order: Order::Turns,
+                order: Order::Lockstep,
                 moves: Moves { crash: true, pause: true, ..Moves::default() },
                 budget: Budget { faults: 2, boots: 1, slow: 0 },
                 before: vec![(2, Action::NetCut(0))],
@@ -243,7 +243,7 @@ impl Setup {
             Setup {
                 name: "promised",
                 what: "two hosts that both lose the statefile, and a link one way",
-                order: Order::Turns,
+                order: Order::Lockstep,
                 moves: Moves { link: true, ..Moves::default() },
                 budget: Budget { faults: 1, boots: 0, slow: 0 },
                 before: vec![(2, Action::DiskCut(0, 0)), (0, Action::DiskCut(1, 0))],
