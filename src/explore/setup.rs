@@ -149,6 +149,17 @@ impl Setup {
         }
     }
 
+    /// Two hosts with time for several attempts to decide before a lease ends.
+    fn torn() -> Setup {
+        Setup {
+            l: 14,
+            order: Order::Lockstep,
+            moves: Moves { crash: true, ..Moves::default() },
+            budget: Budget { faults: 1, boots: 0, slow: 0 },
+            ..Setup::two()
+        }
+    }
+
     /// Every pool that is explored.
     pub fn all() -> Vec<Setup> {
         let one = Budget { faults: 1, boots: 1, slow: 0 };
@@ -234,11 +245,15 @@ impl Setup {
             Setup {
                 name: "cut",
                 what: "two hosts whose link is cut: each wants to leave the other out",
-                order: Order::Lockstep,
-                moves: Moves { crash: true, pause: true, ..Moves::default() },
-                budget: Budget { faults: 2, boots: 1, slow: 0 },
                 before: vec![(2, Action::NetCut(0))],
-                ..Setup::two()
+                ..Setup::torn()
+            },
+            Setup {
+                name: "cut-asleep",
+                what: "the same; one of them stands still, the other may die and boot",
+                budget: Budget { faults: 1, boots: 1, slow: 0 },
+                before: vec![(2, Action::NetCut(0)), (3, Action::Pause(1))],
+                ..Setup::torn()
             },
             Setup {
                 name: "promised",
