@@ -44,6 +44,7 @@ use xe::heartbeat::report::{AGENT_OK, ARMED, FORMING, PeerReport, Report};
 use xe::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing};
 use xe::heartbeat::view::{Life, Slot, View};
 use xe::xhad::cycle::{Blocks, Cycles, Job, Place};
+use xe::xhad::rehearsal::world::World;
 
 /// Counts the bytes that are held.
 struct Counting;
@@ -326,6 +327,34 @@ impl Pool {
     }
 }
 
+thread_local! {
+    static TAPPED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+fn tap(bytes: &[u8]) {
+    let mut tapped = TAPPED.get();
+    count(&mut tapped, bytes.len());
+    TAPPED.set(tapped);
+}
+
+/// Three hosts that are all real hear as much as the one beside two that are played.
+fn check(timeout_s: u32) -> Result<(), String> {
+    let none = || "there is no such pool".to_owned();
+    let mut world = World::new(3, timeout_s).ok_or_else(none)?;
+    world.run_for(30 * SECOND);
+    world.tap = Some(tap);
+    world.run_for(60 * SECOND);
+    let real = TAPPED.get().1 / 3;
+    let mut pool = Pool::new(3, timeout_s).ok_or_else(none)?;
+    pool.run_for(30 * SECOND);
+    let before = pool.counts();
+    pool.run_for(60 * SECOND);
+    let played = pool.counts().heard.1 - before.heard.1;
+    println!("three hosts hear in a minute: all real {real} bytes each, one real {played} bytes");
+    let off = real.abs_diff(played) * 20;
+    if off > real { Err("the hosts that are played say something else".to_owned()) } else { Ok(()) }
+}
+
 /// How long a disk cycle takes.
 const CYCLE: Nanos = 5 * MILLISECOND;
 
@@ -387,6 +416,10 @@ fn main() -> ExitCode {
     }
     if hosts.is_empty() {
         hosts = vec![3, 64, 256, 1000];
+    }
+    if let Err(why) = check(timeout_s) {
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
     }
     for hosts in hosts {
         if let Err(why) = measure(hosts, timeout_s, seconds) {
