@@ -194,7 +194,7 @@ impl Setup {
                 ..Setup::three()
             },
         ];
-        healthy.into_iter().chain(Setup::harmed()).collect()
+        healthy.into_iter().chain(Setup::harmed()).chain(Setup::torn_apart()).collect()
     }
 
     /// Pools to which something has happened before.
@@ -243,6 +243,19 @@ impl Setup {
                 ..Setup::three()
             },
             Setup {
+                name: "power",
+                what: "three hosts form a view after all lost their power",
+                budget: Budget { faults: 0, boots: 4, slow: 0 },
+                before: (0..3).map(|n| (u64::from(n == 0), Action::Crash(n))).collect(),
+                ..Setup::three()
+            },
+        ]
+    }
+
+    /// Two hosts of which each wants to go on without the other.
+    fn torn_apart() -> Vec<Setup> {
+        vec![
+            Setup {
                 name: "cut",
                 what: "two hosts whose link is cut: each wants to leave the other out",
                 before: vec![(2, Action::NetCut(0))],
@@ -263,13 +276,6 @@ impl Setup {
                 budget: Budget { faults: 1, boots: 0, slow: 0 },
                 before: vec![(2, Action::DiskCut(0, 0)), (0, Action::DiskCut(1, 0))],
                 ..Setup::two()
-            },
-            Setup {
-                name: "power",
-                what: "three hosts form a view after all lost their power",
-                budget: Budget { faults: 0, boots: 4, slow: 0 },
-                before: (0..3).map(|n| (u64::from(n == 0), Action::Crash(n))).collect(),
-                ..Setup::three()
             },
         ]
     }

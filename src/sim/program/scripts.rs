@@ -44,10 +44,10 @@ pub(super) fn main(words: &[String]) -> Result<ExitCode, String> {
 }
 
 fn scripts(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let unread = |why: std::io::Error| format!("{}: {why}", folder.display());
-    let entries = std::fs::read_dir(folder).map_err(unread)?;
-    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut paths = paths.map_err(unread)?;
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.map_err(|why| format!("{}: {why}", folder.display()))?;
+    // What cannot be listed is missed by the count.
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_none());
     paths.sort();
     Ok(paths)
