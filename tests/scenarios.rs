@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use xe::heartbeat::variant::Variant;
 use xe::sim::scenario::Scenario;
 
 fn folders() -> Vec<std::path::PathBuf> {
@@ -45,4 +46,22 @@ fn every_number_is_played_or_its_absence_explained() {
     known.extend(explained.filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()));
     let missing: Vec<u32> = (1..=50).chain(91..=126).filter(|n| !known.contains(n)).collect();
     assert!(missing.is_empty(), "neither played nor explained: {missing:?}");
+}
+
+#[test]
+fn every_situation_for_a_broken_rule_ends_well_with_the_right_ones() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken-rules");
+    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let scripts: Vec<_> = entries.filter(|path| path.extension().is_none()).collect();
+    assert!(!scripts.is_empty());
+    let mut failed = Vec::new();
+    for script in scripts {
+        let name = script.file_name().unwrap().to_string_lossy().into_owned();
+        let known = Variant::ALL.iter().any(|variant| variant.word() == name);
+        assert!(known, "{name} is no broken rule");
+        let text = std::fs::read_to_string(&script).unwrap();
+        let played = Scenario::parse(&text).and_then(|scenario| scenario.play());
+        failed.extend(played.err().map(|why| format!("{name}: {why}")));
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }

@@ -74,8 +74,8 @@ const EFFECTS: [&str; 13] = [
 ];
 
 /// The exceptions: `xe-plan` reads its case file, both programs end with an exit code, `xe-sim`
-/// counts its CPU time and plays seeds on several threads.
-const MAY: [(&str, &str); 9] = [
+/// counts its CPU time, plays seeds on several threads and reads the scripts of a folder.
+const MAY: [(&str, &str); 11] = [
     ("src/explore/program.rs", "std::process"),
     ("src/plan/case.rs", "std::fs"),
     ("src/plan/case.rs", "std::process"),
@@ -84,6 +84,8 @@ const MAY: [(&str, &str); 9] = [
     ("src/sim/program/run.rs", "std::process"),
     ("src/sim/program/run.rs", "rustix"),
     ("src/sim/program/run.rs", "std::thread"),
+    ("src/sim/program/scripts.rs", "std::fs"),
+    ("src/sim/program/scripts.rs", "std::process"),
     ("src/sim/program/variants.rs", "std::process"),
 ];
 

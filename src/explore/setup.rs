@@ -149,6 +149,17 @@ impl Setup {
         }
     }
 
+    /// Two hosts with time for several attempts to decide before a lease ends.
+    fn torn() -> Setup {
+        Setup {
+            l: 14,
+            order: Order::Lockstep,
+            moves: Moves { crash: true, ..Moves::default() },
+            budget: Budget { faults: 1, boots: 0, slow: 0 },
+            ..Setup::two()
+        }
+    }
+
     /// Every pool that is explored.
     pub fn all() -> Vec<Setup> {
         let one = Budget { faults: 1, boots: 1, slow: 0 };
@@ -183,7 +194,7 @@ impl Setup {
                 ..Setup::three()
             },
         ];
-        healthy.into_iter().chain(Setup::harmed()).collect()
+        healthy.into_iter().chain(Setup::harmed()).chain(Setup::torn_apart()).collect()
     }
 
     /// Pools to which something has happened before.
@@ -237,6 +248,34 @@ impl Setup {
                 budget: Budget { faults: 0, boots: 4, slow: 0 },
                 before: (0..3).map(|n| (u64::from(n == 0), Action::Crash(n))).collect(),
                 ..Setup::three()
+            },
+        ]
+    }
+
+    /// Two hosts of which each wants to go on without the other.
+    fn torn_apart() -> Vec<Setup> {
+        vec![
+            Setup {
+                name: "cut",
+                what: "two hosts whose link is cut: each wants to leave the other out",
+                before: vec![(2, Action::NetCut(0))],
+                ..Setup::torn()
+            },
+            Setup {
+                name: "cut-asleep",
+                what: "the same; one of them stands still, the other may die and boot",
+                budget: Budget { faults: 1, boots: 1, slow: 0 },
+                before: vec![(2, Action::NetCut(0)), (3, Action::Pause(1))],
+                ..Setup::torn()
+            },
+            Setup {
+                name: "promised",
+                what: "two hosts that both lose the statefile, and a link one way",
+                order: Order::Lockstep,
+                moves: Moves { link: true, ..Moves::default() },
+                budget: Budget { faults: 1, boots: 0, slow: 0 },
+                before: vec![(2, Action::DiskCut(0, 0)), (0, Action::DiskCut(1, 0))],
+                ..Setup::two()
             },
         ]
     }

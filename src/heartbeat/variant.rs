@@ -1,6 +1,7 @@
 //! Deliberately wrong variants of the rules, for the proof that the simulator and the explorer
 //! can fail. Without the feature `wrong-variants` none of them can be switched on, and the
-//! compiler removes every trace of them.
+//! compiler removes every trace of them. Where a second rule stands behind the broken one, that is
+//! said here with the argument ([`Variant::covered`]).
 
 macro_rules! variants {
     ($($name:ident $word:literal $what:literal)*) => {
@@ -25,6 +26,31 @@ macro_rules! variants {
             }
         }
     };
+}
+
+impl Variant {
+    /// Why breaking that rule alone harms nobody, for those that stand behind another one. They
+    /// are not counted: no situation of the model can show them.
+    pub fn covered(self) -> Option<&'static str> {
+        match self {
+            // Nothing renews between the echo and the view: both are taken in one step, and the
+            // view leaves the host without a right to renew. A packet without the view comes only
+            // from who knows that the receiver has it.
+            Variant::EchoBeforeView => Some("whoever has decided a host out echoes it no more"),
+            // The echo is worth nothing to its receiver, who has taken the view from the same
+            // packet, or takes nothing of a packet of an epoch that it does not know.
+            Variant::EchoesTheExcluded => Some("a receiver takes the view before the echo"),
+            // The proposer's own round trip with a host is never newer than that host's last
+            // report. Who has said nothing for G is out by that, whatever it last said of others;
+            // before that its ages are wrong by less than G.
+            Variant::StaleAgesTrusted => Some("silent hosts are out by the own round trip"),
+            // The watchdog is programmed to the end of the lease, rounded down, and a step looks
+            // at the lease before anything else: nobody is there to act when it is over. It would
+            // show with a watchdog that does not fire, which the model rules out.
+            Variant::NoLeaseCheck => Some("the watchdog fires by the end of the lease"),
+            _ => None,
+        }
+    }
 }
 
 variants! {

@@ -83,6 +83,7 @@ impl World {
             Verb::StartWitness => self.start_witness(),
             Verb::CutWitness => self.cut_witness(a, true),
             Verb::HealWitness => self.cut_witness(a, false),
+            Verb::ForgeOff => self.forge_off(a),
             Verb::Calm => self.calm(),
             _ => return false,
         }

@@ -84,6 +84,7 @@ verbs! {
     StartWitness "start-witness" "" "the witness starts again"
     CutWitness "cut-witness" "h" "it does not reach the witness"
     HealWitness "heal-witness" "h" "it reaches the witness again"
+    ForgeOff "forge-off" "h" "it hears that HA is off, from somebody without the key"
     Calm "calm" "" "all faults end"
 }
 

@@ -172,6 +172,7 @@ impl Node {
         };
         let doubtful = self.disks.iter().any(|disk| disk.rewound.is_some());
         let all = !doubtful && view.members.iter().all(|m| self.has_disk(now, m.slot));
+        let all = all || self.wrong(Variant::ReturnsAlone);
         let since = self.acceptor.back_since;
         // A statefile that went back under this view counts again only two views later.
         !self.any_rewound()

@@ -17,6 +17,7 @@ use std::ops::Range;
 use super::script::Deed;
 use super::world::{Setting, World};
 use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::variant::Variant;
 
 mod expect;
 
@@ -114,6 +115,14 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// What goes wrong when every node breaks that rule, with its story; nothing when nothing does.
+    /// It needs the feature `wrong-variants`.
+    pub fn broken_by(&self, variant: Variant) -> Option<String> {
+        let setting = Setting { variant: Some(variant), ..self.setting.clone() };
+        let broken = Scenario { setting, ..self.clone() };
+        broken.play().err()
     }
 
     fn play_in(&self, world: &mut World) -> Result<(), String> {

@@ -35,6 +35,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::heartbeat::kept::Kept;
 use crate::heartbeat::node::{Config, Control, Effect, Node};
 use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing, TimingError};
@@ -255,7 +256,7 @@ impl World {
                 statefiles: self.setting.statefiles,
                 witness: self.setting.witness,
             },
-            kept: machine.kept.clone(),
+            kept: machine.kept.clone().map(|kept| self.remembered(kept)),
             braked: (self.setting.braked && machine.resets > 2).then_some(20 * SECOND),
             resident: machine.fresh && running,
             fresh: machine.fresh && !running,
@@ -273,6 +274,14 @@ impl World {
             tombstone: true,
             starts_agent: true,
             agent_pid: (machine.agent != AgentState::Gone).then_some(machine.pid),
+        }
+    }
+
+    /// The record that a daemon finds; without its promises and votes where that rule is broken.
+    fn remembered(&self, kept: Kept) -> Kept {
+        match self.wrong(Variant::PromiseForgotten) {
+            true => Kept { promise: 0, vote: Default::default(), ..kept },
+            false => kept,
         }
     }
 

@@ -7,7 +7,10 @@ use super::machine::What;
 use crate::heartbeat::Key;
 use crate::heartbeat::node::Input;
 use crate::heartbeat::packet::Packet;
+use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Mode, Slot, View};
 
 /// The links.
 #[derive(Debug, Clone)]
@@ -41,6 +44,11 @@ pub(super) fn key() -> Key {
     Key::new([7; 32])
 }
 
+/// The key of somebody outside of the pool.
+fn stranger() -> Key {
+    Key::new([8; 32])
+}
+
 impl World {
     pub(super) fn send(&mut self, from: usize, packet: Packet) {
         let bytes = self.setting.bytes.then(|| Arc::new(packet.seal(&key())));
@@ -65,6 +73,34 @@ impl World {
         }
     }
 
+    /// Somebody without the key tells a host, in the name of the last one, that HA is off: with
+    /// all that the pool itself would say then.
+    pub fn forge_off(&mut self, host: usize) {
+        let from = self.machines.len() - 1;
+        let node = |host: usize| self.machines[host].node.as_ref();
+        let Some(view) = node(host).and_then(|node| node.decided()) else { return };
+        let Some(life) = node(from).map(|node| node.life()) else { return };
+        let view = View { epoch: view.epoch + 1, mode: Mode::Off, ..view.clone() };
+        let report = Report {
+            life,
+            boot_id: self.machines[from].boot_id,
+            seq: u64::from(u32::MAX),
+            epoch: view.epoch,
+            ..Report::empty()
+        };
+        let packet = Packet {
+            generation: self.generation,
+            sender: Slot::at(from),
+            report: Arc::new(report),
+            view: Some(Arc::new(view)),
+            bid: None,
+            vote: None,
+        };
+        let bytes = Arc::new(packet.seal(&stranger()));
+        self.tell(format_args!("h{} gets a forged word that HA is off", host + 1));
+        self.push(self.now, host, What::Bytes(bytes));
+    }
+
     /// How long something is on its way over the network.
     pub(super) fn travel(&mut self) -> Nanos {
         let usual = self.chance(20) * MILLISECOND / 10 + MILLISECOND / 10;
@@ -75,7 +111,12 @@ impl World {
     }
 
     pub(super) fn open(&mut self, host: usize, bytes: &[u8]) {
-        match Packet::open(bytes, &key(), self.generation) {
+        let opened = Packet::open(bytes, &key(), self.generation);
+        let opened = match self.wrong(Variant::OffUnsigned) {
+            true => opened.or_else(|_| Packet::open(bytes, &stranger(), self.generation)),
+            false => opened,
+        };
+        match opened {
             Ok(packet) => self.step(host, Input::Packet(0, &packet)),
             Err(error) => self.step(host, Input::Refused(error)),
         }
