@@ -21,6 +21,7 @@ impl World {
             Control::Leave => {
                 self.stop_vms(host);
                 self.machines[host].guests.leaving = true;
+                self.machines[host].leave_ticket = self.ticket + 1;
             }
             Control::Stay => self.machines[host].guests.leaving = false,
             _ => {}

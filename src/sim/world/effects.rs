@@ -3,7 +3,7 @@
 use super::World;
 use super::disk::Blocks;
 use super::machine::{AgentState, Job, What};
-use crate::heartbeat::node::Effect;
+use crate::heartbeat::node::{Effect, Refusal};
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
 
 impl World {
@@ -55,7 +55,11 @@ impl World {
                 }
             }
             Effect::Answer(ticket, outcome) => {
-                self.machines[host].answers.insert(ticket, outcome);
+                let machine = &mut self.machines[host];
+                // Refused at once, it was never shown: VMs may be started again.
+                let refused = matches!(outcome, Err(Refusal::WrongState(_)));
+                machine.guests.leaving &= !(refused && ticket == machine.leave_ticket);
+                machine.answers.insert(ticket, outcome);
             }
             Effect::FenceDevice(slot) => self.fence_device(host, slot.index()),
             Effect::Reset | Effect::Changed => {}

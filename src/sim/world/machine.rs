@@ -93,6 +93,8 @@ pub struct Machine {
     pub resets: u32,
     /// What the daemon answered, by ticket.
     pub answers: BTreeMap<u64, Result<Answer, Refusal>>,
+    /// The ticket of the newest wish to leave.
+    pub(super) leave_ticket: u64,
     /// The newest of these tickets.
     pub(super) last_ticket: u64,
     /// What the daemon noted, each with its clock's nanoseconds.
@@ -148,6 +150,7 @@ impl Machine {
             resets: 0,
             leased: false,
             answers: BTreeMap::new(),
+            leave_ticket: 0,
             last_ticket: 0,
             notes: Vec::new(),
             kept: None,
