@@ -142,8 +142,7 @@ fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
             let out = lab.done("h1", &line);
             out.contains("resident-on") && !out.contains(&h2)
         };
-        log().contains("pool-pre-ha-vm-restart")
-            && ["db-2", "web-1"].iter().all(|vm| elsewhere(vm))
+        log().contains("pool-pre-ha-vm-restart") && ["db-2", "web-1"].iter().all(|vm| elsewhere(vm))
     });
     let log = log();
     let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("{text}: {log}"));

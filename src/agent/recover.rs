@@ -12,8 +12,8 @@ use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
 use crate::recovery::messages::About;
 use crate::recovery::{
-    Action, Boot, Event, Host, Intent, Loss, Message, Pool, Power, Priority, Recovery, StartResult,
-    Vm,
+    Action, Boot, Event, Host, Intent, Limits, Loss, Message, Pool, Power, Priority, Recovery,
+    StartResult, Tries, Vm,
 };
 use crate::xenapi::failure::Answer;
 use serde_json::json;
@@ -199,6 +199,7 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
         dead: dead.into_iter().map(|d| Boot { host: d.host, boot_id: d.boot_id }).collect(),
         tolerance,
         restart_after_guest_shutdown: row.is_none_or(|p| p.ha_reboot_vm_on_internal_shutdown()),
+        limits: Limits::of(|key| db.key("pool", row?.reference, "other_config", key)),
         hold_until: lock(&agent.wake.inbox).hold_until,
     })
 }
@@ -244,25 +245,15 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
             "best-effort" if ha => Priority::BestEffort,
             _ => Priority::None,
         },
-        loss: match db.text("VM", reference, "xe_loss") {
-            "once" => Loss::Once,
-            "spent" => Loss::Spent,
-            _ => Loss::No,
-        },
+        loss: Loss::of(db.text("VM", reference, "xe_loss")),
+        tries: Tries::of(db.text("VM", reference, "xe_tries")),
+        restart_after_guest_shutdown: vm::exits::wish_after_shutdown(db, reference),
         template,
         order: row.order(),
         start_delay: Duration::from_secs(u64::try_from(row.start_delay()).unwrap_or(0)),
         memory: capacity::footprint(row),
         allowed: (!template).then(|| uuids(super::agility::possible_hosts(db, row))),
     })
-}
-
-fn loss_word(loss: Loss) -> &'static str {
-    match loss {
-        Loss::No => "",
-        Loss::Once => "once",
-        Loss::Spent => "spent",
-    }
 }
 
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
@@ -273,7 +264,11 @@ fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
         Action::MarkRunning { .. } => {}
         Action::ClearIntent { vm } => clear_intent(agent, seen, &row(vm))?,
         Action::SetLoss { vm, loss } => agent.store.commit(|tx| {
-            tx.set("VM", &row(vm), "xe_loss", loss_word(loss));
+            tx.set("VM", &row(vm), "xe_loss", loss.word());
+            Ok(())
+        })?,
+        Action::SetTries { vm, tries } => agent.store.commit(|tx| {
+            tx.set("VM", &row(vm), "xe_tries", tries.text());
             Ok(())
         })?,
         Action::StayOff { vm } => agent.store.commit(|tx| {
@@ -301,7 +296,7 @@ fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<(
             tx.delete("xe_intent", &intent);
         }
         vm::set_halted(tx, vm);
-        tx.set("VM", vm, "xe_loss", loss_word(loss));
+        tx.set("VM", vm, "xe_loss", loss.word());
         Ok(true)
     })?;
     if !same {
@@ -386,6 +381,8 @@ mod tests {
             always_run: true,
             priority: Priority::Restart,
             loss: Loss::No,
+            tries: Tries::default(),
+            restart_after_guest_shutdown: None,
             template: false,
             order: 0,
             start_delay: Duration::ZERO,
@@ -399,6 +396,7 @@ mod tests {
             dead: Default::default(),
             tolerance: 1,
             restart_after_guest_shutdown: true,
+            limits: Limits::default(),
             hold_until: Duration::ZERO,
         };
         let mut policy = Recovery::default();

@@ -107,6 +107,11 @@ fn write(pool: &mut Pool, action: Action) {
                 vm.loss = loss;
             }
         }
+        Action::SetTries { vm, tries } => {
+            if let Some(vm) = pool.vm_mut(vm) {
+                vm.tries = tries;
+            }
+        }
         Action::StayOff { vm } => {
             if let Some(vm) = pool.vm_mut(vm) {
                 vm.always_run = false;

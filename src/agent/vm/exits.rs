@@ -3,6 +3,7 @@
 use super::{message, set_halted};
 use crate::agent::Agent;
 use crate::host::hypervisor::ExitKind;
+use crate::pool::Database;
 use crate::xenapi::failure::Answer;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -44,13 +45,24 @@ pub fn handle(agent: &Agent, host: &str, ended: Vec<Ended>) -> Answer<()> {
     Ok(())
 }
 
-/// A VM that its own guest switched off is restarted by HA unless the pool says otherwise; every
-/// other end leaves `ha_always_run` as it is.
+/// Whether a VM is to be started again after its guest switched it off, where it has a wish of its
+/// own that differs from the pool's.
+pub fn wish_after_shutdown(db: &Database, vm: &str) -> Option<bool> {
+    match db.key("VM", vm, "other_config", "ha-reboot-on-internal-shutdown")? {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// A VM that its own guest switched off is restarted by HA unless the VM, or else the pool, says
+/// otherwise; every other end leaves `ha_always_run` as it is.
 fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         let pool = crate::agent::pool_ref(&db).unwrap_or("");
-        let restarts = db.flag("pool", pool, "ha_reboot_vm_on_internal_shutdown");
+        let of_pool = db.flag("pool", pool, "ha_reboot_vm_on_internal_shutdown");
+        let restarts = wish_after_shutdown(&db, vm).unwrap_or(of_pool);
         if kind == ExitKind::GuestShutdown && !restarts {
             tx.set("VM", vm, "ha_always_run", false);
         }

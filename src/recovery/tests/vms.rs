@@ -161,7 +161,7 @@ fn s78_templates_never_start() {
     let mut world = world();
     let vm = world.protected(1, 'c');
     (vm.power, vm.residence, vm.template) = (Power::Halted, None, true);
-    vm.loss = Loss::Once;
+    vm.loss = Loss::Owed(1);
     world.dies('c');
     assert_eq!(world.starts(), []);
 }

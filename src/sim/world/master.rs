@@ -98,8 +98,11 @@ impl World {
             }
             Action::SetLoss { vm, loss } => {
                 let row = rows::vm_row(rows::vm_of(vm));
-                let word = rows::loss_word(loss);
-                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_loss", word));
+                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_loss", loss.word()));
+            }
+            Action::SetTries { vm, tries } => {
+                let row = rows::vm_row(rows::vm_of(vm));
+                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_tries", tries.text()));
             }
             Action::StayOff { vm } => {
                 let row = rows::vm_row(rows::vm_of(vm));
@@ -119,7 +122,7 @@ impl World {
                 tx.delete("xe_intent", &intent);
             }
             rows::set_halted(tx, vm);
-            tx.set("VM", &rows::vm_row(vm), "xe_loss", rows::loss_word(loss));
+            tx.set("VM", &rows::vm_row(vm), "xe_loss", loss.word());
         });
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::pool::{Database, Transaction};
-use crate::recovery::{Boot, Host, Intent, Loss, Pool, Power, Priority, Vm};
+use crate::recovery::{Boot, Host, Intent, Limits, Loss, Pool, Power, Priority, Tries, Vm};
 use crate::xenapi::{NULL_REF, Value};
 
 /// Memory of a VM, in bytes; a host has room for [`ROOM`] of them.
@@ -164,6 +164,7 @@ impl Rows {
             dead,
             tolerance: 1,
             restart_after_guest_shutdown: true,
+            limits: Limits::default(),
             hold_until: Duration::ZERO,
         }
     }
@@ -199,25 +200,14 @@ impl Rows {
                 "best-effort" => Priority::BestEffort,
                 _ => Priority::None,
             },
-            loss: match text("xe_loss") {
-                "once" => Loss::Once,
-                "spent" => Loss::Spent,
-                _ => Loss::No,
-            },
+            loss: Loss::of(text("xe_loss")),
+            tries: Tries::of(text("xe_tries")),
+            restart_after_guest_shutdown: None,
             template: false,
             order: db.int("VM", &row, "order"),
             start_delay: Duration::ZERO,
             memory: MEMORY,
             allowed: None,
         }
-    }
-}
-
-/// The word that the row holds for what is owed.
-pub(super) fn loss_word(loss: Loss) -> &'static str {
-    match loss {
-        Loss::No => "",
-        Loss::Once => "once",
-        Loss::Spent => "spent",
     }
 }
