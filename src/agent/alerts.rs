@@ -22,7 +22,9 @@ const ALERTS: [(&str, IsOver); 8] = [
     ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
     ("HA_PROTECTED_VM_RESTART_FAILED", |_, db, vm| {
         let row = db.by_uuid("VM", vm).unwrap_or("");
-        db.text("VM", row, "power_state") == "Running"
+        // A user may have ended its waiting.
+        let waits = db.flag("VM", row, "ha_always_run");
+        db.text("VM", row, "power_state") == "Running" || !waits
     }),
     ("HA_POOL_OVERCOMMITTED", |_, db, _| {
         Pool::all(db).all(|pool| pool.ha_enabled() && !pool.ha_overcommitted())

@@ -252,8 +252,16 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
         order: row.order(),
         start_delay: Duration::from_secs(u64::try_from(row.start_delay()).unwrap_or(0)),
         memory: capacity::footprint(row),
+        group: group_of(db, reference),
         allowed: (!template).then(|| uuids(super::agility::possible_hosts(db, row))),
     })
+}
+
+/// The first anti-affinity group of a VM.
+fn group_of(db: &Database, vm: &str) -> Option<Uuid> {
+    let groups = db.set_of("VM", vm, "groups").into_iter();
+    let mut spread = groups.filter(|g| db.text("VM_group", g, "placement") == "anti_affinity");
+    db.text("VM_group", spread.next()?, "uuid").parse().ok()
 }
 
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
@@ -388,6 +396,7 @@ mod tests {
             start_delay: Duration::ZERO,
             memory: 1,
             allowed: None,
+            group: None,
         };
         let pool = Pool {
             epoch: 1,

@@ -39,6 +39,16 @@ impl Step<'_> {
         self.hurry();
     }
 
+    /// A host that came or was enabled since the last look ends back-offs.
+    pub(super) fn look_for_room(&mut self) {
+        let usable = self.pool.hosts.iter().filter(|host| host.live && host.enabled);
+        let usable: BTreeSet<Boot> = usable.map(|host| host.boot.clone()).collect();
+        let before = self.recovery.usable.replace(usable.clone());
+        if before.is_some_and(|before| !usable.is_subset(&before)) {
+            self.hurry();
+        }
+    }
+
     fn hurry(&mut self) {
         let now = self.now;
         self.recovery.tracks.values_mut().for_each(|track| track.hurry(now));
@@ -76,6 +86,7 @@ impl Step<'_> {
         let Some(vm) = self.pool.vm(uuid) else { return };
         let (up, protected) = (vm.residence.is_some(), vm.protected());
         let down = vm.power == Power::Halted && !up && vm.intent.is_none();
+        let owed = matches!(vm.loss, Loss::Owed(_));
         if !self.recovery.tracks.contains_key(&uuid) {
             if !vm.tries.is_empty() {
                 let track = Track::going_on(vm.tries.clone(), now, up);
@@ -88,9 +99,9 @@ impl Step<'_> {
             track.runs(now);
         } else if down && protected && track.believed_up() {
             self.grieve(uuid, false);
-        } else if down && !protected && track.believed_up() {
-            // A user stopped it.
-            *track = Track::default();
+        } else if down && !protected && !owed && track.in_flight.is_none() {
+            // A user stopped it, or its attempts are over.
+            track.forget();
         }
     }
 

@@ -31,7 +31,7 @@ mod rows;
 mod track;
 mod tries;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -81,8 +81,8 @@ pub enum Event {
         /// What came of it.
         result: StartResult,
     },
-    /// The pool changed so that waiting VMs may fit or work now: a host came or was enabled, memory
-    /// was freed, a VM was repaired.
+    /// The pool changed so that waiting VMs may fit or work now: memory was freed, a VM was
+    /// repaired. Hosts that came or were enabled are noticed without it.
     Changed,
     /// The time of [`Recovery::wake_at`] has come, or just a look.
     Tick,
@@ -177,6 +177,8 @@ pub struct Recovery {
     /// Hosts that failed and are not back, and whether failures were tolerated then: what the pool
     /// promised before the failure counts, not what it can promise after it.
     guaranteed: BTreeMap<Uuid, bool>,
+    /// The hosts that could take VMs at the last look; none before the first.
+    usable: Option<BTreeSet<Boot>>,
     wake_at: Option<Duration>,
 }
 
@@ -185,6 +187,7 @@ impl Recovery {
     /// before the returned actions, and after all earlier ones.
     pub fn step(&mut self, now: Duration, pool: &Pool, event: Event) -> Vec<Action> {
         let mut step = Step { now, pool: pool.clone(), actions: Vec::new(), recovery: self };
+        step.look_for_room();
         step.take(event);
         step.settle();
         step.start_what_may_start();

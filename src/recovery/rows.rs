@@ -1,6 +1,6 @@
 //! The pool as the policy sees it: a few fields of the rows of hosts and VMs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -136,6 +136,8 @@ pub struct Vm {
     pub memory: u64,
     /// The hosts that can run it; `None` when all can.
     pub allowed: Option<BTreeSet<Uuid>>,
+    /// Its anti-affinity group: spread over hosts where that costs no restart.
+    pub group: Option<Uuid>,
 }
 
 impl Vm {
@@ -190,6 +192,8 @@ impl Pool {
     /// The pool as the planner sees it. Hosts that are not live are no targets; a VM that is being
     /// started counts as being there; a VM on a host that left keeps that host's name.
     pub fn problem(&self) -> plan::Problem {
+        let groups: BTreeSet<Uuid> = self.vms.iter().filter_map(|vm| vm.group).collect();
+        let groups: BTreeMap<Uuid, usize> = groups.into_iter().zip(0..).collect();
         let index = |uuid: Uuid| self.hosts.iter().position(|host| host.boot.host == uuid);
         let host = |host: &Host| {
             let there = |vm: &&Vm| vm.occupies() == Some(host.boot.host);
@@ -207,6 +211,7 @@ impl Pool {
             memory: vm.memory,
             host: vm.occupies().and_then(index),
             protected: vm.protected(),
+            group: vm.group.and_then(|group| groups.get(&group).copied()),
             allowed: vm
                 .allowed
                 .as_ref()

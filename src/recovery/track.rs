@@ -87,6 +87,13 @@ impl Track {
         }
     }
 
+    /// Nothing is owed to it: nothing counts of what was.
+    pub fn forget(&mut self) {
+        self.tries = Tries::default();
+        self.started_at = None;
+        self.not_before = Duration::ZERO;
+    }
+
     /// The times at which it wants to be looked at.
     pub fn times(&self) -> [Duration; 3] {
         let steady = self.started_at.filter(|_| !self.tries.is_empty());

@@ -78,6 +78,7 @@ impl World {
             start_delay: Duration::ZERO,
             memory: 1,
             allowed: None,
+            group: None,
         });
         self.pool.vms.last_mut().unwrap()
     }
