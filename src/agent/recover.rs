@@ -378,6 +378,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn settings_and_attempts_are_read_from_the_rows() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let read = || view(&agent, &agent.store.read()).unwrap();
+        assert_eq!(read().limits, Limits::default());
+        let settings = [
+            ("ha-starts-per-host", "2"),
+            ("ha-starts-per-pool", "9"),
+            ("ha-best-effort-attempts", "3"),
+        ];
+        agent
+            .store
+            .commit(|tx| {
+                let pool = pool_ref(tx.db()).unwrap().to_owned();
+                for (key, value) in settings {
+                    tx.put_key("pool", &pool, "other_config", key, value);
+                }
+                Ok(())
+            })
+            .unwrap();
+        let limits = Limits { starts_per_host: 2, starts_per_pool: 9, attempts: 3 };
+        assert_eq!(read().limits, limits);
+
+        let (seen, vm) = (agent.store.read(), read().vms[0].uuid);
+        let tries = Tries { bounces: 4, ..Tries::default() };
+        act(&agent, &seen, Action::SetTries { vm, tries: tries.clone() }).unwrap();
+        assert_eq!(read().vm(vm).unwrap().tries, tries);
+    }
+
+    #[test]
     fn a_start_that_could_not_be_begun_is_asked_for_again() {
         let boot = Boot { host: Uuid::from_u128(1), boot_id: "1".to_owned() };
         let vm = Vm {

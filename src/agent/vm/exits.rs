@@ -76,3 +76,47 @@ fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::rows::Vm;
+
+    /// What is left of the protection of a VM whose guest switched itself off.
+    fn stays_wanted(pool_restarts: bool, of_vm: Option<&str>) -> bool {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let vm = Vm::all(&db)
+            .find(|vm| vm.ha_always_run() && vm.power_state() == "Running")
+            .map(|vm| (vm.reference.to_owned(), vm.uuid().parse().unwrap()));
+        let (vm, uuid): (String, Uuid) = vm.unwrap();
+        agent
+            .store
+            .commit(|tx| {
+                let pool = crate::agent::pool_ref(tx.db()).unwrap().to_owned();
+                tx.set("pool", &pool, "ha_reboot_vm_on_internal_shutdown", pool_restarts);
+                if let Some(word) = of_vm {
+                    let key = "ha-reboot-on-internal-shutdown";
+                    tx.put_key("VM", &vm, "other_config", key, word);
+                }
+                Ok(())
+            })
+            .unwrap();
+        let host = db.target("VM", &vm, "resident_on").unwrap();
+        let run = u64::try_from(db.int("VM", &vm, "xe_run")).unwrap();
+        let ended = Ended { vm: uuid, run, kind: ExitKind::GuestShutdown };
+        handle(&agent, db.text("host", host, "uuid"), vec![ended]).unwrap();
+        let db = agent.store.read();
+        assert_eq!(db.text("VM", &vm, "power_state"), "Halted");
+        db.flag("VM", &vm, "ha_always_run")
+    }
+
+    #[test]
+    fn s53_a_vm_may_wish_something_else_than_its_pool_when_its_guest_switches_it_off() {
+        assert!(stays_wanted(true, None));
+        assert!(!stays_wanted(false, None));
+        assert!(!stays_wanted(true, Some("false")));
+        assert!(stays_wanted(false, Some("true")));
+        assert!(stays_wanted(true, Some("perhaps")), "what is not understood changes nothing");
+    }
+}

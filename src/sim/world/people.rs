@@ -7,6 +7,7 @@ use super::guests::State;
 use super::machine::{AgentState, What};
 use super::rows;
 use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::recovery::Pool;
 
 /// A start that a master has decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,12 @@ impl World {
         let there = hosts.iter().filter(|at| **at == Some(host)).count();
         let most = &mut self.people.most;
         *most = (most.0.max(there), most.1.max(hosts.len()));
+    }
+
+    /// The rows as a master's policy sees them.
+    pub(in crate::sim) fn policy_rows(&self, master: usize) -> Pool {
+        let live: Vec<(usize, bool)> = (0..self.machines.len()).map(|host| (host, true)).collect();
+        self.rows.pool(self.epoch_of(master), &live, BTreeSet::new(), &BTreeMap::new())
     }
 
     /// Where a VM really runs.
