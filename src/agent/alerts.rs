@@ -134,6 +134,28 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_restart_is_withdrawn_when_a_user_ends_the_waiting() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let waits = |row: &&String| {
+            let halted = db.text("VM", row, "power_state") == "Halted";
+            halted && db.flag("VM", row, "ha_always_run")
+        };
+        let row = db.table("VM").keys().find(waits).unwrap().clone();
+        let uuid = db.text("VM", &row, "uuid");
+        vm::message(&agent, "HA_PROTECTED_VM_RESTART_FAILED", 2, "VM", uuid, "");
+        withdraw(&agent);
+        assert_eq!(standing(&agent.store.read()).len(), 1, "it waits still");
+        let off = |tx: &mut Transaction| {
+            tx.set("VM", &row, "ha_always_run", false);
+            Ok(())
+        };
+        agent.store.commit(off).unwrap();
+        withdraw(&agent);
+        assert!(standing(&agent.store.read()).is_empty());
+    }
+
+    #[test]
     fn an_alert_stands_until_its_withdrawal_and_again_after_it() {
         let failed = "HA_HOST_FAILED";
         let back = "HA_HOST_FAILED_RECOVERED";

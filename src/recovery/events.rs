@@ -64,8 +64,8 @@ impl Step<'_> {
         let news = self.pool.vms.iter().filter_map(|vm| {
             let host_died = vm.residence.as_ref().is_some_and(dead);
             let intent_died = vm.intent.as_ref().is_some_and(|intent| dead(&intent.at));
-            let tracked = self.recovery.tracks.contains_key(&vm.uuid) || !vm.tries.is_empty();
-            (host_died || intent_died || tracked).then_some((vm.uuid, host_died, intent_died))
+            let news = host_died || intent_died || self.recovery.tracks.contains_key(&vm.uuid);
+            news.then_some((vm.uuid, host_died, intent_died))
         });
         for (uuid, host_died, intent_died) in news.collect::<Vec<_>>() {
             if host_died {
@@ -79,22 +79,24 @@ impl Step<'_> {
         }
     }
 
-    /// What others did to a VM: it goes on where an earlier master stopped, runs long enough to be
-    /// taken for healthy, or ended without a word to this policy.
+    /// Goes on where an earlier master stopped.
+    pub(super) fn adopt(&mut self) {
+        for vm in self.pool.vms.iter().filter(|vm| !vm.tries.is_empty()) {
+            let (tries, up) = (&vm.tries, vm.residence.is_some());
+            let new = || Track::going_on(tries.clone(), self.now, up);
+            self.recovery.tracks.entry(vm.uuid).or_insert_with(new);
+        }
+    }
+
+    /// What others did to a VM: it runs long enough to be taken for healthy, or ended without a
+    /// word to this policy.
     fn look_at(&mut self, uuid: Uuid) {
         let now = self.now;
         let Some(vm) = self.pool.vm(uuid) else { return };
         let (up, protected) = (vm.residence.is_some(), vm.protected());
         let down = vm.power == Power::Halted && !up && vm.intent.is_none();
         let owed = matches!(vm.loss, Loss::Owed(_));
-        if !self.recovery.tracks.contains_key(&uuid) {
-            if !vm.tries.is_empty() {
-                let track = Track::going_on(vm.tries.clone(), now, up);
-                self.recovery.tracks.insert(uuid, track);
-            }
-            return;
-        }
-        let track = self.track(uuid);
+        let Some(track) = self.recovery.tracks.get_mut(&uuid) else { return };
         if up {
             track.runs(now);
         } else if down && protected && track.believed_up() {

@@ -187,6 +187,7 @@ impl Recovery {
     /// before the returned actions, and after all earlier ones.
     pub fn step(&mut self, now: Duration, pool: &Pool, event: Event) -> Vec<Action> {
         let mut step = Step { now, pool: pool.clone(), actions: Vec::new(), recovery: self };
+        step.adopt();
         step.look_for_room();
         step.take(event);
         step.settle();

@@ -23,7 +23,6 @@ fn s55_a_new_master_goes_on_backing_off_from_a_crash_loop() {
     assert_eq!(world.starts(), [1]);
     world.up(1);
     world.recovery = Recovery::default();
-    world.event(Event::Tick);
     world.ends(1, End::Crash);
     assert_eq!(world.wake(), 120 * SECOND);
     assert_eq!(world.starts(), [1]);
