@@ -15,6 +15,8 @@ struct Outcome {
     plan_cpu_s: f64,
     /// Protected and best-effort VMs that ran on the lost hosts.
     lost: (usize, usize),
+    /// When the master knew the hosts dead.
+    known: f64,
     /// When each start was decided.
     began: Vec<f64>,
     /// When each VM that was started ran.
@@ -65,6 +67,10 @@ fn play(setting: Setting, dies: usize) -> Result<Outcome, String> {
     dead.iter().for_each(|host| world.crash(*host));
     // Every lost VM may have its start after the other, in the worst case.
     let limit = 4 * timeout_s + 60 + 4 * (lost.0 + lost.1) as u64;
+    while world.now < died + limit * SECOND && !knows_all(&world, &dead) {
+        world.run_for(SECOND / 100);
+    }
+    let known = world.now;
     world.run_until(limit, |world| world.vms_missing().is_empty());
     world.run(timeout_s);
     let since = |at: Nanos| at.saturating_sub(died) as f64 / SECOND as f64;
@@ -75,6 +81,7 @@ fn play(setting: Setting, dies: usize) -> Result<Outcome, String> {
     Ok(Outcome {
         plan_cpu_s,
         lost,
+        known: since(known),
         began: world.people.began.iter().map(|began| since(began.at)).collect(),
         ran: world.people.ran.iter().map(|(at, _)| since(*at)).collect(),
         orders: world.orders(),
@@ -85,6 +92,11 @@ fn play(setting: Setting, dies: usize) -> Result<Outcome, String> {
         simulated_s: since(world.now),
         cpu_s: cpu_seconds() - begun_cpu,
     })
+}
+
+fn knows_all(world: &World, dead: &[usize]) -> bool {
+    let acting = world.acting();
+    acting.iter().any(|master| dead.iter().all(|host| world.knows_dead(*master, *host)))
 }
 
 /// What is lost with these hosts, and the CPU time of the look that plans all of it at once.
@@ -118,7 +130,7 @@ fn print(outcome: &Outcome, json: bool) {
             "plan-cpu-seconds": outcome.plan_cpu_s,
             "lost-protected": outcome.lost.0, "lost-best-effort": outcome.lost.1,
             "starts": outcome.began.len(), "starts-per-second": rate,
-            "first-start": first, "last-start": last, "last-running": last_ran,
+            "known-dead": outcome.known, "first-start": first, "last-start": last, "last-running": last_ran,
             "orders": outcome.orders, "most-starts-on-a-host": outcome.most.0,
             "most-starts-in-the-pool": outcome.most.1, "started-again": outcome.repeated,
             "missing": outcome.missing, "violation": outcome.broken,
@@ -130,7 +142,8 @@ fn print(outcome: &Outcome, json: bool) {
     let at = |time: Option<f64>| time.map_or("never".to_owned(), |time| format!("{time:.1} s"));
     println!("lost                {} protected, {} best-effort", outcome.lost.0, outcome.lost.1);
     println!("first plan          {:.1} ms of CPU time", outcome.plan_cpu_s * 1000.0);
-    println!("first start         {} after the deaths", at(first));
+    println!("known to be dead    {} after the deaths", at(Some(outcome.known)));
+    println!("first start         {}", at(first));
     println!("last start          {}", at(last));
     println!("last VM running     {}", at(last_ran));
     println!("starts              {}, {rate:.1} per second", outcome.began.len());
