@@ -7,5 +7,7 @@
 mod guards;
 #[path = "ha/shown.rs"]
 mod shown;
+#[path = "ha/waiting.rs"]
+mod waiting;
 #[path = "ha/world.rs"]
 mod world;

@@ -6,6 +6,7 @@
 use super::{Agent, vm};
 use crate::pool::Database;
 use crate::pool::rows::Pool;
+use crate::recovery::Tries;
 use std::collections::BTreeMap;
 
 /// What a withdrawal's name ends with.
@@ -22,7 +23,11 @@ const ALERTS: [(&str, IsOver); 8] = [
     ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
     ("HA_PROTECTED_VM_RESTART_FAILED", |_, db, vm| {
         let row = db.by_uuid("VM", vm).unwrap_or("");
-        db.text("VM", row, "power_state") == "Running"
+        // One that crashes soon after each start runs now and then; and a user may have ended the
+        // waiting.
+        let loops = Tries::of(db.text("VM", row, "xe_tries")).bounces > 0;
+        let runs = db.text("VM", row, "power_state") == "Running" && !loops;
+        runs || !db.flag("VM", row, "ha_always_run")
     }),
     ("HA_POOL_OVERCOMMITTED", |_, db, _| {
         Pool::all(db).all(|pool| pool.ha_enabled() && !pool.ha_overcommitted())
@@ -129,6 +134,53 @@ mod tests {
         let mut db = db;
         db.apply(&tx.into_changes());
         standing(&db).into_iter().map(|(name, _, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_failed_restart_is_withdrawn_when_a_user_ends_the_waiting() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let waits = |row: &&String| {
+            let halted = db.text("VM", row, "power_state") == "Halted";
+            halted && db.flag("VM", row, "ha_always_run")
+        };
+        let row = db.table("VM").keys().find(waits).unwrap().clone();
+        let uuid = db.text("VM", &row, "uuid");
+        vm::message(&agent, "HA_PROTECTED_VM_RESTART_FAILED", 2, "VM", uuid, "");
+        withdraw(&agent);
+        assert_eq!(standing(&agent.store.read()).len(), 1, "it waits still");
+        let off = |tx: &mut Transaction| {
+            tx.set("VM", &row, "ha_always_run", false);
+            Ok(())
+        };
+        agent.store.commit(off).unwrap();
+        withdraw(&agent);
+        assert!(standing(&agent.store.read()).is_empty());
+    }
+
+    #[test]
+    fn a_crash_loop_is_withdrawn_when_the_vm_runs_for_good() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let runs = |row: &&String| {
+            let running = db.text("VM", row, "power_state") == "Running";
+            running && db.flag("VM", row, "ha_always_run")
+        };
+        let row = db.table("VM").keys().find(runs).unwrap().clone();
+        let set = |text: &str| {
+            agent.store.commit(|tx| {
+                tx.set("VM", &row, "xe_tries", text);
+                Ok(())
+            })
+        };
+        set(&Tries { bounces: 3, ..Tries::default() }.text()).unwrap();
+        let uuid = db.text("VM", &row, "uuid");
+        vm::message(&agent, "HA_PROTECTED_VM_RESTART_FAILED", 2, "VM", uuid, "crash loop");
+        withdraw(&agent);
+        assert_eq!(standing(&agent.store.read()).len(), 1, "it runs, but for how long?");
+        set("").unwrap();
+        withdraw(&agent);
+        assert!(standing(&agent.store.read()).is_empty());
     }
 
     #[test]

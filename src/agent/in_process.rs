@@ -161,3 +161,13 @@ impl Transport for InProcess {
         })
     }
 }
+
+/// The master of a small saved pool, for the tests of other files.
+#[cfg(test)]
+pub(super) fn of_two_hosts() -> Arc<Agent> {
+    let text = include_str!("../../tests/fixtures/dumps/two-hosts.xml");
+    let text = text.replace("ha_enabled=\"false\"", "ha_enabled=\"true\"");
+    let dump = Dump::parse(text.as_bytes()).unwrap();
+    let request = DatabaseRequest { file: String::new(), host_memory: Vec::new(), write: false };
+    agent_over(&dump, &request).unwrap()
+}

@@ -41,6 +41,7 @@ pub mod peers;
 pub mod power;
 pub mod reconcile;
 pub mod recover;
+mod recovery_rows;
 pub mod replica;
 pub mod server;
 pub mod session;

@@ -5,16 +5,13 @@
 
 use super::marks::Marks;
 pub use super::marks::Starting;
+pub(super) use super::recovery_rows::view;
 use super::vm::{self, start};
-use super::{Agent, alerts, capacity, ha, hooks, pool_ref};
+use super::{Agent, alerts, ha, hooks, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
-use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
 use crate::recovery::messages::About;
-use crate::recovery::{
-    Action, Boot, Event, Host, Intent, Loss, Message, Pool, Power, Priority, Recovery, StartResult,
-    Vm,
-};
+use crate::recovery::{Action, Event, Intent, Loss, Message, Recovery, StartResult};
 use crate::xenapi::failure::Answer;
 use serde_json::json;
 use std::collections::VecDeque;
@@ -71,6 +68,11 @@ pub fn prevent_for(agent: &Agent, time: Duration) {
 pub fn held_for(agent: &Agent) -> Option<Duration> {
     let until = lock(&agent.wake.inbox).hold_until;
     until.checked_sub(now()).filter(|left| !left.is_zero())
+}
+
+/// Until when restarts are held back, as the policy counts time.
+pub(super) fn hold_until(agent: &Agent) -> Duration {
+    lock(&agent.wake.inbox).hold_until
 }
 
 /// Whether this agent is waiting for the outcome of a start right now.
@@ -157,114 +159,6 @@ fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
     Ok(())
 }
 
-/// The rows as the policy sees them. While HA is off nothing is protected.
-pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
-    let row = PoolRow::all(db).next();
-    let ha = row.is_some_and(|pool| pool.ha_enabled());
-    let liveset = agent.ha.liveset();
-    let epoch = vm::master_epoch(agent)?;
-    let mut hosts = Vec::new();
-    for host in HostRow::all(db) {
-        let uuid = vm::uuid_of(db, "host", host.reference)?;
-        let in_view = liveset.as_ref().is_none_or(|set| !ha || set.members.contains(&uuid));
-        let dom0: u64 = VmRow::all(db)
-            .filter(|vm| vm.is_control_domain() && vm.resident_on() == Some(host.reference))
-            .map(|vm| capacity::footprint(&vm))
-            .sum();
-        hosts.push(Host {
-            boot: Boot {
-                host: uuid,
-                boot_id: db.text("host", host.reference, "xe_boot").to_owned(),
-            },
-            live: in_view && capacity::is_live(db, &host),
-            enabled: host.enabled(),
-            capacity: capacity::host_memory(db, &host, agent.host_memory())?.saturating_sub(dom0),
-        });
-    }
-    let mut vms = Vec::new();
-    for row in VmRow::all(db).filter(|vm| !vm.is_control_domain()) {
-        vms.push(vm_of(agent, db, &row, ha)?);
-    }
-    let dead = liveset.map(|set| set.dead).unwrap_or_default();
-    let tolerance = match row {
-        // Nobody asked for a number: what the pool can survive is what counts.
-        Some(pool) if pool.ha_host_failures_to_tolerate() == 0 => 1,
-        Some(pool) => u64::try_from(pool.ha_plan_exists_for()).unwrap_or(0),
-        None => 0,
-    };
-    Ok(Pool {
-        epoch,
-        hosts,
-        vms,
-        dead: dead.into_iter().map(|d| Boot { host: d.host, boot_id: d.boot_id }).collect(),
-        tolerance,
-        restart_after_guest_shutdown: row.is_none_or(|p| p.ha_reboot_vm_on_internal_shutdown()),
-        hold_until: lock(&agent.wake.inbox).hold_until,
-    })
-}
-
-fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> {
-    let reference = row.reference;
-    let boot = |host: &str, boot: &str| -> Answer<Boot> {
-        Ok(Boot { host: vm::uuid_of(db, "host", host)?, boot_id: boot.to_owned() })
-    };
-    let residence = match row.resident_on() {
-        Some(host) => Some(boot(host, db.text("VM", reference, "xe_boot"))?),
-        None => None,
-    };
-    let number =
-        |field: &str, row: &str, class: &str| u64::try_from(db.int(class, row, field)).unwrap_or(0);
-    let intent = match vm::intent_of(db, reference) {
-        Some(intent) => Some(Intent {
-            at: boot(db.text("xe_intent", &intent, "host"), db.text("xe_intent", &intent, "boot"))?,
-            run: number("run", &intent, "xe_intent"),
-            epoch: number("epoch", &intent, "xe_intent"),
-            ours: is_starting(agent, reference),
-        }),
-        None => None,
-    };
-    let uuids = |hosts: Vec<String>| {
-        hosts.into_iter().filter_map(|host| vm::uuid_of(db, "host", &host).ok()).collect()
-    };
-    let template = row.is_a_template() || row.is_a_snapshot();
-    Ok(Vm {
-        uuid: vm::uuid_of(db, "VM", reference)?,
-        power: match row.power_state() {
-            "Running" => Power::Running,
-            "Paused" => Power::Paused,
-            "Suspended" => Power::Suspended,
-            _ => Power::Halted,
-        },
-        residence,
-        intent,
-        run: number("xe_run", reference, "VM"),
-        always_run: row.ha_always_run(),
-        priority: match row.ha_restart_priority() {
-            "restart" if ha => Priority::Restart,
-            "best-effort" if ha => Priority::BestEffort,
-            _ => Priority::None,
-        },
-        loss: match db.text("VM", reference, "xe_loss") {
-            "once" => Loss::Once,
-            "spent" => Loss::Spent,
-            _ => Loss::No,
-        },
-        template,
-        order: row.order(),
-        start_delay: Duration::from_secs(u64::try_from(row.start_delay()).unwrap_or(0)),
-        memory: capacity::footprint(row),
-        allowed: (!template).then(|| uuids(super::agility::possible_hosts(db, row))),
-    })
-}
-
-fn loss_word(loss: Loss) -> &'static str {
-    match loss {
-        Loss::No => "",
-        Loss::Once => "once",
-        Loss::Spent => "spent",
-    }
-}
-
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
     let row = |uuid: Uuid| seen.by_uuid("VM", &uuid.to_string()).unwrap_or("").to_owned();
     match action {
@@ -273,7 +167,11 @@ fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
         Action::MarkRunning { .. } => {}
         Action::ClearIntent { vm } => clear_intent(agent, seen, &row(vm))?,
         Action::SetLoss { vm, loss } => agent.store.commit(|tx| {
-            tx.set("VM", &row(vm), "xe_loss", loss_word(loss));
+            tx.set("VM", &row(vm), "xe_loss", loss.word());
+            Ok(())
+        })?,
+        Action::SetTries { vm, tries } => agent.store.commit(|tx| {
+            tx.set("VM", &row(vm), "xe_tries", tries.text());
             Ok(())
         })?,
         Action::StayOff { vm } => agent.store.commit(|tx| {
@@ -301,7 +199,7 @@ fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<(
             tx.delete("xe_intent", &intent);
         }
         vm::set_halted(tx, vm);
-        tx.set("VM", vm, "xe_loss", loss_word(loss));
+        tx.set("VM", vm, "xe_loss", loss.word());
         Ok(true)
     })?;
     if !same {
@@ -373,6 +271,7 @@ fn tell(agent: &Agent, db: &Database, told: &Message) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::{Boot, Host, Limits, Pool, Power, Priority, Tries, Vm};
 
     #[test]
     fn a_start_that_could_not_be_begun_is_asked_for_again() {
@@ -386,11 +285,14 @@ mod tests {
             always_run: true,
             priority: Priority::Restart,
             loss: Loss::No,
+            tries: Tries::default(),
+            restart_after_guest_shutdown: None,
             template: false,
             order: 0,
             start_delay: Duration::ZERO,
             memory: 1,
             allowed: None,
+            group: None,
         };
         let pool = Pool {
             epoch: 1,
@@ -399,6 +301,7 @@ mod tests {
             dead: Default::default(),
             tolerance: 1,
             restart_after_guest_shutdown: true,
+            limits: Limits::default(),
             hold_until: Duration::ZERO,
         };
         let mut policy = Recovery::default();

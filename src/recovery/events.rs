@@ -1,9 +1,11 @@
 //! What happened, and which rows follow from it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::track::Track;
 use super::{Action, Boot, End, Event, Loss, Message, Power, Priority, StartResult, Step, Vm};
 
 /// The cause that an alert gives for a VM that ends soon after every start.
@@ -22,17 +24,29 @@ impl Step<'_> {
     }
 
     fn view(&mut self, failed: &[Uuid]) {
+        let guaranteed = self.pool.tolerance > 0;
         for host in failed {
+            self.recovery.guaranteed.entry(*host).or_insert(guaranteed);
             self.actions.push(Action::Tell(Message::host_failed(*host)));
         }
         let lost = |vm: &Vm| {
             let there = vm.residence.as_ref().is_some_and(|boot| failed.contains(&boot.host));
             there && vm.protected()
         };
-        if self.pool.tolerance == 0 && self.pool.vms.iter().any(lost) {
-            self.actions.push(Action::Tell(Message::overcommitted()));
+        if !guaranteed && self.pool.vms.iter().any(lost) {
+            self.actions.push(Action::Tell(Message::nothing_guaranteed()));
         }
         self.hurry();
+    }
+
+    /// A host that came or was enabled since the last look ends back-offs.
+    pub(super) fn look_for_room(&mut self) {
+        let usable = self.pool.hosts.iter().filter(|host| host.live && host.enabled);
+        let usable: BTreeSet<Boot> = usable.map(|host| host.boot.clone()).collect();
+        let before = self.recovery.usable.replace(usable.clone());
+        if before.is_some_and(|before| !usable.is_subset(&before)) {
+            self.hurry();
+        }
     }
 
     fn hurry(&mut self) {
@@ -42,13 +56,18 @@ impl Step<'_> {
 
     /// The level rules of rows: what was on a dead boot is down (R6.5).
     pub(super) fn settle(&mut self) {
-        let dead = self.pool.dead.clone();
-        let vms: Vec<Uuid> = self.pool.vms.iter().map(|vm| vm.uuid).collect();
-        self.recovery.tracks.retain(|vm, _| vms.contains(vm));
-        for uuid in vms {
-            let Some(vm) = self.pool.vm(uuid) else { continue };
-            let intent_died = vm.intent.as_ref().is_some_and(|intent| dead.contains(&intent.at));
-            let host_died = vm.residence.as_ref().is_some_and(|boot| dead.contains(boot));
+        let known: BTreeSet<Uuid> = self.pool.vms.iter().map(|vm| vm.uuid).collect();
+        self.recovery.tracks.retain(|vm, _| known.contains(vm));
+        let back = |host: &Uuid| self.pool.hosts.iter().any(|h| h.live && h.boot.host == *host);
+        self.recovery.guaranteed.retain(|host, _| !back(host));
+        let dead = |boot: &Boot| self.pool.dead.contains(boot);
+        let news = self.pool.vms.iter().filter_map(|vm| {
+            let host_died = vm.residence.as_ref().is_some_and(dead);
+            let intent_died = vm.intent.as_ref().is_some_and(|intent| dead(&intent.at));
+            let news = host_died || intent_died || self.recovery.tracks.contains_key(&vm.uuid);
+            news.then_some((vm.uuid, host_died, intent_died))
+        });
+        for (uuid, host_died, intent_died) in news.collect::<Vec<_>>() {
             if host_died {
                 self.down(uuid, true);
             } else if intent_died {
@@ -56,14 +75,55 @@ impl Step<'_> {
                 self.track(uuid).in_flight = None;
                 self.clear_intent(uuid);
             }
+            self.look_at(uuid);
+        }
+    }
+
+    /// Goes on where an earlier master stopped.
+    pub(super) fn adopt(&mut self) {
+        for vm in self.pool.vms.iter().filter(|vm| !vm.tries.is_empty()) {
+            let (tries, up) = (&vm.tries, vm.residence.is_some());
+            let new = || Track::going_on(tries.clone(), self.now, up);
+            self.recovery.tracks.entry(vm.uuid).or_insert_with(new);
+        }
+    }
+
+    /// What others did to a VM: it runs long enough to be taken for healthy, or ended without a
+    /// word to this policy.
+    fn look_at(&mut self, uuid: Uuid) {
+        let now = self.now;
+        let Some(vm) = self.pool.vm(uuid) else { return };
+        let (up, protected) = (vm.residence.is_some(), vm.protected());
+        let down = vm.power == Power::Halted && !up && vm.intent.is_none();
+        let owed = matches!(vm.loss, Loss::Owed(_));
+        let Some(track) = self.recovery.tracks.get_mut(&uuid) else { return };
+        if up {
+            track.runs(now);
+        } else if down && protected && track.believed_up() {
+            self.grieve(uuid, false);
+        } else if down && !protected && !owed && track.in_flight.is_none() {
+            // A user stopped it, or its attempts are over.
+            track.forget();
+        }
+    }
+
+    /// Writes what attempts have come to, where the rows say something else.
+    pub(super) fn write_tries(&mut self) {
+        for (vm, track) in &self.recovery.tracks {
+            let tries = &track.tries;
+            if self.pool.vm(*vm).is_some_and(|row| row.tries != *tries) {
+                self.actions.push(Action::SetTries { vm: *vm, tries: tries.clone() });
+            }
         }
     }
 
     /// Marks a VM halted. What is owed to it depends on how it was lost: the edge of best-effort,
     /// and of protected VMs while nothing is guaranteed, is the loss of the host.
     fn down(&mut self, uuid: Uuid, with_host: bool) {
-        let guaranteed = self.pool.tolerance > 0;
-        let now = self.now;
+        let Some(host) = self.pool.vm(uuid).and_then(|vm| vm.residence.as_ref()) else { return };
+        let promised = self.recovery.guaranteed.get(&host.host).copied();
+        let guaranteed = promised.unwrap_or(self.pool.tolerance > 0);
+        let owed = Loss::Owed(self.pool.limits.attempts);
         let Some(vm) = self.pool.vm_mut(uuid) else { return };
         let protected = vm.protected();
         let once = match vm.priority {
@@ -74,13 +134,20 @@ impl Step<'_> {
         let suspended = vm.power == Power::Suspended;
         vm.residence = None;
         vm.intent = None;
-        vm.loss = if with_host && once && !suspended { Loss::Once } else { Loss::No };
+        vm.loss = if with_host && once && !suspended { owed } else { Loss::No };
         if suspended {
             return;
         }
         vm.power = Power::Halted;
         let loss = vm.loss;
         self.actions.push(Action::MarkHalted { vm: uuid, loss });
+        self.grieve(uuid, with_host);
+    }
+
+    /// Backs off from a VM that ends soon after every start.
+    fn grieve(&mut self, uuid: Uuid, with_host: bool) {
+        let now = self.now;
+        let protected = self.pool.vm(uuid).is_some_and(Vm::protected);
         let looping = self.track(uuid).down(now, with_host);
         if looping && protected && self.track(uuid).tell(CRASH_LOOP) {
             self.actions.push(Action::Tell(Message::restart_failed(uuid, CRASH_LOOP)));
@@ -134,7 +201,7 @@ impl Step<'_> {
         if vm.residence.as_ref() != Some(at) || vm.run != run {
             return;
         }
-        let stays_off = vm.always_run && !self.pool.restart_after_guest_shutdown;
+        let stays_off = vm.always_run && !self.pool.restarts_after_guest_shutdown(vm);
         if how == End::GuestShutdown && stays_off {
             if let Some(vm) = self.pool.vm_mut(uuid) {
                 vm.always_run = false;

@@ -48,6 +48,13 @@ impl Message {
         Self { name, priority: 3, about: About::Pool, body: String::new() }
     }
 
+    /// A host failed while no failure was tolerated: nothing is guaranteed to the VMs it ran.
+    pub fn nothing_guaranteed() -> Self {
+        let body = "a host failed while the pool tolerated no failure: its protected VMs are \
+                    treated as best-effort until the pool tolerates failures again";
+        Self { body: body.to_owned(), ..Self::overcommitted() }
+    }
+
     /// The pool tolerates fewer failures than before.
     pub fn drop_in_plan(exists_for: u64) -> Self {
         Self {

@@ -1,14 +1,14 @@
 //! What is restarted, where, when and in which order: the policy, pure.
 //!
 //! Everything that must survive a change of master lies in the pool's rows, which come in as a
-//! [`Pool`] with each event; [`Recovery`] itself only remembers what is in flight and how long to
+//! [`Pool`] with each event; [`Recovery`] itself only remembers what is in flight and until when to
 //! back off. So a new master goes on where the old one stopped, by looking at the same rows.
 //!
 //! * A VM is down only if its own host said so in this boot and epoch, or that boot is dead (R6.5).
 //! * A VM with an open intent row is unknown until that host was scanned, or its boot is dead
 //!   (R6.3).
-//! * Protected VMs are level-triggered and retried for ever; best-effort VMs get one attempt after
-//!   a host was lost, once the protected ones were attempted.
+//! * Protected VMs are level-triggered and retried for ever; best-effort VMs get one attempt (or
+//!   as many as the pool says) after a host was lost, once the protected ones were attempted.
 //! * Nothing that runs is stopped or moved.
 //!
 //! | file | idea |
@@ -16,25 +16,31 @@
 //! | `rows` | the pool as the policy sees it |
 //! | `events` | what happened: hosts dead, hosts scanned, VMs ended, starts finished |
 //! | `queue` | who may start now: orders, delays, limits, places |
+//! | `limits` | how many starts at once, how many attempts: the pool's settings |
 //! | `track` | one VM's attempts and its back-off |
+//! | `tries` | the part of that which outlives a master |
 //! | `messages` | the alerts and their priorities |
 //! | `rehearse` | a failure played through before it happens |
 
 mod events;
+mod limits;
 pub mod messages;
 mod queue;
 pub mod rehearse;
 mod rows;
 mod track;
+mod tries;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use limits::Limits;
 pub use messages::{Message, PlanStatus, plan_messages};
 pub use rows::{Boot, Host, Intent, Loss, Pool, Power, Priority, Vm};
 use track::Track;
+pub use tries::Tries;
 
 /// Something that the master learnt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +81,8 @@ pub enum Event {
         /// What came of it.
         result: StartResult,
     },
-    /// The pool changed so that waiting VMs may fit or work now: a host came or was enabled, memory
-    /// was freed, a VM was repaired.
+    /// The pool changed so that waiting VMs may fit or work now: memory was freed, a VM was
+    /// repaired. Hosts that came or were enabled are noticed without it.
     Changed,
     /// The time of [`Recovery::wake_at`] has come, or just a look.
     Tick,
@@ -131,6 +137,13 @@ pub enum Action {
         /// What to write.
         loss: Loss,
     },
+    /// Write what the attempts of a VM have come to.
+    SetTries {
+        /// The VM.
+        vm: Uuid,
+        /// What to write.
+        tries: Tries,
+    },
     /// Write `ha_always_run = false`: the guest ended itself and that is respected.
     StayOff {
         /// The VM.
@@ -156,33 +169,30 @@ pub enum Action {
 }
 
 /// What the policy remembers between events.
-#[derive(Debug, Clone)]
+///
+/// The default is a master's policy at the beginning of its epoch.
+#[derive(Debug, Clone, Default)]
 pub struct Recovery {
     tracks: BTreeMap<Uuid, Track>,
-    starts_per_host: usize,
+    /// Hosts that failed and are not back, and whether failures were tolerated then: what the pool
+    /// promised before the failure counts, not what it can promise after it.
+    guaranteed: BTreeMap<Uuid, bool>,
+    /// The hosts that could take VMs at the last look; none before the first.
+    usable: Option<BTreeSet<Boot>>,
     wake_at: Option<Duration>,
 }
 
-impl Default for Recovery {
-    /// Four starts in flight per host.
-    fn default() -> Self {
-        Self::new(4)
-    }
-}
-
 impl Recovery {
-    /// A master's policy at the beginning of its epoch.
-    pub fn new(starts_per_host: usize) -> Self {
-        Self { tracks: BTreeMap::new(), starts_per_host: starts_per_host.max(1), wake_at: None }
-    }
-
     /// Takes one event. `now` is the time since any fixed moment; `pool` are the rows as they are
     /// before the returned actions, and after all earlier ones.
     pub fn step(&mut self, now: Duration, pool: &Pool, event: Event) -> Vec<Action> {
         let mut step = Step { now, pool: pool.clone(), actions: Vec::new(), recovery: self };
+        step.adopt();
+        step.look_for_room();
         step.take(event);
         step.settle();
         step.start_what_may_start();
+        step.write_tries();
         let actions = step.actions;
         self.wake_at = self.next_wake(now, pool);
         actions
@@ -194,7 +204,7 @@ impl Recovery {
     }
 
     fn next_wake(&self, now: Duration, pool: &Pool) -> Option<Duration> {
-        let timers = self.tracks.values().flat_map(|track| [track.not_before, track.delay_until]);
+        let timers = self.tracks.values().flat_map(|track| track.times());
         timers.chain([pool.hold_until]).filter(|time| *time > now).min()
     }
 }

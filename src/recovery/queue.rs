@@ -33,8 +33,8 @@ impl Step<'_> {
             return Some(Class::Guaranteed);
         }
         match (vm.loss, vm.priority) {
-            (Loss::Once, Priority::Restart) if vm.protected() => Some(Class::Once),
-            (Loss::Once, Priority::BestEffort) => Some(Class::BestEffort),
+            (Loss::Owed(_), Priority::Restart) if vm.protected() => Some(Class::Once),
+            (Loss::Owed(_), Priority::BestEffort) => Some(Class::BestEffort),
             _ => None,
         }
     }
@@ -64,6 +64,7 @@ impl Step<'_> {
         let waiting = self.waiting();
         let places = self.places(&waiting);
         let (mut moved, mut in_flight) = (false, self.in_flight());
+        let mut all: usize = in_flight.values().sum();
         for this in &waiting {
             if !self.may_start(this, &waiting) {
                 continue;
@@ -73,8 +74,10 @@ impl Step<'_> {
                 continue;
             };
             let there = in_flight.entry(self.pool.hosts[host].boot.host).or_default();
-            if *there < self.recovery.starts_per_host {
+            let limits = self.pool.limits;
+            if *there < limits.starts_per_host && all < limits.starts_per_pool {
                 *there += 1;
+                all += 1;
                 self.start(this, host);
             }
         }
@@ -110,7 +113,7 @@ impl Step<'_> {
     fn avoid_failed_hosts(&mut self, problem: &mut Problem, this: &Waiting) {
         let now = self.now;
         let Some(track) = self.recovery.tracks.get_mut(&this.uuid) else { return };
-        if track.avoid.is_empty() {
+        if track.tries.avoid.is_empty() {
             return;
         }
         let vm = &problem.vms[this.index];
@@ -119,7 +122,7 @@ impl Step<'_> {
             let may = vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(at));
             host.enabled && host.free >= vm.memory && may
         };
-        let untried = |at: &usize| !track.avoid.contains(&self.pool.hosts[*at].boot.host);
+        let untried = |at: &usize| !track.tries.avoid.contains(&self.pool.hosts[*at].boot.host);
         let hosts = (0..problem.hosts.len()).filter(usable);
         let left: std::collections::BTreeSet<usize> = hosts.filter(untried).collect();
         if !left.is_empty() {
@@ -177,12 +180,13 @@ impl Step<'_> {
         self.actions.push(Action::Start { vm: this.uuid, intent });
     }
 
-    /// An attempt that is owed once is spent when it is made, so that no later master repeats it.
+    /// An attempt that is owed is spent when it is made, so that no later master repeats it.
     fn spend(&mut self, this: &Waiting) {
-        let loss = match this.turn.class {
-            Class::Guaranteed => return,
-            Class::Once => Loss::Spent,
-            Class::BestEffort => Loss::No,
+        let loss = match (this.turn.class, self.pool.vms[this.index].loss) {
+            (Class::Guaranteed, _) => return,
+            (_, Loss::Owed(attempts)) if attempts > 1 => Loss::Owed(attempts - 1),
+            (Class::Once, _) => Loss::Spent,
+            (Class::BestEffort, _) => Loss::No,
         };
         self.pool.vms[this.index].loss = loss;
         self.actions.push(Action::SetLoss { vm: this.uuid, loss });
@@ -195,7 +199,7 @@ impl Step<'_> {
         let track = self.track(this.uuid);
         let first = !std::mem::replace(&mut track.attempted, true);
         if this.turn.class == Class::Guaranteed {
-            let cause = if track.avoid.is_empty() {
+            let cause = if track.tries.avoid.is_empty() {
                 NO_ROOM.to_owned()
             } else {
                 track.round_over(now);
@@ -211,7 +215,11 @@ impl Step<'_> {
         let mut usable = self.pool.hosts.iter().filter(|host| host.live && host.enabled);
         if usable.any(|host| may(host.boot.host)) {
             self.spend(this);
-            let text = "no host has room for its one restart; it stays off".to_owned();
+            self.track(this.uuid).round_over(now);
+            let text = match self.pool.vms[this.index].loss {
+                Loss::Owed(left) => format!("no host has room for it; attempts left: {left}"),
+                _ => "no host has room for its restart; it stays off".to_owned(),
+            };
             self.actions.push(Action::Note { vm: this.uuid, text });
             return true;
         }

@@ -107,6 +107,11 @@ fn write(pool: &mut Pool, action: Action) {
                 vm.loss = loss;
             }
         }
+        Action::SetTries { vm, tries } => {
+            if let Some(vm) = pool.vm_mut(vm) {
+                vm.tries = tries;
+            }
+        }
         Action::StayOff { vm } => {
             if let Some(vm) = pool.vm_mut(vm) {
                 vm.always_run = false;
@@ -126,7 +131,7 @@ fn write(pool: &mut Pool, action: Action) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recovery::{Boot, Host, Loss, Priority, Vm};
+    use crate::recovery::{Boot, Host, Limits, Loss, Priority, Tries, Vm};
 
     const GIB: u64 = 1 << 30;
 
@@ -153,6 +158,9 @@ mod tests {
             start_delay: Duration::from_secs(delay),
             memory: GIB,
             allowed: None,
+            tries: Tries::default(),
+            restart_after_guest_shutdown: None,
+            group: None,
         }
     }
 
@@ -167,6 +175,7 @@ mod tests {
             tolerance: 1,
             restart_after_guest_shutdown: true,
             hold_until: Duration::from_secs(99),
+            limits: Limits::default(),
         }
     }
 

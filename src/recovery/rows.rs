@@ -1,10 +1,11 @@
 //! The pool as the policy sees it: a few fields of the rows of hosts and VMs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::{Limits, Tries};
 use crate::plan;
 
 /// One boot of one host.
@@ -59,11 +60,32 @@ pub enum Priority {
 pub enum Loss {
     /// None.
     No,
-    /// One attempt: it was lost with its host.
-    Once,
-    /// The attempt was made while nothing was guaranteed; the VM is left off until the pool
+    /// So many attempts: it was lost with its host.
+    Owed(u32),
+    /// The attempts were made while nothing was guaranteed; the VM is left off until the pool
     /// tolerates failures again.
     Spent,
+}
+
+impl Loss {
+    /// The word that the VM's row holds.
+    pub fn word(self) -> String {
+        match self {
+            Loss::No => String::new(),
+            Loss::Owed(1) => "once".to_owned(),
+            Loss::Owed(attempts) => attempts.to_string(),
+            Loss::Spent => "spent".to_owned(),
+        }
+    }
+
+    /// What a word of a row says; nothing is owed by a word that is not known.
+    pub fn of(word: &str) -> Self {
+        match word {
+            "once" => Loss::Owed(1),
+            "spent" => Loss::Spent,
+            _ => word.parse().ok().filter(|n| *n > 0).map_or(Loss::No, Loss::Owed),
+        }
+    }
 }
 
 /// An intent row: a start that was decided and has no result yet.
@@ -99,6 +121,11 @@ pub struct Vm {
     pub priority: Priority,
     /// What is owed.
     pub loss: Loss,
+    /// What earlier attempts came to.
+    pub tries: Tries,
+    /// `other-config:ha-reboot-on-internal-shutdown`: what is to be done when its guest switches
+    /// itself off, if that is not what the pool says.
+    pub restart_after_guest_shutdown: Option<bool>,
     /// Whether it is a template or a snapshot; these never start.
     pub template: bool,
     /// `order`: ascending, negative is last.
@@ -109,6 +136,8 @@ pub struct Vm {
     pub memory: u64,
     /// The hosts that can run it; `None` when all can.
     pub allowed: Option<BTreeSet<Uuid>>,
+    /// Its anti-affinity group: spread over hosts where that costs no restart.
+    pub group: Option<Uuid>,
 }
 
 impl Vm {
@@ -139,6 +168,8 @@ pub struct Pool {
     pub tolerance: u64,
     /// `ha_reboot_vm_on_internal_shutdown`.
     pub restart_after_guest_shutdown: bool,
+    /// How much is done at once, and how often.
+    pub limits: Limits,
     /// `ha_prevent_restarts_for`: nothing starts before this time.
     pub hold_until: Duration,
 }
@@ -153,9 +184,16 @@ impl Pool {
         self.vms.iter_mut().find(|vm| vm.uuid == uuid)
     }
 
+    /// Whether a VM whose guest has switched itself off is started again.
+    pub(super) fn restarts_after_guest_shutdown(&self, vm: &Vm) -> bool {
+        vm.restart_after_guest_shutdown.unwrap_or(self.restart_after_guest_shutdown)
+    }
+
     /// The pool as the planner sees it. Hosts that are not live are no targets; a VM that is being
     /// started counts as being there; a VM on a host that left keeps that host's name.
     pub fn problem(&self) -> plan::Problem {
+        let groups: BTreeSet<Uuid> = self.vms.iter().filter_map(|vm| vm.group).collect();
+        let groups: BTreeMap<Uuid, usize> = groups.into_iter().zip(0..).collect();
         let index = |uuid: Uuid| self.hosts.iter().position(|host| host.boot.host == uuid);
         let host = |host: &Host| {
             let there = |vm: &&Vm| vm.occupies() == Some(host.boot.host);
@@ -173,6 +211,7 @@ impl Pool {
             memory: vm.memory,
             host: vm.occupies().and_then(index),
             protected: vm.protected(),
+            group: vm.group.and_then(|group| groups.get(&group).copied()),
             allowed: vm
                 .allowed
                 .as_ref()

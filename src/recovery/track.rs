@@ -1,11 +1,10 @@
 //! One VM's attempts and its back-off, in this master's memory.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Intent;
+use super::{Intent, Tries};
 
 /// Waits between attempts: the first retry is quick, then it settles at two minutes.
 const BACK_OFF: [Duration; 3] =
@@ -15,7 +14,7 @@ const BACK_OFF: [Duration; 3] =
 const STEADY: Duration = Duration::from_secs(120);
 
 /// So many quick ends in a row are a crash loop.
-const LOOP: usize = 3;
+const LOOP: u32 = 3;
 
 /// When a VM's turn is: the class of its guarantee, then its order, negative ones last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,22 +48,59 @@ pub struct Track {
     pub not_before: Duration,
     /// Later orders wait until this time.
     pub delay_until: Duration,
-    /// Hosts that failed to start it in this round.
-    pub avoid: BTreeSet<Uuid>,
+    /// What the attempts have come to.
+    pub tries: Tries,
     /// Why the last start failed.
     pub cause: String,
     /// When it was last learnt that the VM went up or down, or may have.
     pub changed_at: Option<Duration>,
     started_at: Option<Duration>,
-    /// Starts in a row that ended soon.
-    bounces: usize,
-    /// Rounds in a row in which no host could start it.
-    rounds: usize,
-    /// Causes that were told.
-    told: BTreeSet<String>,
 }
 
 impl Track {
+    /// What an earlier master began goes on. How long a VM has run or waited is not known: both
+    /// count from now.
+    pub fn going_on(tries: Tries, now: Duration, up: bool) -> Self {
+        let wait = if tries.bounces > 0 { wait(tries.bounces) } else { Duration::ZERO };
+        Self {
+            attempted: true,
+            not_before: now + wait,
+            started_at: up.then_some(now),
+            tries,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it ran when it was last heard of.
+    pub fn believed_up(&self) -> bool {
+        self.started_at.is_some() && self.in_flight.is_none()
+    }
+
+    /// It runs: after some time nothing counts any more of what was.
+    pub fn runs(&mut self, now: Duration) {
+        if self.tries.is_empty() {
+            return;
+        }
+        let since = *self.started_at.get_or_insert(now);
+        if now >= since + STEADY {
+            self.tries = Tries::default();
+        }
+    }
+
+    /// Nothing is owed to it: nothing counts of what was.
+    pub fn forget(&mut self) {
+        self.tries = Tries::default();
+        self.started_at = None;
+        self.not_before = Duration::ZERO;
+    }
+
+    /// The times at which it wants to be looked at.
+    pub fn times(&self) -> [Duration; 3] {
+        let steady = self.started_at.filter(|_| !self.tries.is_empty());
+        let steady = steady.map_or(Duration::ZERO, |since| since + STEADY);
+        [self.not_before, self.delay_until, steady]
+    }
+
     /// The VM went down, by itself or with its host; whether this has become a crash loop.
     pub fn down(&mut self, now: Duration, with_host: bool) -> bool {
         self.attempted = false;
@@ -72,8 +108,8 @@ impl Track {
         self.changed_at = Some(now);
         let quick = self.started_at.take().is_some_and(|at| now.saturating_sub(at) < STEADY);
         if quick && !with_host {
-            self.bounces += 1;
-            self.not_before = now + wait(self.bounces);
+            self.tries.bounces += 1;
+            self.not_before = now + wait(self.tries.bounces);
         } else {
             *self = Self {
                 turn: self.turn,
@@ -83,7 +119,7 @@ impl Track {
                 ..Self::default()
             };
         }
-        self.bounces >= LOOP
+        self.tries.bounces >= LOOP
     }
 
     /// A start was successful.
@@ -93,15 +129,15 @@ impl Track {
         self.started_at = Some(now);
         self.changed_at = Some(now);
         self.delay_until = now + start_delay;
-        self.avoid.clear();
-        self.rounds = 0;
+        self.tries.avoid.clear();
+        self.tries.rounds = 0;
     }
 
     /// A start failed on a host; the next one may try at once.
     pub fn failed(&mut self, now: Duration, host: Uuid, cause: String) {
         self.in_flight = None;
         self.attempted = true;
-        self.avoid.insert(host);
+        self.tries.avoid.insert(host);
         self.cause = cause;
         self.not_before = now;
     }
@@ -115,25 +151,26 @@ impl Track {
 
     /// Every host has been tried.
     pub fn round_over(&mut self, now: Duration) {
-        self.avoid.clear();
-        self.rounds += 1;
-        self.not_before = now + wait(self.rounds);
+        self.tries.avoid.clear();
+        self.tries.rounds += 1;
+        self.not_before = now + wait(self.tries.rounds);
     }
 
     /// The pool changed: what failed may work now.
     pub fn hurry(&mut self, now: Duration) {
-        if self.bounces == 0 {
+        if self.tries.bounces == 0 {
             self.not_before = self.not_before.min(now);
-            self.avoid.clear();
+            self.tries.avoid.clear();
         }
     }
 
     /// Whether this cause has not been told yet; from now on it has.
     pub fn tell(&mut self, cause: &str) -> bool {
-        self.told.insert(cause.to_owned())
+        self.tries.told.insert(cause.to_owned())
     }
 }
 
-fn wait(times: usize) -> Duration {
-    BACK_OFF[times.clamp(1, BACK_OFF.len()) - 1]
+fn wait(times: u32) -> Duration {
+    let last = BACK_OFF.len() - 1;
+    BACK_OFF[usize::try_from(times.saturating_sub(1)).unwrap_or(last).min(last)]
 }

@@ -15,10 +15,33 @@ impl World {
             return;
         }
         let [a, b] = deed.args.map(|arg| arg as usize);
-        if self.on_machine(deed.verb, a) || self.on_paths(deed.verb, a, b) {
+        if self.on_vms(deed.verb, a, b)
+            || self.on_machine(deed.verb, a)
+            || self.on_paths(deed.verb, a, b)
+        {
             return;
         }
         self.ask(deed.verb, a, b);
+    }
+
+    fn on_vms(&mut self, verb: Verb, a: usize, b: usize) -> bool {
+        match verb {
+            Verb::EndVm => self.vm_ends(a),
+            Verb::MoveVm => self.move_vm(a, b),
+            Verb::CrashVm => self.guest_ends(a, false),
+            Verb::ShutVm => self.guest_ends(a, true),
+            Verb::StopVm => self.stop_vm(a),
+            Verb::Unprotect => self.unprotect(a, true),
+            Verb::DeleteVm => self.delete_vm(a),
+            Verb::BreakVm => self.break_vm(a, b, true),
+            Verb::MendVm => self.break_vm(a, b, false),
+            Verb::LoopVm => self.loop_vm(a, b as u64),
+            Verb::Disable => self.enable_host(a, false),
+            Verb::Enable => self.enable_host(a, true),
+            Verb::Tolerate => self.tolerate(a as u64),
+            _ => return false,
+        }
+        true
     }
 
     fn on_machine(&mut self, verb: Verb, a: usize) -> bool {
@@ -103,8 +126,6 @@ impl World {
             Verb::HandOver => Control::GiveUpMastership(Some(Slot::at(b))),
             Verb::ProposeMaster => Control::ProposeMaster,
             Verb::ReleaseBrake => Control::ReleaseBrake,
-            Verb::EndVm => return self.vm_ends(a),
-            Verb::MoveVm => return self.move_vm(a, b),
             _ => return,
         };
         self.administer(a, b, control);

@@ -3,6 +3,7 @@
 use super::{message, set_halted};
 use crate::agent::Agent;
 use crate::host::hypervisor::ExitKind;
+use crate::pool::Database;
 use crate::xenapi::failure::Answer;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -44,13 +45,24 @@ pub fn handle(agent: &Agent, host: &str, ended: Vec<Ended>) -> Answer<()> {
     Ok(())
 }
 
-/// A VM that its own guest switched off is restarted by HA unless the pool says otherwise; every
-/// other end leaves `ha_always_run` as it is.
+/// Whether a VM is to be started again after its guest switched it off, where it has a wish of its
+/// own that differs from the pool's.
+pub fn wish_after_shutdown(db: &Database, vm: &str) -> Option<bool> {
+    match db.key("VM", vm, "other_config", "ha-reboot-on-internal-shutdown")? {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// A VM that its own guest switched off is restarted by HA unless the VM, or else the pool, says
+/// otherwise; every other end leaves `ha_always_run` as it is.
 fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         let pool = crate::agent::pool_ref(&db).unwrap_or("");
-        let restarts = db.flag("pool", pool, "ha_reboot_vm_on_internal_shutdown");
+        let of_pool = db.flag("pool", pool, "ha_reboot_vm_on_internal_shutdown");
+        let restarts = wish_after_shutdown(&db, vm).unwrap_or(of_pool);
         if kind == ExitKind::GuestShutdown && !restarts {
             tx.set("VM", vm, "ha_always_run", false);
         }
@@ -63,4 +75,48 @@ fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
         super::start::start(agent, vm, host.as_deref(), begin, (None, false))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::rows::Vm;
+
+    /// What is left of the protection of a VM whose guest switched itself off.
+    fn stays_wanted(pool_restarts: bool, of_vm: Option<&str>) -> bool {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let vm = Vm::all(&db)
+            .find(|vm| vm.ha_always_run() && vm.power_state() == "Running")
+            .map(|vm| (vm.reference.to_owned(), vm.uuid().parse().unwrap()));
+        let (vm, uuid): (String, Uuid) = vm.unwrap();
+        agent
+            .store
+            .commit(|tx| {
+                let pool = crate::agent::pool_ref(tx.db()).unwrap().to_owned();
+                tx.set("pool", &pool, "ha_reboot_vm_on_internal_shutdown", pool_restarts);
+                if let Some(word) = of_vm {
+                    let key = "ha-reboot-on-internal-shutdown";
+                    tx.put_key("VM", &vm, "other_config", key, word);
+                }
+                Ok(())
+            })
+            .unwrap();
+        let host = db.target("VM", &vm, "resident_on").unwrap();
+        let run = u64::try_from(db.int("VM", &vm, "xe_run")).unwrap();
+        let ended = Ended { vm: uuid, run, kind: ExitKind::GuestShutdown };
+        handle(&agent, db.text("host", host, "uuid"), vec![ended]).unwrap();
+        let db = agent.store.read();
+        assert_eq!(db.text("VM", &vm, "power_state"), "Halted");
+        db.flag("VM", &vm, "ha_always_run")
+    }
+
+    #[test]
+    fn s53_a_vm_may_wish_something_else_than_its_pool_when_its_guest_switches_it_off() {
+        assert!(stays_wanted(true, None));
+        assert!(!stays_wanted(false, None));
+        assert!(!stays_wanted(true, Some("false")));
+        assert!(stays_wanted(false, Some("true")));
+        assert!(stays_wanted(true, Some("perhaps")), "what is not understood changes nothing");
+    }
 }

@@ -5,6 +5,7 @@ use super::{assert_machine, assert_power, master_epoch, message, set_halted, uui
 use crate::agent::Agent;
 use crate::agent::jobs::{self, Job};
 use crate::pool::rows::Vm;
+use crate::recovery::Loss;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, NULL_REF, Value};
 
@@ -34,6 +35,9 @@ pub fn shutdown(agent: &Agent, vm: &str, down: Down) -> Answer<()> {
     if state == "Suspended" && down == Down::Hard {
         return discard_suspended(agent, vm);
     }
+    if state == "Halted" && waits_for_restart(agent, vm) {
+        return end_waiting(agent, vm);
+    }
     let states: &[&str] = if down == Down::Hard { &["Running", "Paused"] } else { &["Running"] };
     let (host, uuid) = running(agent, vm, states)?;
     // Before the command: a VM that ends must not be taken for one that HA has to restart.
@@ -55,6 +59,31 @@ pub fn shutdown(agent: &Agent, vm: &str, down: Down) -> Answer<()> {
     }
     halted(agent, vm)?;
     message(agent, "VM_SHUTDOWN", 5, "VM", &uuid.to_string(), "");
+    Ok(())
+}
+
+/// Whether a VM that is off is owed a restart by HA.
+fn waits_for_restart(agent: &Agent, vm: &str) -> bool {
+    let db = agent.store.read();
+    let ha = crate::agent::pool_ref(&db).is_some_and(|pool| db.flag("pool", pool, "ha_enabled"));
+    let owed = !matches!(Loss::of(db.text("VM", vm, "xe_loss")), Loss::No | Loss::Spent);
+    ha && (db.flag("VM", vm, "ha_always_run") || owed)
+}
+
+/// A VM that waits for its restart stays off from now on (S60). One whose start is under way does
+/// not wait any more.
+fn end_waiting(agent: &Agent, vm: &str) -> Answer<()> {
+    let uuid = agent.store.commit(|tx| {
+        if super::intent_of(tx.db(), vm).is_some() {
+            return Err(Failure::new("OTHER_OPERATION_IN_PROGRESS", ["VM", vm]));
+        }
+        assert_power(&Vm::get(tx.db(), vm)?, &["Halted"])?;
+        tx.set("VM", vm, "ha_always_run", false);
+        tx.set("VM", vm, "xe_loss", Loss::No.word());
+        tx.set("VM", vm, "xe_tries", "");
+        Ok(tx.db().text("VM", vm, "uuid").to_owned())
+    })?;
+    agent.history.note("recovery", "a user ends its waiting", serde_json::json!({ "vm": uuid }));
     Ok(())
 }
 

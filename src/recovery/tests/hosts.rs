@@ -310,3 +310,31 @@ fn s82_a_recovering_vm_is_counted_once() {
     assert_eq!(world.row(1).residence, Some(boot(target)));
     assert_eq!(during.iter().sum::<u64>(), 24 - 5);
 }
+
+#[test]
+fn s79_a_group_is_spread_where_there_is_room_and_started_where_there_is_none() {
+    for (room, hosts) in [(8, 2), (0, 1)] {
+        let mut world = world();
+        world.host('b').capacity = room;
+        for vm in 0..2 {
+            world.protected(vm, 'c').group = Some(Uuid::from_u128(0xF));
+        }
+        world.dies('c');
+        world.run_on();
+        let at = |vm: u128| world.pool.vm(id(vm)).unwrap().residence.clone().unwrap().host;
+        assert_eq!([at(0), at(1)].into_iter().collect::<BTreeSet<_>>().len(), hosts);
+    }
+}
+
+#[test]
+fn s76_a_vm_that_is_deleted_while_its_host_is_fenced_is_forgotten() {
+    let mut world = world();
+    world.protected(1, 'c');
+    world.protected(2, 'c');
+    world.host('c').live = false;
+    world.event(Event::View { failed: vec![host_id('c')] });
+    world.pool.vms.remove(0);
+    world.pool.dead.insert(boot('c'));
+    world.event(Event::Tick);
+    assert_eq!(world.run_on(), [2]);
+}

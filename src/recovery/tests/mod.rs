@@ -1,6 +1,7 @@
 //! The recovery scenarios, one test each, named after their numbers.
 
 mod hosts;
+mod masters;
 mod vms;
 mod walk;
 
@@ -45,6 +46,7 @@ fn world() -> World {
         dead: BTreeSet::new(),
         tolerance: 1,
         restart_after_guest_shutdown: true,
+        limits: Limits::default(),
         hold_until: Duration::ZERO,
     };
     World {
@@ -69,11 +71,14 @@ impl World {
             always_run: priority == Priority::Restart,
             priority,
             loss: Loss::No,
+            tries: Tries::default(),
+            restart_after_guest_shutdown: None,
             template: false,
             order: 0,
             start_delay: Duration::ZERO,
             memory: 1,
             allowed: None,
+            group: None,
         });
         self.pool.vms.last_mut().unwrap()
     }
@@ -110,6 +115,7 @@ impl World {
             }
             Action::ClearIntent { vm } => self.pool.vm_mut(vm).unwrap().intent = None,
             Action::SetLoss { vm, loss } => self.pool.vm_mut(vm).unwrap().loss = loss,
+            Action::SetTries { vm, tries } => self.pool.vm_mut(vm).unwrap().tries = tries,
             Action::StayOff { vm } => self.pool.vm_mut(vm).unwrap().always_run = false,
             Action::Start { vm, intent } => {
                 assert!(!self.pool.dead.contains(&intent.at), "started on a dead boot");

@@ -92,6 +92,20 @@ fn s56_a_change_of_the_pool_ends_the_back_off() {
 }
 
 #[test]
+fn s56_a_host_that_is_enabled_ends_the_back_off() {
+    let mut world = world();
+    world.protected(1, 'c');
+    world.host('b').enabled = false;
+    world.dies('c');
+    assert_eq!(world.starts(), [1]);
+    world.fail(1, "SR_BACKEND_FAILURE");
+    assert_eq!(world.starts(), []);
+    world.host('b').enabled = true;
+    world.event(Event::Tick);
+    assert_eq!(world.starts(), [1]);
+}
+
+#[test]
 fn s57_a_vm_that_fails_everywhere_is_told_once_and_retried_for_ever() {
     let mut world = world();
     world.protected(1, 'c');
@@ -161,7 +175,7 @@ fn s78_templates_never_start() {
     let mut world = world();
     let vm = world.protected(1, 'c');
     (vm.power, vm.residence, vm.template) = (Power::Halted, None, true);
-    vm.loss = Loss::Once;
+    vm.loss = Loss::Owed(1);
     world.dies('c');
     assert_eq!(world.starts(), []);
 }

@@ -7,7 +7,9 @@ use crate::sim::campaign::Wanted;
 use crate::sim::schedules::Schedule;
 
 /// Most hosts of a simulated pool.
-const MOST_HOSTS: usize = 32;
+const MOST_HOSTS: usize = 64;
+/// Most VMs.
+const MOST_VMS: usize = 10_000;
 
 /// Everything that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,6 +24,10 @@ pub(super) struct Words {
     pub(super) jobs: Option<u64>,
     /// One object instead of lines.
     pub(super) json: bool,
+    /// The VMs of a pool.
+    pub(super) vms: Option<usize>,
+    /// The hosts of it that die.
+    pub(super) dies: Option<usize>,
     pub(super) safety_only: bool,
     /// The deeds that are not left out.
     pub(super) keep: Option<Vec<usize>>,
@@ -70,6 +76,8 @@ fn take(found: &mut Words, word: &str, value: &str) -> Option<()> {
             Some(schedule) => found.only = Some(schedule),
             None => wanted.variant = Some(variant(value)?),
         },
+        "--vms" => found.vms = Some(value.parse().ok().filter(|n| *n <= MOST_VMS)?),
+        "--dies" => found.dies = Some(value.parse().ok()?),
         "--jobs" => found.jobs = Some(value.parse().ok().filter(|jobs| *jobs > 0)?),
         "--most-seeds" => found.most_seeds = Some(value.parse().ok()?),
         "--keep" => {
@@ -117,7 +125,9 @@ mod tests {
             "--seeds 5..2",
             "--seeds x",
             "--hosts 1",
-            "--hosts 33",
+            "--hosts 65",
+            "--vms 10001",
+            "--dies many",
             "--timeout",
             "--what 3",
             "--only nothing",

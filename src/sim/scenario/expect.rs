@@ -39,6 +39,18 @@ enum Look {
     Up(usize),
     /// Protected VMs that run nowhere.
     Missing,
+    /// Where a VM runs.
+    Vm(usize),
+    /// What the database says of a VM's power.
+    Power(usize),
+    /// How often a start of a VM was decided.
+    Starts(usize),
+    /// The orders of the VMs in the sequence of their starts.
+    Orders,
+    /// The most starts under way on one host, and in the pool.
+    MostStarts,
+    /// How often an alert was sent.
+    Alerts(&'static str),
 }
 
 impl Expected {
@@ -60,6 +72,15 @@ impl Expected {
             ["noted", host] => Look::Noted(one(host)?),
             ["agent", host] => Look::Agent(one(host)?),
             ["up", host] => Look::Up(one(host)?),
+            ["vm", vm] => Look::Vm(a_vm(vm)?),
+            ["power", vm] => Look::Power(a_vm(vm)?),
+            ["starts", vm] => Look::Starts(a_vm(vm)?),
+            ["orders"] => Look::Orders,
+            ["most-starts"] => Look::MostStarts,
+            ["alerts", name] => {
+                let known = ALERTS.iter().find(|known| *known == name);
+                Look::Alerts(known.ok_or_else(|| format!("{name} is no alert"))?)
+            }
             ["vms-missing"] => Look::Missing,
             _ => return Err("nothing that can be looked at".to_owned()),
         };
@@ -104,6 +125,15 @@ impl Look {
             Look::Noted(host) => return (world.notes_of(host), true),
             Look::Agent(host) => yes(world.has_agent(host)),
             Look::Up(host) => yes(world.machines[host].alive),
+            Look::Vm(vm) => names(world.runs_on(vm)),
+            Look::Power(vm) => world.power_of(vm).to_owned(),
+            Look::Starts(vm) => world.starts_of(vm).to_string(),
+            Look::Orders => {
+                let orders = world.orders().into_iter().map(|order| order.to_string());
+                orders.collect::<Vec<_>>().join(" ")
+            }
+            Look::MostStarts => format!("{} {}", world.people.most.0, world.people.most.1),
+            Look::Alerts(name) => world.alerts(name).to_string(),
             Look::Missing => match world.vms_missing() {
                 missing if missing.is_empty() => "none".to_owned(),
                 missing => format!("{missing:?}"),
@@ -129,6 +159,15 @@ mod erased {
 fn names(hosts: impl IntoIterator<Item = usize>) -> String {
     let names: Vec<String> = hosts.into_iter().map(|host| format!("h{}", host + 1)).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}
+
+/// The alerts of the recovery.
+const ALERTS: [&str; 3] =
+    ["HA_HOST_FAILED", "HA_PROTECTED_VM_RESTART_FAILED", "HA_POOL_OVERCOMMITTED"];
+
+fn a_vm(word: &str) -> Result<usize, String> {
+    let number = word.strip_prefix("vm").and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("{word} is no VM"))
 }
 
 fn one(word: &str) -> Result<usize, String> {

@@ -4,6 +4,7 @@
 //! hosts 3
 //! timeouts 3 10 30
 //! seeds 1..4
+//! vm vm5 order=2 delay=30 size=4 priority=none on=h1 only=h1,h2
 //! at T crash h3
 //! by 2T+3 members h1 = h1 h2
 //! at 3T resets = none
@@ -15,9 +16,10 @@
 use std::ops::Range;
 
 use super::script::Deed;
-use super::world::{Setting, World};
+use super::world::{Setting, Wish, World};
 use crate::heartbeat::timing::{Nanos, SECOND};
 use crate::heartbeat::variant::Variant;
+use crate::recovery::Limits;
 
 mod expect;
 
@@ -73,6 +75,19 @@ impl Scenario {
             ["hosts", n] => self.setting.hosts = number(n)?,
             ["statefiles", n] => self.setting.statefiles = number(n)?,
             ["vms", n] => self.setting.vms = number(n)?,
+            ["vm", name, rest @ ..] => {
+                let vm = name.strip_prefix("vm").ok_or_else(|| format!("{name} is no VM"))?;
+                let vm = number(vm)?;
+                self.setting.vms = self.setting.vms.max(vm + 1);
+                self.setting.wishes.entry(vm).or_insert_with(|| Wish::of(vm)).take(rest)?;
+            }
+            ["room", n] => self.setting.room = number(n)? as u64,
+            ["guest-shutdown-stays-off"] => self.setting.stays_off = true,
+            ["limits", host, pool, attempts] => {
+                let attempts = u32::try_from(number(attempts)?).unwrap_or(1);
+                let (starts_per_host, starts_per_pool) = (number(host)?, number(pool)?);
+                self.setting.limits = Limits { starts_per_host, starts_per_pool, attempts };
+            }
             ["witness"] => self.setting.witness = true,
             ["stop-vms"] => self.setting.stop_vms = true,
             ["fence-device"] => self.setting.fence_device = true,

@@ -1,7 +1,6 @@
 //! What administrators ask for, with what they do around it.
 
 use super::World;
-use super::guests::State;
 use crate::heartbeat::node::Control;
 
 impl World {
@@ -31,12 +30,7 @@ impl World {
 
     /// The protected VMs that run nowhere.
     pub fn vms_missing(&self) -> Vec<usize> {
-        let runs = |vm: &usize| {
-            self.machines.iter().any(|machine| {
-                let state = machine.guests.executing.get(vm);
-                machine.alive && state.is_some_and(|(_, state)| *state == State::Running)
-            })
-        };
-        (0..self.setting.vms).filter(|vm| vm % 4 != 3 && !runs(vm)).collect()
+        let owed = |vm: &usize| self.rows.is_protected(*vm);
+        (0..self.setting.vms).filter(|vm| owed(vm) && self.runs_on(*vm).is_none()).collect()
     }
 }

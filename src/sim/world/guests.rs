@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::World;
 use super::machine::{AgentState, What};
+use super::{Wish, World};
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::timing::SECOND;
 use crate::heartbeat::variant::Variant;
@@ -91,10 +91,16 @@ impl World {
             return;
         }
         let boots: Vec<_> = self.machines.iter().map(|machine| machine.boot_id).collect();
-        self.rows.fill(&boots, &self.uuids, vms);
-        for vm in 0..vms {
-            self.machines[vm % hosts].guests.executing.insert(vm, (1, State::Running));
+        let wishes: Vec<Wish> = (0..vms)
+            .map(|vm| self.setting.wishes.get(&vm).cloned().unwrap_or_else(|| Wish::of(vm)))
+            .collect();
+        for (vm, wish) in wishes.iter().enumerate().filter(|(_, wish)| wish.begins_up()) {
+            let host = wish.on.unwrap_or(vm % hosts);
+            self.machines[host].guests.executing.insert(vm, (1, State::Running));
         }
+        self.rows.room = self.setting.room;
+        self.rows.limits = self.setting.limits;
+        self.rows.fill(&boots, &self.uuids, wishes);
     }
 
     /// The boot is over, and so is all that ran in it.
@@ -174,6 +180,9 @@ impl World {
         let vm = command.vm;
         let here = self.machines[host].guests.executing.get(&vm).copied();
         let next = match (command.order, here) {
+            (Order::Start, None) if self.people.broken.contains(&(vm, host)) => {
+                return Outcome::Refused;
+            }
             (Order::Start, None) => State::Running,
             (Order::Receive, None) => State::Received,
             (Order::StopSource, Some((_, State::Running))) => State::Stopped,
@@ -193,6 +202,9 @@ impl World {
             self.check_runs_once(host, vm);
         }
         self.machines[host].guests.executing.insert(vm, (command.run, next));
+        if command.order == Order::Start {
+            self.guest_began(host, vm, command.run);
+        }
         Outcome::Done
     }
 

@@ -21,6 +21,7 @@ impl What {
                 | What::Boot
                 | What::Command(_)
                 | What::JobDone(_)
+                | What::GuestEnds(..)
                 | What::Reply(_)
         )
     }
@@ -78,6 +79,7 @@ impl World {
             }
             What::Command(command) => self.take_command(host, command),
             What::JobDone(number) => self.job_done(host, number),
+            What::GuestEnds(vm, run) => self.guest_ends_in(host, vm, run),
             What::Reply(reply) => self.take_reply(host, reply),
             What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) => {}
         }

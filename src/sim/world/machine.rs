@@ -44,6 +44,8 @@ pub(super) enum What {
     FencedOff(usize),
     Command(Command),
     JobDone(u64),
+    /// A guest crashes, if that run of the VM is still there.
+    GuestEnds(usize, u64),
     Reply(Reply),
     ToWitness(Packet),
     WitnessKept(Life, Arc<Kept>, Packet),

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use uuid::Uuid;
+
 use super::World;
 use super::guests::{Order, Outcome, Reply, State};
 use super::rows;
@@ -21,7 +23,18 @@ impl World {
         }
         let event = if shell.seen.1 == epoch { Event::Tick } else { Event::Changed };
         shell.seen = seen;
+        let failed = self.failed_hosts(host);
+        let event = if failed.is_empty() { event } else { Event::View { failed } };
         self.policy_step(host, event);
+    }
+
+    /// The hosts that have left the view since this master looked last.
+    fn failed_hosts(&mut self, host: usize) -> Vec<Uuid> {
+        let members: BTreeSet<Uuid> =
+            self.view_boots(host).into_iter().map(|(_, boot)| boot.host).collect();
+        let Some(shell) = &mut self.machines[host].shell else { return Vec::new() };
+        let before = std::mem::replace(&mut shell.members, members);
+        before.difference(&shell.members).copied().collect()
     }
 
     /// The boots that are dead: by the node's word, or because a later one of the same host is a
@@ -98,8 +111,11 @@ impl World {
             }
             Action::SetLoss { vm, loss } => {
                 let row = rows::vm_row(rows::vm_of(vm));
-                let word = rows::loss_word(loss);
-                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_loss", word));
+                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_loss", loss.word()));
+            }
+            Action::SetTries { vm, tries } => {
+                let row = rows::vm_row(rows::vm_of(vm));
+                self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_tries", tries.text()));
             }
             Action::StayOff { vm } => {
                 let row = rows::vm_row(rows::vm_of(vm));
@@ -107,7 +123,11 @@ impl World {
             }
             Action::Start { vm, intent } => self.begin_start(host, epoch, rows::vm_of(vm), &intent),
             // A start that succeeded has recorded this itself.
-            Action::MarkRunning { .. } | Action::Tell(_) | Action::Note { .. } => {}
+            Action::Tell(message) => {
+                self.tell(format_args!("alert {} {}", message.name, message.body));
+                self.people.told.push(message.name);
+            }
+            Action::MarkRunning { .. } | Action::Note { .. } => {}
         }
         true
     }
@@ -119,7 +139,7 @@ impl World {
                 tx.delete("xe_intent", &intent);
             }
             rows::set_halted(tx, vm);
-            tx.set("VM", &rows::vm_row(vm), "xe_loss", rows::loss_word(loss));
+            tx.set("VM", &rows::vm_row(vm), "xe_loss", loss.word());
         });
     }
 
@@ -135,6 +155,7 @@ impl World {
         if !self.rows.commit(epoch, |tx| rows::intend(tx, vm, to, run, epoch)) {
             return;
         }
+        self.note_start(vm, to);
         self.tell(format_args!("h{} has vm{vm} started on h{}", host + 1, to + 1));
         self.have(host, to, (Order::Start, vm, run), epoch);
     }

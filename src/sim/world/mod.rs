@@ -10,6 +10,7 @@
 //! | what can be done to it | [`fault`] |
 //! | what must hold | [`check`] |
 //! | VMs, the hosts' part and the master's | `guests`, `shell`, `rows` |
+//! | what VMs are like, what users and guests do | `wish`, `people` |
 
 mod admin;
 pub mod check;
@@ -24,11 +25,13 @@ mod look;
 mod machine;
 mod master;
 mod net;
+mod people;
 mod queue;
 mod rows;
 mod shell;
 mod story;
 mod turn;
+mod wish;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -41,6 +44,7 @@ use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing, TimingError};
 use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Life, Slot, View};
+use crate::recovery::Limits;
 
 pub use check::Violation;
 use clock::Clock;
@@ -48,9 +52,11 @@ pub use disk::Statefile;
 use machine::{AgentState, What};
 pub use machine::{Machine, Path};
 use net::Net;
+use people::People;
 use queue::Queue;
 use rows::Rows;
 pub use story::in_host_names;
+pub use wish::Wish;
 use witness::Outpost;
 
 /// The world's time at its beginning.
@@ -86,6 +92,14 @@ pub struct Setting {
     pub witness: bool,
     /// The number of VMs.
     pub vms: usize,
+    /// The VMs that are not like the others.
+    pub wishes: BTreeMap<usize, Wish>,
+    /// How many GiB of VMs a host has room for.
+    pub room: u64,
+    /// VMs whose guest switches itself off stay off.
+    pub stays_off: bool,
+    /// How much the master starts at once, and how often.
+    pub limits: Limits,
     /// Packets and blocks go through their real bytes.
     pub bytes: bool,
     /// The rule that every node breaks.
@@ -104,6 +118,10 @@ impl Setting {
             braked: false,
             witness: false,
             vms: 0,
+            wishes: BTreeMap::new(),
+            room: 16,
+            stays_off: false,
+            limits: Limits::default(),
             bytes: false,
             variant: None,
         }
@@ -146,6 +164,7 @@ pub struct World {
     /// What the database says of the VMs; durable, and fenced by epoch.
     rows: Rows,
     outpost: Option<Outpost>,
+    pub(in crate::sim) people: People,
     /// Rooms for effects, used again.
     spare: Vec<Vec<Effect>>,
 }
@@ -187,6 +206,7 @@ impl World {
             generation: Uuid::from_u128(77),
             rows: Rows::default(),
             outpost: None,
+            people: People::default(),
             spare: Vec::new(),
             setting,
         };

@@ -7,22 +7,45 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::Wish;
 use crate::pool::{Database, Transaction};
-use crate::recovery::{Boot, Host, Intent, Loss, Pool, Power, Priority, Vm};
+use crate::recovery::{Boot, Host, Intent, Limits, Loss, Pool, Power, Priority, Tries, Vm};
 use crate::xenapi::{NULL_REF, Value};
 
-/// Memory of a VM, in bytes; a host has room for [`ROOM`] of them.
+/// A GiB, in bytes: the unit of VMs' sizes and hosts' rooms.
 const MEMORY: u64 = 1 << 30;
-/// How many VMs fit on a host.
-const ROOM: u64 = 16;
 
 /// The database and the newest epoch that has opened it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rows {
     pub(super) db: Database,
     pub(super) epoch: u64,
     /// Grows with each commit.
     pub(super) version: u64,
+    /// How many GiB of VMs a host has room for.
+    pub(super) room: u64,
+    /// Hosts on which nothing may be started.
+    pub(super) disabled: BTreeSet<usize>,
+    /// The failures that the plan tolerates.
+    pub(super) tolerance: u64,
+    pub(super) limits: Limits,
+    /// What the VMs are like.
+    wishes: Vec<Wish>,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self {
+            db: Database::default(),
+            epoch: 0,
+            version: 0,
+            room: 16,
+            disabled: BTreeSet::new(),
+            tolerance: 1,
+            limits: Limits::default(),
+            wishes: Vec::new(),
+        }
+    }
 }
 
 /// The reference of a host's row.
@@ -106,27 +129,40 @@ fn number(of: u64) -> i64 {
 }
 
 impl Rows {
-    /// The first rows: every VM runs on the host that its number falls on.
-    pub(super) fn fill(&mut self, boots: &[Uuid], uuids: &[Uuid], vms: usize) {
+    /// The first rows: every VM runs on the host that its number falls on, unless it has a wish.
+    pub(super) fn fill(&mut self, boots: &[Uuid], uuids: &[Uuid], wishes: Vec<Wish>) {
         let mut tx = Transaction::over(&self.db);
         for (host, (uuid, boot)) in uuids.iter().zip(boots).enumerate() {
             let uuid = Value::from(uuid.to_string());
             let boot = Value::from(boot.to_string());
             tx.create("host", &host_row(host), [("uuid", uuid), ("xe_boot", boot)]);
         }
-        for vm in 0..vms {
-            let priority = if vm % 4 == 3 { "best-effort" } else { "restart" };
+        for (vm, wish) in wishes.iter().enumerate() {
+            let priority = wish.priority;
+            let delay = Value::Int(number(wish.delay_s));
             let fields = [
                 ("uuid", Value::from(vm_uuid(vm).to_string())),
                 ("ha_restart_priority", Value::from(priority)),
                 ("ha_always_run", Value::from(priority == "restart")),
-                ("order", Value::Int((vm % 2) as i64)),
+                ("order", Value::Int(wish.order)),
+                ("start_delay", delay),
+                ("is_a_template", Value::from(wish.template)),
             ];
             tx.create("VM", &vm_row(vm), fields);
-            let host = vm % uuids.len();
-            set_running(&mut tx, vm, host, &boots[host].to_string(), 1);
+            let host = wish.on.unwrap_or(vm % uuids.len());
+            if wish.begins_up() {
+                set_running(&mut tx, vm, host, &boots[host].to_string(), 1);
+            }
+            let state = match wish.power {
+                Power::Paused => "Paused",
+                Power::Suspended => "Suspended",
+                Power::Running if !wish.template => "Running",
+                _ => "Halted",
+            };
+            tx.set("VM", &vm_row(vm), "power_state", state);
         }
         self.db.apply(&tx.into_changes());
+        self.wishes = wishes;
     }
 
     /// Commits for a master of that epoch; refused when a later one has opened the database.
@@ -139,6 +175,15 @@ impl Rows {
         self.db.apply(&tx.into_changes());
         self.version += 1;
         true
+    }
+
+    /// Whether a VM is protected and not suspended: it is to run.
+    pub(super) fn is_protected(&self, vm: usize) -> bool {
+        let (db, row) = (&self.db, vm_row(vm));
+        db.flag("VM", &row, "ha_always_run")
+            && db.text("VM", &row, "ha_restart_priority") == "restart"
+            && db.text("VM", &row, "power_state") != "Suspended"
+            && !db.flag("VM", &row, "is_a_template")
     }
 
     /// The rows as the policy sees them.
@@ -154,22 +199,30 @@ impl Rows {
             let row = host_row(*host);
             let boot_id = db.text("host", &row, "xe_boot").to_owned();
             let boot = Boot { host: Uuid::from_u128(*host as u128 + 1), boot_id };
-            Host { boot, live: *live, enabled: true, capacity: ROOM * MEMORY }
+            Host {
+                boot,
+                live: *live,
+                enabled: !self.disabled.contains(host),
+                capacity: self.room * MEMORY,
+            }
         };
-        let vms = db.table("VM").len();
+        let there = |vm: &usize| db.row("VM", &vm_row(*vm)).is_some();
+        let vms = (0..self.wishes.len()).filter(there);
         Pool {
             epoch,
             hosts: live.iter().map(host).collect(),
-            vms: (0..vms).map(|vm| self.vm(vm, ours)).collect(),
+            vms: vms.map(|vm| self.vm(vm, ours)).collect(),
             dead,
-            tolerance: 1,
+            tolerance: self.tolerance,
             restart_after_guest_shutdown: true,
+            limits: self.limits,
             hold_until: Duration::ZERO,
         }
     }
 
     fn vm(&self, vm: usize, ours: &BTreeMap<usize, u64>) -> Vm {
-        let (db, row) = (&self.db, vm_row(vm));
+        let (db, row, wish) = (&self.db, vm_row(vm), &self.wishes[vm]);
+        let host_uuid = |host: &usize| Uuid::from_u128(*host as u128 + 1);
         let text = |field: &str| db.text("VM", &row, field);
         let boot = |host: usize, boot: &str| Boot {
             host: Uuid::from_u128(host as u128 + 1),
@@ -189,7 +242,12 @@ impl Rows {
         });
         Vm {
             uuid: vm_uuid(vm),
-            power: if text("power_state") == "Running" { Power::Running } else { Power::Halted },
+            power: match text("power_state") {
+                "Running" => Power::Running,
+                "Paused" => Power::Paused,
+                "Suspended" => Power::Suspended,
+                _ => Power::Halted,
+            },
             residence: residence(db, vm).map(|host| boot(host, text("xe_boot"))),
             intent,
             run: count("VM", &row, "xe_run"),
@@ -199,25 +257,15 @@ impl Rows {
                 "best-effort" => Priority::BestEffort,
                 _ => Priority::None,
             },
-            loss: match text("xe_loss") {
-                "once" => Loss::Once,
-                "spent" => Loss::Spent,
-                _ => Loss::No,
-            },
-            template: false,
+            loss: Loss::of(text("xe_loss")),
+            tries: Tries::of(text("xe_tries")),
+            restart_after_guest_shutdown: None,
+            template: db.flag("VM", &row, "is_a_template"),
             order: db.int("VM", &row, "order"),
-            start_delay: Duration::ZERO,
-            memory: MEMORY,
-            allowed: None,
+            start_delay: Duration::from_secs(count("VM", &row, "start_delay")),
+            memory: wish.size * MEMORY,
+            allowed: (!wish.only.is_empty()).then(|| wish.only.iter().map(host_uuid).collect()),
+            group: wish.group.map(|group| Uuid::from_u128(0x6000 + u128::from(group))),
         }
-    }
-}
-
-/// The word that the row holds for what is owed.
-pub(super) fn loss_word(loss: Loss) -> &'static str {
-    match loss {
-        Loss::No => "",
-        Loss::Once => "once",
-        Loss::Spent => "spent",
     }
 }

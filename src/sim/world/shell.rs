@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::World;
 use super::guests::{Command, Order, Outcome, Reply};
 use super::machine::What;
@@ -37,6 +39,8 @@ pub(super) struct Shell {
     next_scan: u64,
     /// The hosts and boots that have answered.
     scanned: BTreeSet<Boot>,
+    /// The members that it knows.
+    pub(super) members: BTreeSet<Uuid>,
     /// What the policy saw last: rows, epoch, dead.
     pub(super) seen: (u64, u64, usize),
 }
@@ -80,6 +84,7 @@ impl World {
             failed: Vec::new(),
             next_scan: 0,
             scanned: BTreeSet::new(),
+            members: self.resident_hosts(),
             seen: (0, 0, 0),
         });
         if self.wrong(Variant::BarrierSkipped) {
@@ -93,6 +98,13 @@ impl World {
                 }
             });
         }
+    }
+
+    /// The hosts that VMs are resident on, as far as the rows know: members of the last view that
+    /// somebody acted on.
+    fn resident_hosts(&self) -> BTreeSet<Uuid> {
+        let hosts = (0..self.setting.vms).filter_map(|vm| rows::residence(&self.rows.db, vm));
+        hosts.map(|host| self.uuids[host]).collect()
     }
 
     /// The boots of the members, as the view names them, in the rows of the hosts.
