@@ -45,15 +45,7 @@ pub struct Rig {
     pub network: Network,
     /// What they were started with.
     pub session: Session,
-    _leashes: [Leash; 2],
-}
-
-/// Where the hosts have their own disks: apart from the storage that they share, as machines do. On
-/// one filesystem, what a daemon keeps after each view (fsync) held up the statefile of the other
-/// pools for longer than a decision may take.
-fn own_disks(storage: &Path) -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { storage.to_owned() }
+    _leash: Leash,
 }
 
 /// What a rig is made of.
@@ -174,16 +166,14 @@ impl Drop for Host {
 impl Rig {
     /// Starts the daemons; nothing is armed yet.
     pub fn start(build: &Build) -> anyhow::Result<Self> {
-        let name = format!("{:08x}", random()?);
-        let storage = Leash::new(&build.dir.join(format!("xt-{name}")))?;
-        let mut leash = Leash::new(&own_disks(&build.dir).join(format!("xm-{name}")))?;
+        let mut leash = Leash::new(&build.dir.join(format!("xt-{:08x}", random()?)))?;
         let network = Network::new(build.hosts, build.namespaces)?;
-        let session = Session::prepare(storage.dir(), &network.addresses(), build.timeout_s)?;
+        let session = Session::prepare(leash.dir(), &network.addresses(), build.timeout_s)?;
         let mut hosts = Vec::new();
         for (number, host) in session.hosts.iter().enumerate() {
             hosts.push(Host::start(number, host.uuid, &network, &mut leash)?);
         }
-        let rig = Rig { hosts, network, session, _leashes: [leash, storage] };
+        let rig = Rig { hosts, network, session, _leash: leash };
         for host in &rig.hosts {
             let name = format!("the daemon of h{}", host.number + 1);
             wait(&name, PATIENCE, || host.is_up())?;
