@@ -206,8 +206,7 @@ fn the_failures_to_tolerate_are_those_of_brute_force() {
         assert_answer(&file, &dump, &BTreeMap::new());
         answers.push(expected(&dump, &BTreeMap::new()));
     }
-    let known: std::collections::BTreeSet<usize> = answers.iter().flatten().copied().collect();
-    assert!(known.contains(&1) && known.len() > 1, "{answers:?}");
+    assert!(answers.contains(&Ok(1)) && answers.iter().any(|a| *a != Ok(1)), "{answers:?}");
 }
 
 #[test]
