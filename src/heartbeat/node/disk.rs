@@ -41,6 +41,8 @@ pub struct Disk {
     /// How often a foreign life was found in the own block.
     pub(super) foreign: u32,
     pub(super) last_error: Option<Nanos>,
+    /// The last cycle failed: the next one waits for its time, whatever there is to write.
+    pub(super) failing: bool,
 }
 
 /// A cycle in flight.
@@ -104,7 +106,8 @@ impl Node {
         let reading = matches!(self.stage, Stage::Reading { .. });
         for disk in 0..self.disks.len() {
             let state = &self.disks[disk];
-            let due = now >= state.next_at || state.dirty && !reading;
+            // What is new goes out at once, but one that failed is not asked again and again.
+            let due = now >= state.next_at || state.dirty && !reading && !state.failing;
             if state.in_flight.is_none() && due {
                 self.start_cycle(now, disk);
             }
@@ -191,6 +194,7 @@ impl Node {
             peer.blocks[disk].still += own;
         }
         state.evidence = Some(begun);
+        state.failing = false;
         state.read_begun = read_begun;
         if flight.beat_seq > 0 {
             state.written = flight.beat_seq;
@@ -204,6 +208,7 @@ impl Node {
         let state = &mut self.disks[disk];
         // What was to be written may or may not be there: write it again.
         state.dirty |= flight.decision_seq > state.acked;
+        state.failing = true;
         state.next_at = state.next_at.max(now + beat / 2);
         if state.last_error.is_none_or(|at| now >= at + 10 * SECOND) {
             state.last_error = Some(now);

@@ -322,6 +322,7 @@ impl Frame<'_> {
             rewound,
             foreign,
             last_error: _,
+            failing,
         } = disk;
         in_flight.is_some().hash(out);
         if let Some(flight) = in_flight {
@@ -339,7 +340,7 @@ impl Frame<'_> {
         }
         let seqs = (self.seq(me, *written), self.decision_seq(me, *acked));
         let writes = self.writes_ago(me, number, *writes);
-        (seqs, dirty, writes, rewound, foreign.min(&2)).hash(out);
+        (seqs, dirty, failing, writes, rewound, foreign.min(&2)).hash(out);
     }
 
     fn acceptor<H: Hasher>(&self, acceptor: &Acceptor, out: &mut H) {

@@ -8,7 +8,7 @@ use super::machine::{Job, Path, What};
 use super::net::key;
 use crate::heartbeat::block::{self, Kind, Layout};
 use crate::heartbeat::node::{CycleDone, CycleFault, CycleRead, Input};
-use crate::heartbeat::timing::{MILLISECOND, Nanos};
+use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
 use crate::heartbeat::view::Slot;
 
 impl World {
@@ -95,11 +95,27 @@ impl World {
     }
 
     pub(super) fn disk_failed(&mut self, host: usize, job: &Job) {
+        self.check_haste(host);
         let ended = self.clock(host);
         let outcome = Err(CycleFault::Path("the path failed".to_owned()));
         let (id, begun, disk) = (job.id, job.begun, job.disk as u8);
         let done = CycleDone { id, disk, begun, read_begun: begun, ended, outcome };
         self.step(host, Input::Cycle(done));
+    }
+
+    /// A disk that fails is not asked as fast as it answers: the daemon's threads go before all
+    /// others on their machine and would take it from them.
+    fn check_haste(&mut self, host: usize) {
+        let (now, disks) = (self.now, self.disks.len() as u64);
+        let (since, count) = &mut self.machines[host].failed_cycles;
+        if now >= *since + SECOND {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        // One each half beat, and one at once when a view is adopted, a few times in a second.
+        let most = disks * (2 * SECOND / self.timing.beat + 20);
+        let hasty = u64::from(*count) > most;
+        self.require_in_time(!hasty, || format!("h{} asks a failing disk without end", host + 1));
     }
 
     pub(super) fn disk_latency(&mut self) -> Nanos {

@@ -105,6 +105,8 @@ pub struct Machine {
     pub kept: Option<Kept>,
     /// Whether the present life ever held a lease that it has not given back.
     pub(super) leased: bool,
+    /// Since when, at most a second ago, so many of its disk cycles have failed.
+    pub(super) failed_cycles: (Nanos, u32),
     /// Whether no armed session runs in this boot.
     pub(in crate::sim) disarmed: bool,
     /// When its last boot ended.
@@ -151,6 +153,7 @@ impl Machine {
             agent: AgentState::Well,
             resets: 0,
             leased: false,
+            failed_cycles: (0, 0),
             answers: BTreeMap::new(),
             leave_ticket: 0,
             last_ticket: 0,

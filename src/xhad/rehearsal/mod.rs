@@ -98,8 +98,29 @@ fn orderly_ends() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::heartbeat::timing::{MILLISECOND, Timing};
+
+    #[test]
+    fn a_disk_that_fails_is_not_asked_as_fast_as_it_answers() {
+        let mut world = formed().unwrap();
+        let beat = Timing::new(T, 3, 0, 10 * MILLISECOND).unwrap().beat;
+        // Without network the host bids for a view of its own; its block never gets out.
+        world.hosts[2].net_cut = true;
+        world.run_for(SECOND / 2);
+        world.hosts[2].disk_fails = true;
+        let begun = world.now;
+        while !world.hosts[2].was_reset {
+            world.run_for(MILLISECOND);
+        }
+        assert!(world.hosts[2].events.iter().any(|event| event.event == "proposal"));
+        let most = (2 * (world.now - begun) / beat) as u32 + 2;
+        let failed = world.hosts[2].failed_cycles;
+        assert!((2..=most).contains(&failed), "{failed} cycles failed, at most {most} should");
+    }
+
     #[test]
     fn every_life_goes_as_it_should() {
-        assert_eq!(super::run(), Ok(()));
+        assert_eq!(run(), Ok(()));
     }
 }

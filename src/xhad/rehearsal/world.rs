@@ -53,6 +53,8 @@ pub struct Host {
     pub net_cut: bool,
     /// Whether its disk cycles fail.
     pub disk_fails: bool,
+    /// How many of its disk cycles have failed.
+    pub failed_cycles: u32,
     /// Whether it was reset, by itself or by its watchdog.
     pub was_reset: bool,
     /// When its watchdog fires.
@@ -135,6 +137,7 @@ impl World {
             powered: true,
             net_cut: false,
             disk_fails: false,
+            failed_cycles: 0,
             was_reset: false,
             dog: None,
             events: Vec::new(),
@@ -274,6 +277,7 @@ impl World {
         else {
             return;
         };
+        host.failed_cycles += u32::from(host.disk_fails);
         let outcome = match host.disk_fails {
             true => Err(CycleFault::Path("the disk fails".to_owned())),
             false => host.cycles.cycle(&self.disk, &job, || {}),
