@@ -2,6 +2,7 @@
 
 use super::{HostStep, address_of, client, end_session, refusal, session};
 use crate::agent::jobs::{self, Job};
+use crate::agent::standing::Standing;
 use crate::agent::vm::master_epoch;
 use crate::agent::{Agent, master_change, pool_ref};
 use crate::ha::disable::{Disable, Event, Step};
@@ -115,6 +116,11 @@ pub fn went_off(agent: &Arc<Agent>, liveset: &Liveset) {
             "epoch": liveset.epoch,
         }),
     );
+    if agent.standing().is_master() {
+        // Nobody may take it for the master without HA before it is that and can write.
+        let until_then = Standing::Emergency(Failure::bare("HOST_STILL_BOOTING"));
+        master_change::step_down(agent, until_then);
+    }
     agent.store.set_lease(None);
     agent.store.set_volume(None);
     end_session(agent);
