@@ -48,6 +48,11 @@ impl Variant {
             // at the lease before anything else: nobody is there to act when it is over. It would
             // show with a watchdog that does not fire, which the model rules out.
             Variant::NoLeaseCheck => Some("the watchdog fires by the end of the lease"),
+            // A block that stood still while its host lived by a majority has moved before the way
+            // back began, or is not counted on: the storage is back by signs begun under the view
+            // in force, or a majority has had it for S, and then the still one is decided out while
+            // the proof still needs a majority's words.
+            Variant::NoFloor => Some("who has no disk is out before the way back is over"),
             _ => None,
         }
     }
