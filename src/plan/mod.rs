@@ -111,6 +111,13 @@ pub struct Vm {
     pub group: Option<usize>,
 }
 
+impl Vm {
+    /// Whether the host can run it, however much room it has.
+    pub fn may(&self, host: usize) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&host))
+    }
+}
+
 /// The vCPUs that a host may still give to VMs when `percent` of its CPUs may be promised (300:
 /// three vCPUs for each CPU) and `used` are; `None`, no limit, without such a ratio.
 pub fn vcpu_room(cpus: u64, percent: Option<u64>, used: u64) -> Option<u64> {
