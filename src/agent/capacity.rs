@@ -65,19 +65,45 @@ pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
 
 /// The memory of a host that no VM uses, in bytes.
 pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
-    let used: u64 = Vm::all(db)
-        .filter(|vm| vm.resident_on() == Some(host.reference) && occupies(vm))
-        .map(|vm| footprint(&vm))
-        .sum();
-    let promised: u64 = db
-        .table("xe_intent")
-        .keys()
-        .filter(|intent| db.text("xe_intent", intent, "host") == host.reference)
-        .filter_map(|intent| Vm::get(db, db.text("xe_intent", intent, "VM")).ok())
-        .filter(|vm| vm.resident_on() != Some(host.reference))
-        .map(|vm| footprint(&vm))
-        .sum();
-    Ok(host_memory(db, host, given)?.saturating_sub(used + promised))
+    let taken = Taken::by_host(db).remove(host.reference).unwrap_or_default();
+    Ok(host_memory(db, host, given)?.saturating_sub(taken.memory))
+}
+
+/// What VMs take of a host, those included whose start there is under way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    /// Bytes.
+    memory: u64,
+    /// vCPUs, and VMs: of machines alone.
+    vcpus: u64,
+    vms: u64,
+}
+
+impl Taken {
+    fn by_host(db: &Database) -> BTreeMap<&str, Self> {
+        let mut taken = BTreeMap::<&str, Self>::new();
+        let mut take = |host, vm: &Vm<'_>| {
+            let here = taken.entry(host).or_default();
+            here.memory += footprint(vm);
+            if is_machine(vm) {
+                here.vcpus += limits::vcpus(vm);
+                here.vms += 1;
+            }
+        };
+        for vm in Vm::all(db).filter(occupies) {
+            if let Some(host) = vm.resident_on() {
+                take(host, &vm);
+            }
+        }
+        for intent in db.table("xe_intent").keys() {
+            let host = db.text("xe_intent", intent, "host");
+            let vm = Vm::get(db, db.text("xe_intent", intent, "VM"));
+            if let Some(vm) = vm.ok().filter(|vm| vm.resident_on() != Some(host)) {
+                take(host, &vm);
+            }
+        }
+        taken
+    }
 }
 
 /// Whether a VM takes memory of the host that it is on.
@@ -91,15 +117,17 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
     // A VM that dies with its host whatever is planned is named, and costs the others nothing.
     let problem = Problem { excuse_doomed: true, ..Problem::default() };
     let mut found = Capacity { problem, hosts: Vec::new(), vms: Vec::new() };
-    let limits = Limits::of(db);
+    let (limits, taken) = (Limits::of(db), Taken::by_host(db));
     for host in Host::all(db).filter(|host| is_live(db, host)) {
-        let (vcpus, slots) = limits.room(db, &host);
+        let (vcpus, slots) = limits.most(db, &host);
+        let taken = taken.get(host.reference).copied().unwrap_or_default();
+        let (memory, left) = (host_memory(db, &host, given)?, u64::saturating_sub);
         found.problem.hosts.push(PlanHost {
             id: host.uuid().to_owned(),
-            total: host_memory(db, &host, given)?,
-            free: free_memory(db, &host, given)?,
-            vcpus,
-            slots,
+            total: memory,
+            free: left(memory, taken.memory),
+            vcpus: vcpus.map(|most| left(most, taken.vcpus)),
+            slots: slots.map(|most| left(most, taken.vms)),
             enabled: host.enabled(),
         });
         found.hosts.push(host.reference.to_owned());

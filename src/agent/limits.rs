@@ -6,7 +6,6 @@
 //! | `xe-vcpu-percent` | vCPUs that a host may promise, in percent of its CPUs; no limit without |
 //! | `xe-vms-per-host` | VMs that a host may run; no limit without |
 
-use super::capacity::{is_machine, occupies};
 use crate::plan::vcpu_room;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
@@ -26,21 +25,12 @@ impl Limits {
         Limits { vcpu_percent: number("xe-vcpu-percent"), vms_per_host: number("xe-vms-per-host") }
     }
 
-    /// The vCPUs and the number of VMs that a host may still take.
-    pub fn room(&self, db: &Database, host: &Host<'_>) -> (Option<u64>, Option<u64>) {
-        let here = |vm: &Vm<'_>| {
-            is_machine(vm) && vm.resident_on() == Some(host.reference) && occupies(vm)
-        };
-        let (mut used, mut count) = (0, 0);
-        for vm in Vm::all(db).filter(here) {
-            used += vcpus(&vm);
-            count += 1;
-        }
+    /// The vCPUs that all VMs of a host together may have, and the VMs that it may run.
+    pub fn most(&self, db: &Database, host: &Host<'_>) -> (Option<u64>, Option<u64>) {
         let cpus = db.key("host", host.reference, "cpu_info", "cpu_count");
         // A host that does not say how many CPUs it has is not limited by them.
         let cpus = cpus.and_then(|count| count.trim().parse().ok());
-        let vcpus = cpus.and_then(|cpus| vcpu_room(cpus, self.vcpu_percent, used));
-        (vcpus, self.vms_per_host.map(|most| most.saturating_sub(count)))
+        (cpus.and_then(|cpus| vcpu_room(cpus, self.vcpu_percent, 0)), self.vms_per_host)
     }
 }
 

@@ -291,12 +291,20 @@ mod tests {
             order: 0,
             start_delay: Duration::ZERO,
             memory: 1,
+            vcpus: 1,
             allowed: None,
             group: None,
         };
         let pool = Pool {
             epoch: 1,
-            hosts: vec![Host { boot, live: true, enabled: true, capacity: 8 }],
+            hosts: vec![Host {
+                boot,
+                live: true,
+                enabled: true,
+                capacity: 8,
+                vcpus: None,
+                slots: None,
+            }],
             vms: vec![Vm { uuid: Uuid::from_u128(3), order: 1, ..vm.clone() }, vm],
             dead: Default::default(),
             tolerance: 1,

@@ -1,6 +1,6 @@
 //! The rows of the pool's database as the recovery's policy sees them.
 
-use super::{Agent, agility, capacity, vm};
+use super::{Agent, agility, capacity, limits, vm};
 use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
 use crate::recovery::{Boot, Host, Intent, Limits, Loss, Pool, Power, Priority, Tries, Vm};
@@ -14,7 +14,7 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
     let ha = row.is_some_and(|pool| pool.ha_enabled());
     let liveset = agent.ha.liveset();
     let epoch = vm::master_epoch(agent)?;
-    let mut hosts = Vec::new();
+    let (mut hosts, limited) = (Vec::new(), limits::Limits::of(db));
     for host in HostRow::all(db) {
         let uuid = vm::uuid_of(db, "host", host.reference)?;
         let in_view = liveset.as_ref().is_none_or(|set| !ha || set.members.contains(&uuid));
@@ -22,7 +22,10 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
             .filter(|vm| vm.is_control_domain() && vm.resident_on() == Some(host.reference))
             .map(|vm| capacity::footprint(&vm))
             .sum();
+        let (vcpus, slots) = limited.most(db, &host);
         hosts.push(Host {
+            vcpus,
+            slots,
             boot: Boot {
                 host: uuid,
                 boot_id: db.text("host", host.reference, "xe_boot").to_owned(),
@@ -103,6 +106,7 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
         order: row.order(),
         start_delay: Duration::from_secs(u64::try_from(row.start_delay()).unwrap_or(0)),
         memory: capacity::footprint(row),
+        vcpus: limits::vcpus(row),
         group: group_of(db, reference),
         allowed: (!template).then(|| uuids(agility::possible_hosts(db, row))),
     })
@@ -154,5 +158,32 @@ mod tests {
             })
             .unwrap();
         assert_eq!(read().vm(vm).unwrap().tries, tries);
+    }
+    #[test]
+    fn recovery_plans_with_the_limits_that_capacity_has() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        agent
+            .store
+            .commit(|tx| {
+                let pool = pool_ref(tx.db()).unwrap().to_owned();
+                tx.put_key("pool", &pool, "other_config", "xe-vms-per-host", "7");
+                tx.put_key("pool", &pool, "other_config", "xe-vcpu-percent", "300");
+                let hosts: Vec<String> = tx.db().table("host").keys().cloned().collect();
+                for host in hosts {
+                    tx.put_key("host", &host, "cpu_info", "cpu_count", "4");
+                }
+                Ok(())
+            })
+            .unwrap();
+        let db = agent.store.read();
+        let recovery = view(&agent, &db).unwrap().problem();
+        let capacity = capacity::capacity(&agent, &db).unwrap().problem;
+        let room = |problem: &crate::plan::Problem| {
+            let room = problem.hosts.iter().map(|h| (h.id.clone(), h.free, h.vcpus, h.slots));
+            room.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(room(&recovery), room(&capacity));
+        assert!(capacity.hosts.iter().all(|h| h.slots <= Some(7) && h.vcpus <= Some(12)));
+        assert!(capacity.hosts.iter().all(|h| h.slots.is_some() && h.vcpus.is_some()));
     }
 }
