@@ -112,11 +112,9 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
     })
 }
 
-/// The first anti-affinity group of a VM.
+/// The anti-affinity group of a VM.
 fn group_of(db: &Database, vm: &str) -> Option<Uuid> {
-    let groups = db.set_of("VM", vm, "groups").into_iter();
-    let mut spread = groups.filter(|g| db.text("VM_group", g, "placement") == "anti_affinity");
-    db.text("VM_group", spread.next()?, "uuid").parse().ok()
+    db.text("VM_group", limits::group_apart(db, vm)?, "uuid").parse().ok()
 }
 
 #[cfg(test)]
