@@ -1,14 +1,14 @@
 //! The pool as the planner sees it: what hosts have left, what VMs take, where each can run.
 
 use super::Agent;
-use super::agility::possible_hosts;
+use super::agility::Reach;
 use super::limits::{self, Limits};
 use crate::plan::{Host as PlanHost, Problem, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A planning problem with the rows that its numbers stand for.
 #[derive(Debug, Clone)]
@@ -132,6 +132,8 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
         });
         found.hosts.push(host.reference.to_owned());
     }
+    let index: BTreeMap<String, usize> = found.hosts.iter().cloned().zip(0..).collect();
+    let mut reach = Reach::of(db);
     for vm in Vm::all(db).filter(is_machine) {
         let place = vm.resident_on().filter(|_| occupies(&vm));
         if place.is_none() && !is_protected(&vm) {
@@ -141,8 +143,8 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
         if vm.power_state() == "Suspended" {
             continue;
         }
-        let host = place.and_then(|host| found.hosts.iter().position(|known| known == host));
-        found.add(db, &vm, host, is_protected(&vm));
+        let host = place.and_then(|host| index.get(host).copied());
+        found.put(db, &vm, (host, is_protected(&vm)), &mut reach);
     }
     Ok(found)
 }
@@ -156,16 +158,29 @@ impl Capacity {
         host: Option<usize>,
         protected: bool,
     ) -> usize {
-        let allowed = possible_hosts(db, vm);
-        let every = self.hosts.iter().all(|host| allowed.contains(host));
-        let index = |host: &String| self.hosts.iter().position(|known| known == host);
+        self.put(db, vm, (host, protected), &mut Reach::of(db))
+    }
+
+    /// The same where many are added: the hosts of VMs with the same needs are looked up once.
+    fn put<'a>(
+        &mut self,
+        db: &'a Database,
+        vm: &Vm<'a>,
+        (host, protected): (Option<usize>, bool),
+        reach: &mut Reach<'a, Option<BTreeSet<usize>>>,
+    ) -> usize {
+        let allowed = reach.hosts(vm, |hosts| {
+            let may = |at: &usize| hosts.contains(&self.hosts[*at].as_str());
+            let may: BTreeSet<usize> = (0..self.hosts.len()).filter(may).collect();
+            (may.len() < self.hosts.len()).then_some(may)
+        });
         self.problem.vms.push(PlanVm {
             id: vm.uuid().to_owned(),
             memory: footprint(vm),
             vcpus: limits::vcpus(vm),
             host,
             protected,
-            allowed: (!every).then(|| allowed.iter().filter_map(index).collect()),
+            allowed,
             group: limits::group(db, vm),
         });
         self.vms.push(vm.reference.to_owned());

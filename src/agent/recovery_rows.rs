@@ -1,10 +1,12 @@
 //! The rows of the pool's database as the recovery's policy sees them.
 
-use super::{Agent, agility, capacity, limits, vm};
+use super::agility::Reach;
+use super::{Agent, capacity, limits, vm};
 use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
 use crate::recovery::{Boot, Host, Intent, Limits, Loss, Pool, Power, Priority, Tries, Vm};
 use crate::xenapi::failure::Answer;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -36,8 +38,9 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
         });
     }
     let mut vms = Vec::new();
+    let mut reach = Reach::of(db);
     for row in VmRow::all(db).filter(|vm| !vm.is_control_domain()) {
-        vms.push(vm_of(agent, db, &row, ha)?);
+        vms.push(vm_of(agent, &row, ha, (db, &mut reach))?);
     }
     let dead = liveset.map(|set| set.dead).unwrap_or_default();
     let tolerance = match row {
@@ -58,7 +61,12 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
     })
 }
 
-fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> {
+fn vm_of<'a>(
+    agent: &Agent,
+    row: &VmRow<'a>,
+    ha: bool,
+    (db, reach): (&'a Database, &mut Reach<'a, BTreeSet<Uuid>>),
+) -> Answer<Vm> {
     let reference = row.reference;
     let boot = |host: &str, boot: &str| -> Answer<Boot> {
         Ok(Boot { host: vm::uuid_of(db, "host", host)?, boot_id: boot.to_owned() })
@@ -78,8 +86,8 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
         }),
         None => None,
     };
-    let uuids = |hosts: Vec<String>| {
-        hosts.into_iter().filter_map(|host| vm::uuid_of(db, "host", &host).ok()).collect()
+    let uuids = |hosts: &[&str]| {
+        hosts.iter().filter_map(|host| vm::uuid_of(db, "host", host).ok()).collect()
     };
     let template = row.is_a_template() || row.is_a_snapshot();
     Ok(Vm {
@@ -108,7 +116,7 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
         memory: capacity::footprint(row),
         vcpus: limits::vcpus(row),
         group: group_of(db, reference),
-        allowed: (!template).then(|| uuids(agility::possible_hosts(db, row))),
+        allowed: (!template).then(|| reach.hosts(row, uuids)),
     })
 }
 
