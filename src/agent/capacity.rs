@@ -65,11 +65,24 @@ pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
 
 /// The memory of a host that no VM uses, in bytes.
 pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
-    let taken = Taken::by_host(db).remove(host.reference).unwrap_or_default();
-    Ok(host_memory(db, host, given)?.saturating_sub(taken.memory))
+    let here = takers(db).filter(|(at, _)| *at == host.reference);
+    let taken: u64 = here.map(|(_, vm)| footprint(&vm)).sum();
+    Ok(host_memory(db, host, given)?.saturating_sub(taken))
 }
 
-/// What VMs take of a host, those included whose start there is under way.
+/// The VMs that take something of a host, with that host: those that are there, and those whose
+/// start there is under way.
+fn takers(db: &Database) -> impl Iterator<Item = (&str, Vm<'_>)> {
+    let there = Vm::all(db).filter(occupies).filter_map(|vm| Some((vm.resident_on()?, vm)));
+    let starting = db.table("xe_intent").keys().filter_map(|intent| {
+        let host = db.text("xe_intent", intent, "host");
+        let vm = Vm::get(db, db.text("xe_intent", intent, "VM")).ok()?;
+        (vm.resident_on() != Some(host)).then_some((host, vm))
+    });
+    there.chain(starting)
+}
+
+/// What VMs take of a host.
 #[derive(Debug, Clone, Copy, Default)]
 struct Taken {
     /// Bytes.
@@ -82,24 +95,12 @@ struct Taken {
 impl Taken {
     fn by_host(db: &Database) -> BTreeMap<&str, Self> {
         let mut taken = BTreeMap::<&str, Self>::new();
-        let mut take = |host, vm: &Vm<'_>| {
+        for (host, vm) in takers(db) {
             let here = taken.entry(host).or_default();
-            here.memory += footprint(vm);
-            if is_machine(vm) {
-                here.vcpus += limits::vcpus(vm);
+            here.memory += footprint(&vm);
+            if is_machine(&vm) {
+                here.vcpus += limits::vcpus(&vm);
                 here.vms += 1;
-            }
-        };
-        for vm in Vm::all(db).filter(occupies) {
-            if let Some(host) = vm.resident_on() {
-                take(host, &vm);
-            }
-        }
-        for intent in db.table("xe_intent").keys() {
-            let host = db.text("xe_intent", intent, "host");
-            let vm = Vm::get(db, db.text("xe_intent", intent, "VM"));
-            if let Some(vm) = vm.ok().filter(|vm| vm.resident_on() != Some(host)) {
-                take(host, &vm);
             }
         }
         taken
