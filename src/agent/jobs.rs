@@ -4,7 +4,7 @@
 //! it has seen (R6.1), so that nothing of an old master takes effect.
 
 use super::Agent;
-use crate::host::hypervisor::{DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
+use crate::host::hypervisor::{DiskSpec, DriverError, Format, Found, Kind, MachineSpec, RunState};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,9 @@ pub struct JobVm {
     pub vcpus: u32,
     /// Its disks.
     pub disks: Vec<JobDisk>,
+    /// The driver that its record names.
+    #[serde(default)]
+    pub driver: Option<Kind>,
 }
 
 /// One job.
@@ -374,6 +377,7 @@ fn spec(agent: &Agent, vm: &JobVm) -> Answer<MachineSpec> {
         memory_bytes: vm.memory,
         vcpus: vm.vcpus,
         disks,
+        driver: vm.driver,
         canary: true,
     })
 }

@@ -11,6 +11,9 @@ use crate::pool::{Database, Transaction};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 
+/// The key of a VM's other-config that names its driver, where a host has more than one.
+pub const DRIVER: &str = "xe-driver";
+
 /// How a VM comes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
@@ -262,6 +265,8 @@ pub fn job_vm(db: &Database, vm: &str, run: i64, boot: &str) -> Answer<JobVm> {
         memory: footprint(&row),
         vcpus: u32::try_from(row.VCPUs_max()).unwrap_or(1).max(1),
         disks,
+        // A word that is no driver must not keep a VM from being restarted.
+        driver: db.key("VM", vm, "other_config", DRIVER).and_then(|word| word.parse().ok()),
     })
 }
 
