@@ -19,9 +19,8 @@ use assert_cmd::Command;
 use brute::Pool;
 use xe::cli::dialect::{self, Environment};
 use xe::cli::printing::Console;
-use xe::client::{CallError, DatabaseRequest, Transport};
+use xe::client::{DatabaseRequest, Transport};
 use xe::pool::dump::Dump;
-use xe::xenapi::Value;
 use xml::Element;
 
 const MAX: &str = "pool-ha-compute-max-host-failures-to-tolerate";
@@ -64,22 +63,7 @@ fn read(file: &Path) -> Element {
 }
 
 /// One opened dump that many commands may ask.
-#[derive(Clone)]
 struct Opened(Arc<dyn Transport>);
-
-impl Transport for Opened {
-    fn call(&self, method: &str, params: &[Value]) -> Result<Value, CallError> {
-        self.0.call(method, params)
-    }
-
-    fn download(&self, path: &str) -> Result<Vec<u8>, CallError> {
-        self.0.download(path)
-    }
-
-    fn upload(&self, path: &str, body: &[u8]) -> Result<(), CallError> {
-        self.0.upload(path, body)
-    }
-}
 
 impl Opened {
     fn new(file: &Path, memory: &BTreeMap<String, i64>) -> Self {
@@ -96,8 +80,9 @@ impl Opened {
         let (mut out, mut err, mut input) = (Vec::new(), Vec::new(), &b""[..]);
         let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         let mut console = Console::new(&mut out, &mut err, &mut input, false);
-        let connect =
-            |_: &dialect::Switches| -> Result<Box<dyn Transport>, _> { Ok(Box::new(self.clone())) };
+        let connect = |_: &dialect::Switches| -> Result<Box<dyn Transport>, _> {
+            Ok(Box::new(self.0.clone()))
+        };
         let reading = dialect::read(&argv, &Environment::default());
         let code = xe::cli::run::run(reading, &connect, &mut console);
         (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap(), code)

@@ -10,7 +10,6 @@ use xe::heartbeat::block::{Kind, Layout, format_statefile, seal_beat};
 use xe::heartbeat::liveset::Liveset;
 use xe::heartbeat::node::{Config, CycleDone, Effect, Input, Node};
 use xe::heartbeat::packet::{Packet, Rooms};
-use xe::heartbeat::quorum::Acceptors;
 use xe::heartbeat::report::{AGENT_OK, ARMED, FORMING, PeerReport, Report};
 use xe::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing};
 use xe::heartbeat::view::{Life, Slot, View};
@@ -115,29 +114,11 @@ impl Pool {
             me: ME,
         };
         let config = Config {
-            generation: GENERATION,
-            hosts: uuids.clone(),
             addresses: uuids.iter().map(|_| [127, 0, 0, 1].into()).collect(),
-            me: ME,
-            timing,
-            timeout_s,
-            acceptors: Acceptors { statefiles: 1, witness: false },
-            boot_id: boot_id(0),
-            kept: None,
-            braked: None,
-            resident: false,
-            fresh: false,
-            stop_vms: false,
-            fence_device: false,
-            #[cfg(feature = "wrong-variants")]
-            variant: None,
             form: true,
             first_master: Some(ME),
-            weight: 0,
-            step: 10 * MILLISECOND,
-            tombstone: true,
-            starts_agent: false,
             agent_pid: Some(1),
+            ..Config::plain(GENERATION, uuids.clone(), ME, timing, timeout_s, boot_id(0))
         };
         Some(Pool {
             now,

@@ -51,3 +51,18 @@ pub trait Transport: Send + Sync {
     /// Uploads a body to an HTTP path of the server.
     fn upload(&self, path: &str, body: &[u8]) -> Result<(), CallError>;
 }
+
+/// One transport that several commands share, each as if it were its own.
+impl Transport for std::sync::Arc<dyn Transport> {
+    fn call(&self, method: &str, params: &[Value]) -> Result<Value, CallError> {
+        (**self).call(method, params)
+    }
+
+    fn download(&self, path: &str) -> Result<Vec<u8>, CallError> {
+        (**self).download(path)
+    }
+
+    fn upload(&self, path: &str, body: &[u8]) -> Result<(), CallError> {
+        (**self).upload(path, body)
+    }
+}

@@ -13,7 +13,7 @@ use crate::heartbeat::node::{Config, Node};
 use crate::heartbeat::packet::Packet;
 use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::report::Report;
-use crate::heartbeat::timing::{MILLISECOND, Nanos};
+use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::view::{Slot, View};
 
 /// The time of the first tick.
@@ -210,30 +210,15 @@ impl State {
         let now = self.clock(host);
         let old = &self.hosts[host];
         let boot = old.boot + 1;
+        let hosts = (0..setup.hosts).map(State::uuid).collect();
+        let boot_id = State::boot_id(host, boot);
         let config = Config {
-            generation: GENERATION,
-            hosts: (0..setup.hosts).map(State::uuid).collect(),
-            addresses: Vec::new(),
-            me: Slot::at(host),
             acceptors: Acceptors { statefiles: setup.disks, witness: false },
             kept: old.kept.as_deref().cloned(),
-            braked: None,
-            resident: false,
-            fresh: false,
-            stop_vms: false,
-            fence_device: false,
             #[cfg(feature = "wrong-variants")]
             variant: setup.variant,
-            timing: setup.timing(),
-            timeout_s: 1,
-            boot_id: State::boot_id(host, boot),
             form,
-            first_master: None,
-            weight: 0,
-            step: 10 * MILLISECOND,
-            tombstone: true,
-            starts_agent: false,
-            agent_pid: None,
+            ..Config::plain(GENERATION, hosts, Slot::at(host), setup.timing(), 1, boot_id)
         };
         self.hosts[host] = Host {
             boot,

@@ -112,6 +112,11 @@
 //! * **The operator's word that a host is dead counts T + margin later** (R5.3e) while that host's
 //!   lease could still run: people err, and until then it may even be the master. A fence device's
 //!   word counts at once.
+//! * **The storage is back by cycles begun under the view in force only.** It counts as lost before
+//!   the last sign of it is as old as G, so an old sign brought the pool back at once. (Trace: two
+//!   hosts, T = 5; one's reads go stale, the other's path fails; a view every 30 ms, each way.)
+//! * **A statefile that fails is asked once in half a beat**, also with news to write: where it
+//!   answers with its error at once, the daemon took a processor from everything else.
 //! * **The way back from network mode can fail**: where all lose the storage again before all have
 //!   come back, all promise again. A statefile that goes back in time again and again is answered
 //!   by one view in S, not by view upon view.

@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -15,39 +16,77 @@ use crate::heartbeat::kept::Kept;
 /// The file's name within the state directory.
 const FILE: &str = "kept";
 
-/// So many records wait for the disk at most. One that finds no room is lost as one that cannot
-/// be written is: it is never told, so nothing rests on it.
+/// So many records wait for the disk at most.
 const ROOM: usize = 16;
+/// How long a session that begins waits for the records of the one before it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A record to keep.
 #[derive(Debug)]
 pub struct Job {
+    /// The session that it belongs to.
+    pub session: u64,
     /// Its number, for the answer.
     pub record: u64,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
+#[derive(Debug)]
+enum Order {
+    Keep(Job),
+    /// Tell when all before it is done.
+    Tell(SyncSender<()>),
+}
+
+/// The way to the thread, one for all sessions of the daemon: a record never lands after a later
+/// one.
+#[derive(Debug, Clone)]
+pub struct Keeper(SyncSender<Order>);
+
+impl Keeper {
+    /// Starts the thread.
+    pub fn start(state_dir: &Path, inbox: Inbox) -> Self {
+        let (sender, orders) = sync_channel(ROOM);
+        let path = state_dir.join(FILE);
+        let work = move || {
+            for order in orders {
+                match order {
+                    // What cannot be kept is never promised: nothing is told to the loop.
+                    Order::Keep(job) => {
+                        if write(&path, &job.bytes).is_ok() {
+                            inbox.send(Message::Kept(job.session, job.record));
+                        }
+                    }
+                    Order::Tell(sender) => {
+                        let _nobody_waits = sender.send(());
+                    }
+                }
+            }
+        };
+        threads::start("kept", work);
+        Keeper(sender)
+    }
+
+    /// Hands a record over; gives it back when the disk is so slow that there is no room.
+    pub fn keep(&self, job: Job) -> Result<(), Job> {
+        match self.0.try_send(Order::Keep(job)) {
+            Err(TrySendError::Full(Order::Keep(job))) => Err(job),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until everything handed over was dealt with; false when that takes too long.
+    pub fn settled(&self) -> bool {
+        let (sender, done) = sync_channel(1);
+        self.0.try_send(Order::Tell(sender)).is_ok() && done.recv_timeout(PATIENCE).is_ok()
+    }
+}
+
 /// What an earlier boot has kept for this session; a record of another session is over.
 pub fn read(state_dir: &Path, generation: Uuid) -> Option<Kept> {
     let bytes = std::fs::read(state_dir.join(FILE)).ok()?;
     Kept::read(&bytes).ok().filter(|kept| kept.generation == generation)
-}
-
-/// Starts the thread; it ends when the sender is dropped.
-pub fn spawn(state_dir: &Path, session: u64, inbox: Inbox) -> SyncSender<Job> {
-    let (sender, jobs) = sync_channel::<Job>(ROOM);
-    let path = state_dir.join(FILE);
-    let work = move || {
-        for job in jobs {
-            // What cannot be kept is never promised: nothing is told to the loop.
-            if write(&path, &job.bytes).is_ok() {
-                inbox.send(Message::Kept(session, job.record));
-            }
-        }
-    };
-    threads::start("kept", work);
-    sender
 }
 
 /// Puts the record in the place of the last one, durable when it returns.
@@ -71,16 +110,12 @@ mod tests {
     fn a_record_is_told_once_durable_and_counts_in_its_own_session_only() {
         let dir = tempfile::tempdir().unwrap();
         let (inbox, outbox) = crate::xhad::inbox::pair().unwrap();
-        let sender = spawn(dir.path(), 7, inbox);
+        let keeper = Keeper::start(dir.path(), inbox);
         let kept = Kept { generation: Uuid::from_u128(1), promise: 3, ..Kept::default() };
-        sender.send(Job { record: 5, bytes: kept.bytes() }).unwrap();
-        let told = loop {
-            match outbox.next() {
-                Some(Message::Kept(session, record)) => break (session, record),
-                _ => std::thread::sleep(std::time::Duration::from_millis(2)),
-            }
-        };
-        assert_eq!(told, (7, 5));
+        keeper.keep(Job { session: 7, record: 5, bytes: kept.bytes() }).unwrap();
+        assert!(keeper.settled());
+        let Some(Message::Kept(session, record)) = outbox.next() else { panic!("nothing told") };
+        assert_eq!((session, record), (7, 5));
         assert_eq!(read(dir.path(), Uuid::from_u128(1)), Some(kept));
         assert_eq!(read(dir.path(), Uuid::from_u128(2)), None);
     }

@@ -1,20 +1,6 @@
 //! Lists: filters, `params=`, `--minimal`, `--all`.
 
-use crate::world::World;
-
-#[track_caller]
-fn out(line: &str) -> String {
-    let done = World::pool().xe(line);
-    assert_eq!((done.err.as_str(), done.code), ("", 0), "{line}");
-    done.out
-}
-
-#[track_caller]
-fn refused(line: &str) -> String {
-    let done = World::pool().xe(line);
-    assert_eq!((done.out.as_str(), done.code), ("", 1), "{line}");
-    done.err
-}
+use crate::world::{World, out, refused};
 
 #[test]
 fn default_filters_of_vm_template_and_snapshot() {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use xe::xenapi::Value;
 
-use crate::world::World;
+use crate::world::{World, refused};
 
 const VM: &str = "uuid=00000021-0000-4000-8000-000000000000";
 const POOL: &str = "uuid=00000001-0000-4000-8000-000000000000";
@@ -12,13 +12,6 @@ const POOL: &str = "uuid=00000001-0000-4000-8000-000000000000";
 fn silent(world: &World, line: &str) {
     let done = world.xe(line);
     assert_eq!((done.out.as_str(), done.err.as_str(), done.code), ("", "", 0), "{line}");
-}
-
-#[track_caller]
-fn refused(line: &str) -> String {
-    let done = World::pool().xe(line);
-    assert_eq!((done.out.as_str(), done.code), ("", 1), "{line}");
-    done.err
 }
 
 #[test]

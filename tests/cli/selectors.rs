@@ -2,14 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::World;
-
-#[track_caller]
-fn refused(line: &str) -> String {
-    let done = World::pool().xe(line);
-    assert_eq!((done.out.as_str(), done.code), ("", 1), "{line}");
-    done.err
-}
+use crate::world::{World, refused};
 
 #[test]
 fn t30_nothing_and_too_much_matches() {

@@ -233,3 +233,19 @@ impl Transport for World {
         Ok(())
     }
 }
+
+/// What a command prints on the example pool, without a complaint.
+#[track_caller]
+pub fn out(line: &str) -> String {
+    let done = World::pool().xe(line);
+    assert_eq!((done.err.as_str(), done.code), ("", 0), "{line}");
+    done.out
+}
+
+/// What a command that is refused on the example pool says.
+#[track_caller]
+pub fn refused(line: &str) -> String {
+    let done = World::pool().xe(line);
+    assert_eq!((done.out.as_str(), done.code), ("", 1), "{line}");
+    done.err
+}

@@ -19,22 +19,7 @@ pub const POOL: &str = "00000001-0000-4000-8000-00000000004d";
 pub const MIB: i64 = 1 << 20;
 
 /// A pool that several commands ask.
-#[derive(Clone)]
 pub struct Saved(Arc<dyn Transport>);
-
-impl Transport for Saved {
-    fn call(&self, method: &str, params: &[Value]) -> Result<Value, CallError> {
-        self.0.call(method, params)
-    }
-
-    fn download(&self, path: &str) -> Result<Vec<u8>, CallError> {
-        self.0.download(path)
-    }
-
-    fn upload(&self, path: &str, body: &[u8]) -> Result<(), CallError> {
-        self.0.upload(path, body)
-    }
-}
 
 /// What one command did.
 #[derive(Debug)]
@@ -99,8 +84,9 @@ impl Saved {
         let argv: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let (mut out, mut err, mut input) = (Vec::new(), Vec::new(), answer.as_bytes());
         let mut console = Console::new(&mut out, &mut err, &mut input, terminal);
-        let connect =
-            |_: &dialect::Switches| -> Result<Box<dyn Transport>, _> { Ok(Box::new(self.clone())) };
+        let connect = |_: &dialect::Switches| -> Result<Box<dyn Transport>, _> {
+            Ok(Box::new(self.0.clone()))
+        };
         let reading = dialect::read(&argv, &Environment::default());
         let code = xe::cli::run::run(reading, &connect, &mut console);
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -124,10 +110,10 @@ impl Saved {
     /// What a command complained of, which must fail; nothing may have changed.
     #[track_caller]
     pub fn refused(&self, line: &str) -> String {
-        let before = self.download("/pool/xmldbdump").unwrap();
+        let before = self.0.download("/pool/xmldbdump").unwrap();
         let done = self.xe(line);
         assert_eq!(done.code, 1, "{line}: {}", done.out);
-        assert_eq!(before, self.download("/pool/xmldbdump").unwrap(), "{line}");
+        assert_eq!(before, self.0.download("/pool/xmldbdump").unwrap(), "{line}");
         done.err
     }
 
@@ -135,9 +121,9 @@ impl Saved {
     #[track_caller]
     pub fn failure(&self, method: &str, params: &[Value]) -> Vec<String> {
         let login = ["root".into(), "".into()];
-        let session = self.call("session.login_with_password", &login).unwrap();
+        let session = self.0.call("session.login_with_password", &login).unwrap();
         let all: Vec<Value> = std::iter::once(session).chain(params.iter().cloned()).collect();
-        match self.call(method, &all) {
+        match self.0.call(method, &all) {
             Err(CallError::Api(failure)) => {
                 std::iter::once(failure.code).chain(failure.params).collect()
             }

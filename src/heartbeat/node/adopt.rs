@@ -36,6 +36,11 @@ impl Node {
         if !without_disk && self.view.as_ref().is_some_and(|old| !old.base.is_empty()) {
             self.came_back_at = now;
         }
+        let mode = self.view.as_ref().map(|old| old.mode);
+        if view.mode == Mode::Network && mode != Some(Mode::Network) {
+            // The storage was lost again: how long it had been back says nothing any more.
+            self.acceptor.back_since = None;
+        }
         self.view = Some(view);
         self.keep();
         self.note(now, "view", None, format!("{text}; {source}"));

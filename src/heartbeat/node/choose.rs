@@ -47,7 +47,7 @@ impl Node {
             && next.master == old.master
             && (next.mode, next.trusted) == (old.mode, old.trusted)
             && next.base == old.base
-            && !(self.by_network() && self.any_rewound());
+            && !(self.by_network() && self.any_rewound() && self.settled(now));
         (!same).then_some(next)
     }
 
@@ -87,6 +87,12 @@ impl Node {
         self.rewound_now() != 0 || self.members_reports().any(|(_, report)| report.rewound != 0)
     }
 
+    /// Whether the view in force has stood for S. What may go on for ever, such as reads that are
+    /// stale now and then, is answered by one view in that time.
+    pub(super) fn settled(&self, now: Nanos) -> bool {
+        now > self.adopted_at + self.cfg.timing.s
+    }
+
     /// The newest reports of the other members that have adopted the present view.
     fn members_reports(&self) -> impl Iterator<Item = (Slot, &crate::heartbeat::report::Report)> {
         let view = self.view.as_deref();
@@ -98,7 +104,8 @@ impl Node {
     }
 
     /// The statefiles that the next view should trust (R2.4): one that went back in time is out,
-    /// and comes back when every member completes cycles on it again. Never fewer than decide.
+    /// and comes back when every member completes cycles on it again, S later at the earliest.
+    /// Never fewer than decide.
     pub(super) fn disks_to_trust(&self, now: Nanos) -> u8 {
         let Some(view) = &self.view else { return u8::MAX };
         let count = self.disks.len();
@@ -110,6 +117,9 @@ impl Node {
             bad |= report.rewound;
             good &= report.disks;
             heard += 1;
+        }
+        if !self.by_network() && !self.settled(now) {
+            good &= view.trusted;
         }
         let complete = heard == view.members.len();
         let kept = if self.by_network() { 0 } else { view.trusted };

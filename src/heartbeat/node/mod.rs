@@ -6,6 +6,7 @@ mod agent;
 mod beat;
 mod boot;
 mod choose;
+mod config;
 mod control;
 mod death;
 mod disk;
@@ -31,15 +32,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::decision::Decision;
-use super::kept::Kept;
 use super::liveset::Event;
-use super::quorum::Acceptors;
 use super::timing::{Nanos, SECOND, Timing};
 use super::variant::Variant;
 use super::view::{Life, Slot, View};
 use super::vote::Vote;
 
 use agent::Agent;
+pub use config::Config;
 use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
 pub use fingerprint::{Frame, Ranks};
@@ -52,59 +52,6 @@ use peer::Peer;
 use propose::Proposing;
 use reports::Reports;
 use witness::Witness;
-
-/// What a node is told once, at its start.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The pool's HA session.
-    pub generation: Uuid,
-    /// All hosts of the pool, sorted.
-    pub hosts: Vec<Uuid>,
-    /// Their addresses, in the same order, for the record.
-    pub addresses: Vec<core::net::IpAddr>,
-    /// This host's place among them.
-    pub me: Slot,
-    /// The timers.
-    pub timing: Timing,
-    /// T in seconds, for the record.
-    pub timeout_s: u32,
-    /// Who decides.
-    pub acceptors: Acceptors,
-    /// The kernel's boot id.
-    pub boot_id: Uuid,
-    /// What an earlier boot has kept for this session.
-    pub kept: Option<Kept>,
-    /// How long the paths must be clean before a host that was fenced several times in a row
-    /// arms again; none for a host that was not (R7.4).
-    pub braked: Option<Nanos>,
-    /// VMs run here already, taken over from an unarmed session of this boot: while it waits,
-    /// this host lives by the rule of members.
-    pub resident: bool,
-    /// The daemon vouches that an earlier session of this boot has ended without VMs, or
-    /// unarmed.
-    pub fresh: bool,
-    /// Whether a host that loses its place stops its VMs instead of being reset.
-    pub stop_vms: bool,
-    /// Whether there is a fence device.
-    pub fence_device: bool,
-    /// The rule to break.
-    #[cfg(feature = "wrong-variants")]
-    pub variant: Option<Variant>,
-    /// Whether view 1 is to be formed by all hosts (enable), rather than joined.
-    pub form: bool,
-    /// The host that view 1 should name as master.
-    pub first_master: Option<Slot>,
-    /// This host's weight in a partition.
-    pub weight: u32,
-    /// The watchdog's step.
-    pub step: Nanos,
-    /// Whether the watchdog can be trusted with a tombstone (R5.4).
-    pub tombstone: bool,
-    /// Whether a dead agent can be started again.
-    pub starts_agent: bool,
-    /// The agent's process at the start.
-    pub agent_pid: Option<u32>,
-}
 
 /// Where the node stands, with what belongs to it.
 #[derive(Debug, Clone, PartialEq)]

@@ -164,14 +164,26 @@ impl Node {
         }
     }
 
-    /// The storage is back: all members complete cycles, or a majority has for longer than S. A
-    /// statefile that has gone back in time before may do so at once again: S for it, too.
+    /// Whether a host has completed a cycle that it began under the view in force.
+    fn has_disk_anew(&self, now: Nanos, slot: Slot) -> bool {
+        let limit = now.saturating_sub(self.adopted_at);
+        let age = match slot == self.me() {
+            true => self.evidence_of_cycles().map(|date| now.saturating_sub(date)),
+            false => self.peer(slot).disk_age(now),
+        };
+        self.has_disk(now, slot) && age.is_some_and(|age| age < limit)
+    }
+
+    /// The storage is back: all members complete cycles begun under this view, or a majority has
+    /// for longer than S. It counts as lost before its last sign is older than G: an old sign
+    /// alone would bring the pool back at once, to lose it again, without end. A statefile that
+    /// has gone back in time before may do so at once again: S for it, too.
     pub(super) fn storage_is_back(&self, now: Nanos) -> bool {
         let Some(view) = self.view.as_ref().filter(|view| view.mode == Mode::Network) else {
             return false;
         };
         let doubtful = self.disks.iter().any(|disk| disk.rewound.is_some());
-        let all = !doubtful && view.members.iter().all(|m| self.has_disk(now, m.slot));
+        let all = !doubtful && view.members.iter().all(|m| self.has_disk_anew(now, m.slot));
         let all = all || self.wrong(Variant::ReturnsAlone);
         let since = self.acceptor.back_since;
         // A statefile that went back under this view counts again only two views later.

@@ -39,9 +39,7 @@ impl Node {
         if let Some(mode) = self.marks.mode.filter(|mode| *mode != view.mode) {
             return Some(format!("the pool's mode is to be {mode:?}"));
         }
-        // One that goes on going back is not answered by view upon view.
-        let settled = now > self.adopted_at + self.cfg.timing.s;
-        if self.by_network() && self.any_rewound() && settled {
+        if self.by_network() && self.any_rewound() && self.settled(now) {
             return Some("a statefile went back in time".to_owned());
         }
         if self.storage_is_back(now) {

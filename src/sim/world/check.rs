@@ -92,12 +92,25 @@ impl World {
         });
         if known.is_none() {
             self.chain.insert(epoch, view.clone());
+            self.check_rest();
         }
         let differs = differs.unwrap_or_default();
         self.require(differs.is_empty(), || differs);
         self.require(epoch >= before, || {
             format!("h{} goes back from epoch {before} to epoch {epoch}", host + 1)
         });
+    }
+
+    /// Views answer events: the pool does not go round between two of them.
+    fn check_rest(&mut self) {
+        let (since, count) = &mut self.views;
+        if self.now >= *since + 5 * SECOND {
+            (*since, *count) = (self.now, 0);
+        }
+        *count += 1;
+        let most = 20 + 2 * self.machines.len() as u32;
+        let restless = *count > most;
+        self.require_in_time(!restless, || "view follows upon view without end".to_owned());
     }
 
     fn check_master(&mut self, host: usize) {

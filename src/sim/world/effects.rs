@@ -27,6 +27,8 @@ impl World {
             }
             Effect::Keep(record, what) => {
                 let at = self.now + self.disk_latency();
+                let at = at.max(self.machines[host].kept_at);
+                self.machines[host].kept_at = at;
                 self.push(at, host, What::Kept(record, what));
             }
             Effect::StopVms => {

@@ -103,6 +103,8 @@ pub struct Machine {
     pub notes: Vec<String>,
     /// What its daemon keeps across boots.
     pub kept: Option<Kept>,
+    /// When the last record that was handed over is on its disk: none lands before an older one.
+    pub(super) kept_at: Nanos,
     /// Whether the present life ever held a lease that it has not given back.
     pub(super) leased: bool,
     /// Since when, at most a second ago, so many of its disk cycles have failed.
@@ -159,6 +161,7 @@ impl Machine {
             last_ticket: 0,
             notes: Vec::new(),
             kept: None,
+            kept_at: 0,
             disarmed: true,
             ended_at: 0,
             risk_taken: false,

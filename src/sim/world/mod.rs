@@ -155,6 +155,8 @@ pub struct World {
     log: Vec<String>,
     /// Every decided view that was seen: two hosts may never know different ones of an epoch.
     chain: BTreeMap<u64, View>,
+    /// Since when, at most some seconds ago, so many views were decided.
+    views: (Nanos, u32),
     /// Lives that somebody called dead while their boot went on: they never hold a lease again.
     over: Vec<(usize, Uuid, Life)>,
     queue: Queue<(usize, u32, What)>,
@@ -199,6 +201,7 @@ impl World {
             violation: None,
             log: Vec::new(),
             chain: BTreeMap::new(),
+            views: (0, 0),
             over: Vec::new(),
             queue: Queue::new(),
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
@@ -267,11 +270,9 @@ impl World {
     pub fn config(&self, host: usize, form: bool) -> Config {
         let machine = &self.machines[host];
         let running = !machine.guests.executing.is_empty();
+        let (hosts, t) = (self.uuids.clone(), self.setting.timeout_s);
+        let me = Slot::at(host);
         Config {
-            generation: self.generation,
-            hosts: self.uuids.clone(),
-            addresses: Vec::new(),
-            me: Slot::at(host),
             acceptors: Acceptors {
                 statefiles: self.setting.statefiles,
                 witness: self.setting.witness,
@@ -284,16 +285,10 @@ impl World {
             fence_device: self.setting.fence_device,
             #[cfg(feature = "wrong-variants")]
             variant: self.setting.variant,
-            timing: self.timing,
-            timeout_s: self.setting.timeout_s,
-            boot_id: machine.boot_id,
             form,
-            first_master: None,
-            weight: 0,
-            step: 10 * MILLISECOND,
-            tombstone: true,
             starts_agent: true,
             agent_pid: (machine.agent != AgentState::Gone).then_some(machine.pid),
+            ..Config::plain(self.generation, hosts, me, self.timing, t, machine.boot_id)
         }
     }
 

@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::machine::What;
 use crate::heartbeat::kept::Kept;
 use crate::heartbeat::packet::Packet;
+use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::view::Life;
 use crate::heartbeat::witness::Witness;
 
@@ -18,6 +19,8 @@ pub(super) struct Outpost {
     program: Option<Witness>,
     life: Life,
     kept: Option<Arc<Kept>>,
+    /// When what it keeps now is on its disk.
+    kept_at: Nanos,
     clock: Clock,
     /// Hosts that do not reach it.
     pub(super) cut: Vec<bool>,
@@ -26,7 +29,7 @@ pub(super) struct Outpost {
 impl Outpost {
     pub(super) fn new(hosts: usize, clock: Clock) -> Self {
         let life = Life { boot: 1, session: 0 };
-        Outpost { program: None, life, kept: None, clock, cut: vec![false; hosts] }
+        Outpost { program: None, life, kept: None, kept_at: 0, clock, cut: vec![false; hosts] }
     }
 }
 
@@ -75,7 +78,9 @@ impl World {
 
     /// The witness takes a packet. Its answer waits for what it promises to be kept.
     pub(super) fn at_witness(&mut self, from: usize, packet: &Packet) {
-        let Some(outpost) = &mut self.outpost else { return };
+        // It does one thing after the other: what comes while it keeps something is lost.
+        let idle = |outpost: &&mut Outpost| self.now >= outpost.kept_at;
+        let Some(outpost) = self.outpost.as_mut().filter(idle) else { return };
         let (now, life) = (outpost.clock.at(self.now), outpost.life);
         let reply = outpost.program.as_mut().and_then(|program| program.take(now, packet));
         let Some(reply) = reply else { return };
@@ -83,6 +88,9 @@ impl World {
             None => self.witness_answers(from, reply.answer),
             Some(kept) => {
                 let at = self.now + self.disk_latency();
+                if let Some(outpost) = &mut self.outpost {
+                    outpost.kept_at = at;
+                }
                 self.push(at, from, What::WitnessKept(life, Arc::new(kept), reply.answer));
             }
         }

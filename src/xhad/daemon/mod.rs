@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::control::{Liveset, Response, SOCKET, StartConfig};
 use super::history::History;
 use super::inbox::{self, Message, Outbox};
+use super::kept::Keeper;
 use super::session::{Session, Surroundings};
 use super::{marker, rehearsal, server, spawner, storm};
 use crate::heartbeat::node::MOST_LINKS;
@@ -72,7 +73,8 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
         history.note("not-confined", &format!("all system calls are open: {error}"));
     }
     let spawner = spawner.listen()?;
-    let around = Surroundings { state_dir, faults, inbox, history, spawner };
+    let keeper = Keeper::start(&state_dir, inbox.clone());
+    let around = Surroundings { state_dir, faults, inbox, history, spawner, keeper };
     finish_old_session(&around)?;
     let socket = around.state_dir.join(SOCKET);
     let lacks = prepare(&around.history);

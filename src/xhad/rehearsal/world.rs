@@ -12,7 +12,6 @@ use crate::heartbeat::block::{Layout, format_statefile};
 use crate::heartbeat::liveset::{Event, Liveset};
 use crate::heartbeat::node::{Config, Control, CycleDone, CycleFault, Effect, Input, Node};
 use crate::heartbeat::packet::{LONGEST, Packet, Rooms};
-use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND, Timing};
 use crate::heartbeat::view::Slot;
 use crate::xhad::cycle::{Blocks, Cycles, Job, Place};
@@ -99,30 +98,13 @@ pub struct World {
 }
 
 fn config(hosts: &[Uuid], me: Slot, timing: Timing, timeout_s: u32) -> Config {
+    let boot_id = Uuid::from_u128(100 + u128::from(me.0));
     Config {
-        generation: Uuid::from_u128(1),
-        hosts: hosts.to_vec(),
         addresses: hosts.iter().map(|_| [127, 0, 0, 1].into()).collect(),
-        me,
-        timing,
-        timeout_s,
-        acceptors: Acceptors { statefiles: 1, witness: false },
-        boot_id: Uuid::from_u128(100 + u128::from(me.0)),
-        kept: None,
-        braked: None,
-        resident: false,
-        fresh: false,
-        stop_vms: false,
-        fence_device: false,
-        #[cfg(feature = "wrong-variants")]
-        variant: None,
         form: true,
         first_master: Some(Slot(0)),
-        weight: 0,
-        step: 10 * MILLISECOND,
-        tombstone: true,
-        starts_agent: false,
         agent_pid: Some(1),
+        ..Config::plain(Uuid::from_u128(1), hosts.to_vec(), me, timing, timeout_s, boot_id)
     }
 }
 

@@ -29,7 +29,8 @@ impl Session {
                 }
             }
             Effect::Keep(record, what) => {
-                let _no_room = self.keeper.try_send(kept::Job { record, bytes: what.bytes() });
+                let job = kept::Job { session: self.id, record, bytes: what.bytes() };
+                self.unkept = self.around.keeper.keep(job).err();
             }
             Effect::StopVms => self.stop_vms(),
             Effect::FenceDevice(slot) => self.ask_fence_device(slot),

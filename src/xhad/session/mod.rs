@@ -12,6 +12,7 @@ use super::control::{Lease, Phase, Refused, RefusedKind, Response, StartConfig};
 use super::cycle::{self, Job, Place};
 use super::history::History;
 use super::inbox::Inbox;
+use super::kept::Keeper;
 use super::spawner::Spawner;
 use super::{agent, kept, start, storm};
 use crate::heartbeat::auth::Key;
@@ -41,6 +42,8 @@ pub struct Surroundings {
     pub history: History,
     /// Who starts programs.
     pub spawner: Spawner,
+    /// Who keeps records.
+    pub keeper: Keeper,
 }
 
 /// What the daemon must do after a step.
@@ -58,7 +61,8 @@ pub struct Session {
     key: Key,
     links: Vec<Link>,
     jobs: Vec<SyncSender<Job>>,
-    keeper: SyncSender<kept::Job>,
+    /// The newest record, when there was no room for it yet.
+    unkept: Option<kept::Job>,
     watchdog: Box<dyn Watchdog>,
     around: Surroundings,
     wake: u64,
@@ -99,6 +103,10 @@ impl Session {
         let hosts = start::sorted_hosts(&config)?;
         let watchdog = watchdog::open(&config.watchdog)
             .map_err(|error| refused(RefusedKind::Watchdog, error))?;
+        if !around.keeper.settled() {
+            let why = "the last record of the session before is not on this host's disk yet";
+            return Err(refused(RefusedKind::StartFailed, why));
+        }
         let kept = kept::read(&around.state_dir, config.generation);
         let brake = storm::brake(&around.state_dir);
         let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
@@ -120,14 +128,13 @@ impl Session {
             jobs.push(thread.ok_or_else(|| refused(RefusedKind::StartFailed, why))?);
         }
         let now = boottime_ns();
-        let keeper = kept::spawn(&around.state_dir, id, around.inbox.clone());
         let mut session = Session {
             id,
             node: Node::new(node_config, now),
             key,
             links,
             jobs,
-            keeper,
+            unkept: None,
             watchdog,
             wake: now,
             agent: None,
@@ -230,6 +237,9 @@ impl Session {
     pub fn tick(&mut self) {
         if std::mem::take(&mut self.agent_gone) {
             self.process_gone(0);
+        }
+        if let Some(job) = self.unkept.take() {
+            self.unkept = self.around.keeper.keep(job).err();
         }
         self.feed(Input::Timer);
         if self.around.faults.bits() & EARLY_EXCLUSION != 0 {
