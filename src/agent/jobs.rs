@@ -4,7 +4,7 @@
 //! it has seen (R6.1), so that nothing of an old master takes effect.
 
 use super::Agent;
-use crate::host::hypervisor::{DiskSpec, DriverError, Format, Found, Kind, MachineSpec, RunState};
+use crate::host::hypervisor::{self, DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,7 @@ pub struct JobVm {
     /// Its disks.
     pub disks: Vec<JobDisk>,
     /// The driver that its record names.
-    #[serde(default)]
-    pub driver: Option<Kind>,
+    pub driver: Option<hypervisor::Kind>,
 }
 
 /// One job.
@@ -353,10 +352,7 @@ fn suspend_image(agent: &Agent, sr: Uuid, image: Uuid) -> Answer<PathBuf> {
 
 fn spec(agent: &Agent, vm: &JobVm) -> Answer<MachineSpec> {
     let mut disks = Vec::new();
-    for disk in &vm.disks {
-        if agent.state_dir.is_none() {
-            break;
-        }
+    for disk in vm.disks.iter().filter(|_| agent.state_dir.is_some()) {
         let sr = agent.plugs.get(disk.sr).map_err(super::storage_jobs::sr_failure)?;
         let found = sr.find(disk.vdi).map_err(super::storage_jobs::sr_failure)?;
         let format = match found.kind {

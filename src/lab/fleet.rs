@@ -34,7 +34,7 @@ fn even(number: usize, hosts: usize) -> Machine {
 
 /// The drivers of a host that has both take turns.
 fn driver(number: usize) -> Kind {
-    if number % 2 == 0 { Kind::Process } else { Kind::Qemu }
+    if number.is_multiple_of(2) { Kind::Process } else { Kind::Qemu }
 }
 
 /// One VM to be.

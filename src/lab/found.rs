@@ -14,7 +14,6 @@ use crate::agent::vm::start::DRIVER;
 use crate::client::Session;
 use crate::host::hypervisor::Kind;
 use crate::host::watchdog::WatchdogConfig;
-use crate::recovery::limits::{PER_HOST, PER_POOL};
 use crate::xenapi::Value;
 
 /// How long each step may take on a busy computer.
@@ -198,7 +197,8 @@ pub fn limit_starts(lab: &Lab, per_host: u32) -> anyhow::Result<()> {
     at(&lab.socket(&lab.setting.hosts[0].name), |session| {
         let pool = only(session, "pool")?;
         let per_pool = u64::from(per_host) * u64::try_from(lab.setting.hosts.len())?;
-        let keys = [(PER_HOST, u64::from(per_host)), (PER_POOL, per_pool.max(32))];
+        let keys =
+            [("ha-starts-per-host", u64::from(per_host)), ("ha-starts-per-pool", per_pool.max(32))];
         for (key, number) in keys {
             let params = [pool.as_str().into(), key.into(), number.to_string().as_str().into()];
             session.call("pool.add_to_other_config", &params)?;

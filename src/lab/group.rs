@@ -55,8 +55,8 @@ pub fn members(group: i32) -> Vec<Member> {
     members
 }
 
-/// Every process of this computer with its process group and the clock ticks that it and its children
-/// whose end it has seen have used.
+/// Every process of this computer with its process group and the clock ticks that it has used, and
+/// those of its children whose end it has seen.
 pub fn processor_times() -> Vec<(i32, i32, u64)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());

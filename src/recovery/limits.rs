@@ -1,9 +1,9 @@
 //! How much the recovery does at once and how often: settings of the pool's other-config.
 
 /// The key of [`Limits::starts_per_host`].
-pub const PER_HOST: &str = "ha-starts-per-host";
+const PER_HOST: &str = "ha-starts-per-host";
 /// The key of [`Limits::starts_per_pool`].
-pub const PER_POOL: &str = "ha-starts-per-pool";
+const PER_POOL: &str = "ha-starts-per-pool";
 /// The key of [`Limits::attempts`].
 const ATTEMPTS: &str = "ha-best-effort-attempts";
 /// The largest number that is taken.

@@ -23,7 +23,7 @@
 //! | `rehearse` | a failure played through before it happens |
 
 mod events;
-pub mod limits;
+mod limits;
 pub mod messages;
 mod queue;
 pub mod rehearse;

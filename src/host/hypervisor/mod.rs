@@ -1,8 +1,9 @@
 //! What runs VMs on this machine: one trait, three drivers, and the two real ones side by side.
 //!
 //! `sim` has nothing behind it (dumps, plans), `process` runs a VM as a process of our own binary,
-//! `qemu` runs real machines; `mixed` has both. The VMs of all but the first outlive the agent: they
-//! are found again by [`Hypervisor::scan`], never by memory. Every call is synchronous; the agent owns the threads.
+//! `qemu` runs real machines; `mixed` has both. The VMs of all but the first outlive the agent:
+//! they are found again by [`Hypervisor::scan`], never by memory. Every call is synchronous; the
+//! agent owns the threads.
 
 pub mod boot_sector;
 pub mod canary;
