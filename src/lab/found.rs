@@ -92,7 +92,12 @@ pub fn join(lab: &Lab, say: &dyn Fn(&str)) -> anyhow::Result<()> {
             let live =
                 session.records("host_metrics")?.values().filter(|m| flag(m, "live")).count();
             let hosts = session.records("host")?;
-            let booted = hosts.values().filter(|h| flag(h, "enabled")).count();
+            // A host that has only just joined counts as enabled before its agent has said in which
+            // boot it is, and takes no VM until then.
+            let said = |host: &&Value| {
+                host.get("other_config").is_some_and(|config| config.get("boot_time").is_some())
+            };
+            let booted = hosts.values().filter(|h| flag(h, "enabled")).filter(said).count();
             Ok((live == all().count() && booted == live).then_some(()))
         })
     })
