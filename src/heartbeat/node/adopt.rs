@@ -36,10 +36,13 @@ impl Node {
         if !without_disk && self.view.as_ref().is_some_and(|old| !old.base.is_empty()) {
             self.came_back_at = now;
         }
-        let mode = self.view.as_ref().map(|old| old.mode);
-        if view.mode == Mode::Network && mode != Some(Mode::Network) {
-            // The storage was lost again: how long it had been back says nothing any more.
+        let in_network_mode = |view: &View| view.mode == Mode::Network;
+        if let Some(old) = self.view.as_deref().filter(|old| !in_network_mode(old))
+            && in_network_mode(&view)
+        {
+            // How long the storage had been back before says nothing any more.
             self.acceptor.back_since = None;
+            self.acceptor.lost_again = !old.base.is_empty();
         }
         self.view = Some(view);
         self.keep();

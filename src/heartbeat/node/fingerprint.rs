@@ -344,8 +344,8 @@ impl Frame<'_> {
     }
 
     fn acceptor<H: Hasher>(&self, acceptor: &Acceptor, out: &mut H) {
-        let Acceptor { promise, vote, back_since } = acceptor;
-        (promise, vote, self.ages(*back_since)).hash(out);
+        let Acceptor { promise, vote, back_since, lost_again } = acceptor;
+        (promise, vote, self.ages(*back_since), lost_again).hash(out);
     }
 
     fn keeping<H: Hasher>(keeping: &Keeping, out: &mut H) {

@@ -23,6 +23,8 @@ pub struct Acceptor {
     pub(super) vote: Arc<Vote>,
     /// Since when a majority of the members has completed cycles again.
     pub(super) back_since: Option<Nanos>,
+    /// It was lost again before all had come back.
+    pub(super) lost_again: bool,
 }
 
 impl Acceptor {
@@ -176,13 +178,14 @@ impl Node {
 
     /// The storage is back: all members complete cycles begun under this view, or a majority has
     /// for longer than S. It counts as lost before its last sign is older than G: an old sign
-    /// alone would bring the pool back at once, to lose it again, without end. A statefile that
-    /// has gone back in time before may do so at once again: S for it, too.
+    /// alone would bring the pool back at once, to lose it again, without end. What has gone back
+    /// in time, or was lost again on the way back, may do so at once again: S for it, too.
     pub(super) fn storage_is_back(&self, now: Nanos) -> bool {
         let Some(view) = self.view.as_ref().filter(|view| view.mode == Mode::Network) else {
             return false;
         };
         let doubtful = self.disks.iter().any(|disk| disk.rewound.is_some());
+        let doubtful = doubtful || self.acceptor.lost_again;
         let all = !doubtful && view.members.iter().all(|m| self.has_disk_anew(now, m.slot));
         let all = all || self.wrong(Variant::ReturnsAlone);
         let since = self.acceptor.back_since;
