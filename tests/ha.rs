@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
 
+#[path = "ha/groups.rs"]
+mod groups;
 #[path = "ha/guards.rs"]
 mod guards;
 #[path = "ha/shown.rs"]

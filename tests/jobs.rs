@@ -43,6 +43,7 @@ fn vm(boot: &str) -> JobVm {
         name: "meant for one boot".to_owned(),
         memory: 1 << 20,
         vcpus: 1,
+        driver: None,
         disks: Vec::new(),
     }
 }

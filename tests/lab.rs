@@ -192,6 +192,29 @@ fn the_loss_of_a_member_is_survived_in_order_and_once() {
     assert!(last.ends_with("restarted=2/2 violations=0"), "{text}");
 }
 
+#[test]
+fn the_restarts_of_vms_of_both_kinds_are_measured() {
+    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
+        skip::skipped("qemu-system-x86_64 is not installed");
+        return;
+    }
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let words = ["restarts", "--vms", "6", "--on", "master", "--starts-per-host", "2", "--json"];
+    let text = lab_ok(dir.path(), &words);
+    let run: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!((&run["on"], run["starts_per_host"].as_u64()), (&"master".into(), Some(2)), "{run}");
+    assert_eq!((run["restarted"].as_u64(), run["lost"].as_u64()), (Some(2), Some(2)), "{run}");
+    assert_eq!(
+        (&run["violations"], &run["missing"]),
+        (&serde_json::json!([]), &().into()),
+        "{run}"
+    );
+    let time = |name: &str| run[name].as_f64().unwrap_or_else(|| panic!("no {name}: {run}"));
+    assert!(0.0 <= time("first_start") && time("first_start") <= time("last_start"), "{run}");
+    assert!(time("last_start") < time("last_canary") && time("cpu") > 0.0, "{run}");
+}
+
 /// With the safety rule broken on purpose the checks must find what goes wrong. The wrong restart
 /// must come before the watchdog fires, so a slower driver gets a larger T.
 fn early_exclusion(driver: &str, timeout: &str) {

@@ -17,7 +17,8 @@ pub enum Rule {
 /// The rule that the peer takes for that question.
 pub fn rule(problem: &Problem, r: usize) -> Rule {
     let hosts = problem.hosts.len();
-    let orders = (0..r).map(|gone| hosts.saturating_sub(gone) as u128).product::<u128>();
+    let each = (0..r).map(|gone| hosts.saturating_sub(gone) as u128);
+    let orders = each.fold(1, u128::saturating_mul);
     if hosts <= HOSTS && orders < ORDERS { Rule::Orders } else { Rule::Estimate }
 }
 

@@ -5,7 +5,7 @@ use crate::pool::Database;
 use crate::pool::rows::{Host, Pbd, Pif, Sr, Vbd, Vdi, Vif, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The SRs that hold the VM's disks, each once.
 pub fn needed_srs<'a>(db: &'a Database, vm: &Vm<'a>) -> Vec<&'a str> {
@@ -46,13 +46,62 @@ pub fn sees_network(db: &Database, host: &str, network: &str) -> bool {
 
 /// The hosts whose storage and networks the VM can use, whatever else speaks against them.
 pub fn possible_hosts(db: &Database, vm: &Vm<'_>) -> Vec<String> {
-    let (srs, networks) = (needed_srs(db, vm), needed_networks(db, vm));
-    Host::all(db)
-        .map(|host| host.reference)
-        .filter(|host| srs.iter().all(|sr| sees_sr(db, host, sr)))
-        .filter(|host| networks.iter().all(|network| sees_network(db, host, network)))
-        .map(str::to_owned)
-        .collect()
+    Reach::of(db).hosts(vm, |hosts| hosts.iter().map(|host| (*host).to_owned()).collect())
+}
+
+/// The SRs and the networks of a VM.
+type Needs<'a> = (Vec<&'a str>, Vec<&'a str>);
+
+/// Where VMs can run, for many of them: most need the same storage and networks, so the answer
+/// for these, `T`, is made once.
+pub struct Reach<'a, T> {
+    db: &'a Database,
+    hosts: Vec<&'a str>,
+    /// The hosts that have an SR attached.
+    srs: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    /// The hosts that have an interface on a network.
+    networks: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    known: BTreeMap<Needs<'a>, T>,
+}
+
+impl<'a, T: Clone> Reach<'a, T> {
+    /// What the database says now.
+    pub fn of(db: &'a Database) -> Self {
+        let (mut srs, mut networks) = (BTreeMap::new(), BTreeMap::new());
+        for pbd in Pbd::all(db).filter(Pbd::currently_attached) {
+            if let (Some(sr), Some(host)) = (pbd.SR(), pbd.host()) {
+                srs.entry(sr).or_insert_with(BTreeSet::new).insert(host);
+            }
+        }
+        for pif in Pif::all(db).filter(|pif| pif.bond_slave_of().is_none()) {
+            if let Some(network) = pif.network() {
+                networks.entry(network).or_insert_with(BTreeSet::new).extend(pif.host());
+            }
+        }
+        let hosts = Host::all(db).map(|host| host.reference).collect();
+        Self { db, hosts, srs, networks, known: BTreeMap::new() }
+    }
+
+    /// What is made of the hosts that a VM can run on.
+    pub fn hosts(&mut self, vm: &Vm<'a>, make: impl FnOnce(&[&'a str]) -> T) -> T {
+        let needs = (needed_srs(self.db, vm), needed_networks(self.db, vm));
+        if let Some(known) = self.known.get(&needs) {
+            return known.clone();
+        }
+        let attached = |sr: &&str, host: &str| self.srs.get(sr).is_some_and(|it| it.contains(host));
+        // A network without any interface exists inside each host alone.
+        let reached = |network: &&str, host: &str| {
+            self.networks.get(network).is_none_or(|hosts| hosts.contains(host))
+        };
+        let can = |host: &&str| {
+            needs.0.iter().all(|sr| attached(sr, host))
+                && needs.1.iter().all(|network| reached(network, host))
+        };
+        let hosts: Vec<&str> = self.hosts.iter().copied().filter(can).collect();
+        let made = make(&hosts);
+        self.known.insert(needs, made.clone());
+        made
+    }
 }
 
 /// Refuses when the host cannot start the VM now, with the first reason.
@@ -109,4 +158,28 @@ pub fn assert_agile(db: &Database, vm: &Vm<'_>) -> Answer<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vm_can_run_where_every_sr_and_network_of_its_is_seen() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let mut reach = Reach::of(&db);
+        for vm in Vm::all(&db) {
+            let sees = |host: &str| {
+                needed_srs(&db, &vm).iter().all(|sr| sees_sr(&db, host, sr))
+                    && needed_networks(&db, &vm).iter().all(|it| sees_network(&db, host, it))
+            };
+            let expected: Vec<&str> =
+                db.table("host").keys().map(String::as_str).filter(|host| sees(host)).collect();
+            assert_eq!(reach.hosts(&vm, <[&str]>::to_vec), expected);
+            assert_eq!(possible_hosts(&db, &vm), expected);
+        }
+        let one = Vm::all(&db).filter(|vm| reach.hosts(vm, <[&str]>::to_vec).len() == 1);
+        assert!(one.count() > 0, "some disk is on local storage");
+    }
 }

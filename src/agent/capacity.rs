@@ -1,14 +1,14 @@
 //! The pool as the planner sees it: what hosts have left, what VMs take, where each can run.
 
 use super::Agent;
-use super::agility::possible_hosts;
+use super::agility::Reach;
 use super::limits::{self, Limits};
 use crate::plan::{Host as PlanHost, Problem, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A planning problem with the rows that its numbers stand for.
 #[derive(Debug, Clone)]
@@ -65,19 +65,46 @@ pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
 
 /// The memory of a host that no VM uses, in bytes.
 pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
-    let used: u64 = Vm::all(db)
-        .filter(|vm| vm.resident_on() == Some(host.reference) && occupies(vm))
-        .map(|vm| footprint(&vm))
-        .sum();
-    let promised: u64 = db
-        .table("xe_intent")
-        .keys()
-        .filter(|intent| db.text("xe_intent", intent, "host") == host.reference)
-        .filter_map(|intent| Vm::get(db, db.text("xe_intent", intent, "VM")).ok())
-        .filter(|vm| vm.resident_on() != Some(host.reference))
-        .map(|vm| footprint(&vm))
-        .sum();
-    Ok(host_memory(db, host, given)?.saturating_sub(used + promised))
+    let here = takers(db).filter(|(at, _)| *at == host.reference);
+    let taken: u64 = here.map(|(_, vm)| footprint(&vm)).sum();
+    Ok(host_memory(db, host, given)?.saturating_sub(taken))
+}
+
+/// The VMs that take something of a host, with that host: those that are there, and those whose
+/// start there is under way.
+fn takers(db: &Database) -> impl Iterator<Item = (&str, Vm<'_>)> {
+    let there = Vm::all(db).filter(occupies).filter_map(|vm| Some((vm.resident_on()?, vm)));
+    let starting = db.table("xe_intent").keys().filter_map(|intent| {
+        let host = db.text("xe_intent", intent, "host");
+        let vm = Vm::get(db, db.text("xe_intent", intent, "VM")).ok()?;
+        (vm.resident_on() != Some(host)).then_some((host, vm))
+    });
+    there.chain(starting)
+}
+
+/// What VMs take of a host.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    /// Bytes.
+    memory: u64,
+    /// vCPUs, and VMs: of machines alone.
+    vcpus: u64,
+    vms: u64,
+}
+
+impl Taken {
+    fn by_host(db: &Database) -> BTreeMap<&str, Self> {
+        let mut taken = BTreeMap::<&str, Self>::new();
+        for (host, vm) in takers(db) {
+            let here = taken.entry(host).or_default();
+            here.memory += footprint(&vm);
+            if is_machine(&vm) {
+                here.vcpus += limits::vcpus(&vm);
+                here.vms += 1;
+            }
+        }
+        taken
+    }
 }
 
 /// Whether a VM takes memory of the host that it is on.
@@ -91,19 +118,23 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
     // A VM that dies with its host whatever is planned is named, and costs the others nothing.
     let problem = Problem { excuse_doomed: true, ..Problem::default() };
     let mut found = Capacity { problem, hosts: Vec::new(), vms: Vec::new() };
-    let limits = Limits::of(db);
+    let (limits, taken) = (Limits::of(db), Taken::by_host(db));
     for host in Host::all(db).filter(|host| is_live(db, host)) {
-        let (vcpus, slots) = limits.room(db, &host);
+        let (vcpus, slots) = limits.most(db, &host);
+        let taken = taken.get(host.reference).copied().unwrap_or_default();
+        let (memory, left) = (host_memory(db, &host, given)?, u64::saturating_sub);
         found.problem.hosts.push(PlanHost {
             id: host.uuid().to_owned(),
-            total: host_memory(db, &host, given)?,
-            free: free_memory(db, &host, given)?,
-            vcpus,
-            slots,
+            total: memory,
+            free: left(memory, taken.memory),
+            vcpus: vcpus.map(|most| left(most, taken.vcpus)),
+            slots: slots.map(|most| left(most, taken.vms)),
             enabled: host.enabled(),
         });
         found.hosts.push(host.reference.to_owned());
     }
+    let index: BTreeMap<String, usize> = found.hosts.iter().cloned().zip(0..).collect();
+    let mut reach = Reach::of(db);
     for vm in Vm::all(db).filter(is_machine) {
         let place = vm.resident_on().filter(|_| occupies(&vm));
         if place.is_none() && !is_protected(&vm) {
@@ -113,8 +144,8 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
         if vm.power_state() == "Suspended" {
             continue;
         }
-        let host = place.and_then(|host| found.hosts.iter().position(|known| known == host));
-        found.add(db, &vm, host, is_protected(&vm));
+        let host = place.and_then(|host| index.get(host).copied());
+        found.put(db, &vm, (host, is_protected(&vm)), &mut reach);
     }
     Ok(found)
 }
@@ -128,16 +159,29 @@ impl Capacity {
         host: Option<usize>,
         protected: bool,
     ) -> usize {
-        let allowed = possible_hosts(db, vm);
-        let every = self.hosts.iter().all(|host| allowed.contains(host));
-        let index = |host: &String| self.hosts.iter().position(|known| known == host);
+        self.put(db, vm, (host, protected), &mut Reach::of(db))
+    }
+
+    /// The same where many are added: the hosts of VMs with the same needs are looked up once.
+    fn put<'a>(
+        &mut self,
+        db: &'a Database,
+        vm: &Vm<'a>,
+        (host, protected): (Option<usize>, bool),
+        reach: &mut Reach<'a, Option<BTreeSet<usize>>>,
+    ) -> usize {
+        let allowed = reach.hosts(vm, |hosts| {
+            let may = |at: &usize| hosts.contains(&self.hosts[*at].as_str());
+            let may: BTreeSet<usize> = (0..self.hosts.len()).filter(may).collect();
+            (may.len() < self.hosts.len()).then_some(may)
+        });
         self.problem.vms.push(PlanVm {
             id: vm.uuid().to_owned(),
             memory: footprint(vm),
             vcpus: limits::vcpus(vm),
             host,
             protected,
-            allowed: (!every).then(|| allowed.iter().filter_map(index).collect()),
+            allowed,
             group: limits::group(db, vm),
         });
         self.vms.push(vm.reference.to_owned());

@@ -4,7 +4,7 @@
 //! it has seen (R6.1), so that nothing of an old master takes effect.
 
 use super::Agent;
-use crate::host::hypervisor::{DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
+use crate::host::hypervisor::{self, DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct JobVm {
     pub vcpus: u32,
     /// Its disks.
     pub disks: Vec<JobDisk>,
+    /// The driver that its record names.
+    pub driver: Option<hypervisor::Kind>,
 }
 
 /// One job.
@@ -350,10 +352,7 @@ fn suspend_image(agent: &Agent, sr: Uuid, image: Uuid) -> Answer<PathBuf> {
 
 fn spec(agent: &Agent, vm: &JobVm) -> Answer<MachineSpec> {
     let mut disks = Vec::new();
-    for disk in &vm.disks {
-        if agent.state_dir.is_none() {
-            break;
-        }
+    for disk in vm.disks.iter().filter(|_| agent.state_dir.is_some()) {
         let sr = agent.plugs.get(disk.sr).map_err(super::storage_jobs::sr_failure)?;
         let found = sr.find(disk.vdi).map_err(super::storage_jobs::sr_failure)?;
         let format = match found.kind {
@@ -374,6 +373,7 @@ fn spec(agent: &Agent, vm: &JobVm) -> Answer<MachineSpec> {
         memory_bytes: vm.memory,
         vcpus: vm.vcpus,
         disks,
+        driver: vm.driver,
         canary: true,
     })
 }

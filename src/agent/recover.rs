@@ -152,9 +152,17 @@ fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
     if actions.iter().any(|action| matches!(action, Action::Start { .. })) {
         hooks::before_restarts(agent);
     }
+    let mut halted = Vec::new();
     for action in actions {
+        // Those of one lost host follow each other; the first start waits for them all.
+        if let Action::MarkHalted { vm, loss } = action {
+            halted.push((vm, loss));
+            continue;
+        }
+        mark_halted(agent, &db, &std::mem::take(&mut halted))?;
         act(agent, &db, action)?;
     }
+    mark_halted(agent, &db, &halted)?;
     hooks::after_death(agent, &failed);
     Ok(())
 }
@@ -162,7 +170,7 @@ fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
     let row = |uuid: Uuid| seen.by_uuid("VM", &uuid.to_string()).unwrap_or("").to_owned();
     match action {
-        Action::MarkHalted { vm, loss } => mark_halted(agent, seen, &row(vm), loss)?,
+        Action::MarkHalted { vm, loss } => mark_halted(agent, seen, &[(vm, loss)])?,
         // A start that succeeded has recorded this itself.
         Action::MarkRunning { .. } => {}
         Action::ClearIntent { vm } => clear_intent(agent, seen, &row(vm))?,
@@ -185,29 +193,38 @@ fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
     Ok(())
 }
 
-/// Records a VM as halted, unless its row changed since the policy saw it.
-fn mark_halted(agent: &Agent, seen: &Database, vm: &str, loss: Loss) -> Answer<()> {
-    let place = |db: &Database| {
+/// How many VMs one transaction records as halted: a record of the journal stays of modest size.
+const HALTED_AT_ONCE: usize = 128;
+
+/// Records VMs as halted, but for those whose rows changed since the policy saw them: many in one
+/// transaction, for a lost host's VMs wait for each other's records otherwise.
+fn mark_halted(agent: &Agent, seen: &Database, vms: &[(Uuid, Loss)]) -> Answer<()> {
+    let place = |db: &Database, vm: &str| {
         let text = |field: &str| db.text("VM", vm, field).to_owned();
         (text("resident_on"), text("xe_boot"), db.int("VM", vm, "xe_run"))
     };
-    let same = agent.store.commit(|tx| {
-        if place(seen) != place(tx.db()) {
-            return Ok(false);
+    for vms in vms.chunks(HALTED_AT_ONCE) {
+        let marked = agent.store.commit(|tx| {
+            let mut marked = Vec::new();
+            for (uuid, loss) in vms {
+                let uuid = uuid.to_string();
+                let same = |vm: &&str| place(seen, vm) == place(tx.db(), vm);
+                let Some(vm) = seen.by_uuid("VM", &uuid).filter(same) else { continue };
+                if let Some(intent) = vm::intent_of(tx.db(), vm) {
+                    tx.delete("xe_intent", &intent);
+                }
+                vm::set_halted(tx, vm);
+                tx.set("VM", vm, "xe_loss", loss.word());
+                marked.push((vm.to_owned(), uuid));
+            }
+            Ok(marked)
+        })?;
+        for (vm, uuid) in marked {
+            forsake(agent, &vm);
+            let why = "its host is dead or says so";
+            agent.history.note("vm-halted", why, json!({ "vm": uuid }));
         }
-        if let Some(intent) = vm::intent_of(tx.db(), vm) {
-            tx.delete("xe_intent", &intent);
-        }
-        vm::set_halted(tx, vm);
-        tx.set("VM", vm, "xe_loss", loss.word());
-        Ok(true)
-    })?;
-    if !same {
-        return Ok(());
     }
-    forsake(agent, vm);
-    let why = "its host is dead or says so";
-    agent.history.note("vm-halted", why, json!({ "vm": seen.text("VM", vm, "uuid") }));
     Ok(())
 }
 
@@ -291,12 +308,20 @@ mod tests {
             order: 0,
             start_delay: Duration::ZERO,
             memory: 1,
+            vcpus: 1,
             allowed: None,
             group: None,
         };
         let pool = Pool {
             epoch: 1,
-            hosts: vec![Host { boot, live: true, enabled: true, capacity: 8 }],
+            hosts: vec![Host {
+                boot,
+                live: true,
+                enabled: true,
+                capacity: 8,
+                vcpus: None,
+                slots: None,
+            }],
             vms: vec![Vm { uuid: Uuid::from_u128(3), order: 1, ..vm.clone() }, vm],
             dead: Default::default(),
             tolerance: 1,

@@ -1,10 +1,12 @@
 //! The rows of the pool's database as the recovery's policy sees them.
 
-use super::{Agent, agility, capacity, vm};
+use super::agility::Reach;
+use super::{Agent, capacity, limits, vm};
 use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool as PoolRow, Vm as VmRow};
 use crate::recovery::{Boot, Host, Intent, Limits, Loss, Pool, Power, Priority, Tries, Vm};
 use crate::xenapi::failure::Answer;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
     let ha = row.is_some_and(|pool| pool.ha_enabled());
     let liveset = agent.ha.liveset();
     let epoch = vm::master_epoch(agent)?;
-    let mut hosts = Vec::new();
+    let (mut hosts, limited) = (Vec::new(), limits::Limits::of(db));
     for host in HostRow::all(db) {
         let uuid = vm::uuid_of(db, "host", host.reference)?;
         let in_view = liveset.as_ref().is_none_or(|set| !ha || set.members.contains(&uuid));
@@ -22,7 +24,10 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
             .filter(|vm| vm.is_control_domain() && vm.resident_on() == Some(host.reference))
             .map(|vm| capacity::footprint(&vm))
             .sum();
+        let (vcpus, slots) = limited.most(db, &host);
         hosts.push(Host {
+            vcpus,
+            slots,
             boot: Boot {
                 host: uuid,
                 boot_id: db.text("host", host.reference, "xe_boot").to_owned(),
@@ -33,8 +38,9 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
         });
     }
     let mut vms = Vec::new();
+    let mut reach = Reach::of(db);
     for row in VmRow::all(db).filter(|vm| !vm.is_control_domain()) {
-        vms.push(vm_of(agent, db, &row, ha)?);
+        vms.push(vm_of(agent, &row, ha, (db, &mut reach))?);
     }
     let dead = liveset.map(|set| set.dead).unwrap_or_default();
     let tolerance = match row {
@@ -55,7 +61,12 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
     })
 }
 
-fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> {
+fn vm_of<'a>(
+    agent: &Agent,
+    row: &VmRow<'a>,
+    ha: bool,
+    (db, reach): (&'a Database, &mut Reach<'a, BTreeSet<Uuid>>),
+) -> Answer<Vm> {
     let reference = row.reference;
     let boot = |host: &str, boot: &str| -> Answer<Boot> {
         Ok(Boot { host: vm::uuid_of(db, "host", host)?, boot_id: boot.to_owned() })
@@ -75,8 +86,8 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
         }),
         None => None,
     };
-    let uuids = |hosts: Vec<String>| {
-        hosts.into_iter().filter_map(|host| vm::uuid_of(db, "host", &host).ok()).collect()
+    let uuids = |hosts: &[&str]| {
+        hosts.iter().filter_map(|host| vm::uuid_of(db, "host", host).ok()).collect()
     };
     let template = row.is_a_template() || row.is_a_snapshot();
     Ok(Vm {
@@ -103,16 +114,15 @@ fn vm_of(agent: &Agent, db: &Database, row: &VmRow<'_>, ha: bool) -> Answer<Vm> 
         order: row.order(),
         start_delay: Duration::from_secs(u64::try_from(row.start_delay()).unwrap_or(0)),
         memory: capacity::footprint(row),
+        vcpus: limits::vcpus(row),
         group: group_of(db, reference),
-        allowed: (!template).then(|| uuids(agility::possible_hosts(db, row))),
+        allowed: (!template).then(|| reach.hosts(row, uuids)),
     })
 }
 
-/// The first anti-affinity group of a VM.
+/// The anti-affinity group of a VM.
 fn group_of(db: &Database, vm: &str) -> Option<Uuid> {
-    let groups = db.set_of("VM", vm, "groups").into_iter();
-    let mut spread = groups.filter(|g| db.text("VM_group", g, "placement") == "anti_affinity");
-    db.text("VM_group", spread.next()?, "uuid").parse().ok()
+    db.text("VM_group", limits::group_apart(db, vm)?, "uuid").parse().ok()
 }
 
 #[cfg(test)]
@@ -154,5 +164,32 @@ mod tests {
             })
             .unwrap();
         assert_eq!(read().vm(vm).unwrap().tries, tries);
+    }
+    #[test]
+    fn recovery_plans_with_the_limits_that_capacity_has() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        agent
+            .store
+            .commit(|tx| {
+                let pool = pool_ref(tx.db()).unwrap().to_owned();
+                tx.put_key("pool", &pool, "other_config", "xe-vms-per-host", "7");
+                tx.put_key("pool", &pool, "other_config", "xe-vcpu-percent", "300");
+                let hosts: Vec<String> = tx.db().table("host").keys().cloned().collect();
+                for host in hosts {
+                    tx.put_key("host", &host, "cpu_info", "cpu_count", "4");
+                }
+                Ok(())
+            })
+            .unwrap();
+        let db = agent.store.read();
+        let recovery = view(&agent, &db).unwrap().problem();
+        let capacity = capacity::capacity(&agent, &db).unwrap().problem;
+        let room = |problem: &crate::plan::Problem| {
+            let room = problem.hosts.iter().map(|h| (h.id.clone(), h.free, h.vcpus, h.slots));
+            room.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(room(&recovery), room(&capacity));
+        assert!(capacity.hosts.iter().all(|h| h.slots <= Some(7) && h.vcpus <= Some(12)));
+        assert!(capacity.hosts.iter().all(|h| h.slots.is_some() && h.vcpus.is_some()));
     }
 }

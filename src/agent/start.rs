@@ -92,7 +92,8 @@ xe-agent [--state-dir DIR] init    sets this host up as a pool of its own
     --name NAME          the host's name-label
     --password-file F    a file whose first line is root's password
     --memory BYTES       memory for VMs (default: what the kernel reports)
-    --hypervisor WORD    process, qemu or sim
+    --hypervisor WORD    process, qemu, sim, or mixed: process and qemu, each VM by its
+                         other-config:xe-driver
     --https-port N, --http-port N, --udp-port N
     --socket PATH        the API's socket (default: DIR/xapi.sock; /var/lib/xcp/xapi without
                          --state-dir)";

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub mod masters;
+
 /// How long a running VM's canary may stand still.
 pub const STILL_NS: u64 = 3_000_000_000;
 /// How many writes of a VM must be seen before and after the fault.
@@ -92,7 +94,7 @@ pub struct Violation {
     pub what: String,
 }
 
-fn violation(rule: &'static str, what: String) -> Violation {
+pub(super) fn violation(rule: &'static str, what: String) -> Violation {
     Violation { rule, what }
 }
 

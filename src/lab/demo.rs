@@ -97,7 +97,8 @@ pub fn slowness() -> f64 {
     (load / f64::from(u32::try_from(cpus).unwrap_or(1))).clamp(1.0, 5.0)
 }
 
-fn watch(trial: &Trial, lab: &Lab) -> anyhow::Result<Report> {
+/// Injects the fault into a lab that is up, waits for the recovery and puts together what was seen.
+pub(super) fn watch(trial: &Trial, lab: &Lab) -> anyhow::Result<Report> {
     let watch = Watch::begin(&lab.sr_dir(), Events::of(&lab.dir), true);
     let rows = status::pool_vms(lab)?;
     let patience = Duration::from_secs(60).mul_f64(slowness());

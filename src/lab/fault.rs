@@ -93,7 +93,7 @@ pub fn inflict(lab: &Lab, host: &str, fault: Fault, also_vm_disks: bool) -> anyh
     if also_vm_disks && !disk {
         bail!("--also-vm-disks goes with disk-eio and disk-hang");
     }
-    if also_vm_disks && lab.setting.hypervisor == Kind::Qemu {
+    if also_vm_disks && matches!(lab.setting.hypervisor, Kind::Qemu | Kind::Mixed) {
         bail!("the disks of QEMU's machines know no faults; use --hypervisor process");
     }
     let host = lab.host(host)?;

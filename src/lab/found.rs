@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use super::api::{at, until};
-use super::fleet::{self, Machine};
+use super::fleet::{Fleet, Machine};
 use super::setting::{Lab, LabHost};
 use crate::agent::config::Config;
+use crate::agent::vm::start::DRIVER;
 use crate::client::Session;
 use crate::host::hypervisor::Kind;
 use crate::host::watchdog::WatchdogConfig;
@@ -34,11 +35,7 @@ pub fn init_host(lab: &Lab, host: &LabHost) -> anyhow::Result<uuid::Uuid> {
     let setting = &lab.setting;
     let state_dir = lab.state_dir(&host.name);
     std::fs::create_dir_all(lab.machine_dir(&host.name))?;
-    let kind = match setting.hypervisor {
-        Kind::Sim => "sim",
-        Kind::Process => "process",
-        Kind::Qemu => "qemu",
-    };
+    let kind = setting.hypervisor.name();
     // Room for every VM of the lab on one host and as many of the user's own.
     let vms = i64::try_from(setting.vms.max(8))?;
     let made = Command::new(std::env::current_exe()?)
@@ -95,7 +92,12 @@ pub fn join(lab: &Lab, say: &dyn Fn(&str)) -> anyhow::Result<()> {
             let live =
                 session.records("host_metrics")?.values().filter(|m| flag(m, "live")).count();
             let hosts = session.records("host")?;
-            let booted = hosts.values().filter(|h| flag(h, "enabled")).count();
+            // A host that has only just joined counts as enabled before its agent has said in which
+            // boot it is, and takes no VM until then.
+            let said = |host: &&Value| {
+                host.get("other_config").is_some_and(|config| config.get("boot_time").is_some())
+            };
+            let booted = hosts.values().filter(|h| flag(h, "enabled")).filter(said).count();
             Ok((live == all().count() && booted == live).then_some(()))
         })
     })
@@ -161,14 +163,18 @@ fn make_template(session: &Session<'_>) -> anyhow::Result<String> {
 }
 
 /// Installs the VMs from the template and starts them where they belong.
-pub fn make_vms(lab: &Lab, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+pub fn make_vms(lab: &Lab, fleet: Fleet, say: &dyn Fn(&str)) -> anyhow::Result<()> {
     let first = &lab.setting.hosts[0];
     at(&lab.socket(&first.name), |session| {
         let template = make_template(session)?;
-        for machine in fleet::machines(lab.setting.vms, lab.setting.hosts.len()) {
+        for machine in fleet.machines(lab.setting.vms, lab.setting.hosts.len()) {
             let host = &lab.setting.hosts[machine.host];
             say(&format!("{} starts on {}", machine.name, host.name));
             let vm = install(session, &template, &machine)?;
+            if lab.setting.hypervisor == Kind::Mixed {
+                let params = [vm.as_str(), DRIVER, machine.driver.name()].map(Value::from);
+                session.call("VM.add_to_other_config", &params)?;
+            }
             let host = session.by_uuid("host", &host.uuid.to_string())?;
             let no = || Value::Bool(false);
             session
@@ -189,6 +195,21 @@ fn install(session: &Session<'_>, template: &str, machine: &Machine) -> anyhow::
     set("order", Value::Int(machine.order))?;
     set("ha_restart_priority", machine.priority.into())?;
     Ok(vm)
+}
+
+/// Limits the starts in flight on a host; the pool's own limit leaves room for them on every host.
+pub fn limit_starts(lab: &Lab, per_host: u32) -> anyhow::Result<()> {
+    at(&lab.socket(&lab.setting.hosts[0].name), |session| {
+        let pool = only(session, "pool")?;
+        let per_pool = u64::from(per_host) * u64::try_from(lab.setting.hosts.len())?;
+        let keys =
+            [("ha-starts-per-host", u64::from(per_host)), ("ha-starts-per-pool", per_pool.max(32))];
+        for (key, number) in keys {
+            let params = [pool.as_str().into(), key.into(), number.to_string().as_str().into()];
+            session.call("pool.add_to_other_config", &params)?;
+        }
+        Ok(())
+    })
 }
 
 /// Switches HA on.

@@ -55,6 +55,21 @@ pub fn members(group: i32) -> Vec<Member> {
     members
 }
 
+/// Every process of this computer with its process group and the clock ticks that it has used, and
+/// those of its children whose end it has seen.
+pub fn processor_times() -> Vec<(i32, i32, u64)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let times = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        // utime, stime, cutime and cstime are the fields 14 to 17; the state is the third.
+        let ticks = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+        Some((pid, fields.get(2)?.parse().ok()?, ticks))
+    };
+    pids.filter_map(times).collect()
+}
+
 /// What has become of processes that were members.
 pub fn look_again(members: &[Member], group: i32) -> Vec<Member> {
     let now = |pid: i32| match stat(pid) {
@@ -81,7 +96,8 @@ fn stat(pid: i32) -> Option<(Life, i32)> {
     Some((life, fields.nth(1)?.parse().ok()?))
 }
 
-fn role(pid: i32) -> Role {
+/// What a process is, by its words.
+pub fn role(pid: i32) -> Role {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
     let words: Vec<&str> = words.iter().map(|word| &**word).collect();

@@ -12,6 +12,7 @@
 //! | what happened | [`canaries`], [`events`], [`timeline`], [`status`] |
 //! | one failure from beginning to end | [`demo`], [`checks`], [`report`] |
 //! | the heartbeat alone, measured | [`times`] |
+//! | the restarts of many VMs, measured | [`restarts`] |
 
 pub mod addresses;
 pub mod api;
@@ -30,6 +31,7 @@ pub mod machine;
 pub mod manual;
 pub mod netns;
 pub mod report;
+pub mod restarts;
 pub mod setting;
 pub mod status;
 pub mod timeline;
@@ -111,6 +113,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         }
         "demo" => demo::run(&words::trial(given)?, given.get_flag("json"))?,
         "times" => times::run(times::words::wish(given)?)?,
+        "restarts" => restarts::run(&words::restarts(given)?, given.get_flag("json"))?,
         "timeline" => show_timeline(&Lab::find_or_last(&dir)?, given),
         _ => {}
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::checks::{self, Case, Disk, Evidence, Span, Start, Violation};
+use super::checks::{self, Case, Disk, Evidence, Span, Start, Violation, masters};
 use super::setting::{Lab, LabHost};
 use super::timeline::{self, Entry};
 
@@ -124,7 +124,8 @@ pub fn make(lab: &Lab, seen: Seen, missing: Option<String>) -> Report {
         violations: Vec::new(),
         missing,
     };
-    report.violations = checks::violations(&Evidence {
+    report.violations = masters::violations(&entries, after);
+    report.violations.extend(checks::violations(&Evidence {
         fault_ns: after,
         end_ns: seen.end_ns,
         old_end_ns: old_end(&entries, victim, after),
@@ -133,7 +134,7 @@ pub fn make(lab: &Lab, seen: Seen, missing: Option<String>) -> Report {
         others_lost: others,
         cases: seen.cases,
         disks: seen.disks,
-    });
+    }));
     report
 }
 

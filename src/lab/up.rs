@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use super::addresses::{self, PORTS};
 use super::door::{self, Ask, Leash};
 use super::events::Events;
+use super::fleet::Fleet;
 use super::setting::{self, Lab, LabHost, Setting};
 use super::{api, found, netns};
 use crate::host::clock::boottime_ns;
@@ -28,6 +29,8 @@ pub struct Wish {
     pub hypervisor: Kind,
     /// How many VMs.
     pub vms: usize,
+    /// Which VMs.
+    pub fleet: Fleet,
     /// A namespace for each machine.
     pub netns: bool,
     /// Whether HA is switched on.
@@ -87,7 +90,7 @@ pub fn up(wish: &Wish, say: &dyn Fn(&str)) -> anyhow::Result<Held> {
     };
     let mut leashes = Vec::new();
     let locks = (lock.into(), block.held.into());
-    if let Err(error) = make(&mut lab, &locks, &mut leashes, say) {
+    if let Err(error) = make(&mut lab, wish.fleet, &locks, &mut leashes, say) {
         let words: Vec<_> = lab
             .setting
             .hosts
@@ -109,6 +112,7 @@ type Locks = (OwnedFd, OwnedFd);
 
 fn make(
     lab: &mut Lab,
+    fleet: Fleet,
     locks: &Locks,
     leashes: &mut Vec<Leash>,
     say: &dyn Fn(&str),
@@ -129,7 +133,7 @@ fn make(
     found::join(lab, say)?;
     let sr = found::make_sr(lab)?;
     if lab.setting.vms > 0 {
-        found::make_vms(lab, say)?;
+        found::make_vms(lab, fleet, say)?;
     }
     if lab.setting.ha {
         say(&format!("HA is switched on with T = {} s", lab.setting.timeout));

@@ -7,6 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::demo::Trial;
 use super::fault::{Fault, WORDS};
+use super::fleet::Fleet;
+use super::restarts::Case;
 use super::setting;
 use super::up::Wish;
 use crate::host::hypervisor::Kind;
@@ -57,6 +59,11 @@ pub fn command() -> Command {
             ]),
         )
         .subcommand(super::times::words::command())
+        .subcommand(
+            make("restarts", "Measure how soon the VMs of a lost host run again")
+                .args(pool_words(60).map(usually_mixed))
+                .args(restart_words()),
+        )
         .subcommand(make("timeline", "What happened, a line an event").args([
             flag("json", "An object a line"),
             flag("all", "From the beginning, not from the last fault"),
@@ -87,7 +94,39 @@ fn pool_words(vms: usize) -> [Arg; 4] {
             .value_name("DRIVER")
             .help("What runs the VMs")
             .default_value("process")
-            .value_parser(["process", "qemu", "sim"]),
+            .value_parser(["process", "qemu", "mixed", "sim"]),
+    ]
+}
+
+/// Both drivers, unless another is named.
+fn usually_mixed(arg: Arg) -> Arg {
+    if arg.get_id() == "hypervisor" { arg.default_value("mixed") } else { arg }
+}
+
+fn restart_words() -> [Arg; 4] {
+    let numbers = || value_parser!(u32).range(1..=1000);
+    [
+        Arg::new("on")
+            .long("on")
+            .value_name("HOST")
+            .help("Which host loses its power")
+            .value_delimiter(',')
+            .default_value("member,master")
+            .value_parser(["member", "master"]),
+        Arg::new("starts-per-host")
+            .long("starts-per-host")
+            .value_name("N")
+            .help("Starts in flight on a host; several numbers, several measurements")
+            .value_delimiter(',')
+            .default_value("1,4,16")
+            .value_parser(numbers()),
+        Arg::new("runs")
+            .long("runs")
+            .value_name("N")
+            .help("How often each")
+            .default_value("1")
+            .value_parser(numbers()),
+        flag("json", "An object a run"),
     ]
 }
 
@@ -120,9 +159,31 @@ pub fn wish(given: &ArgMatches) -> anyhow::Result<Wish> {
         timeout: number(given, "timeout"),
         hypervisor: word.parse::<Kind>().map_err(anyhow::Error::msg)?,
         vms: usize::try_from(number(given, "vms"))?,
+        fleet: Fleet::Various,
         netns: said("netns"),
         ha: !said("no-ha"),
     })
+}
+
+/// Whether a command has such a word at all.
+fn said(given: &ArgMatches, name: &str) -> bool {
+    given.try_contains_id(name).unwrap_or(false)
+}
+
+/// The measurements that are wished for, in the order of the table.
+pub fn restarts(given: &ArgMatches) -> anyhow::Result<Vec<Case>> {
+    let mut trial = self::trial(given)?;
+    trial.wish.fleet = Fleet::Even;
+    let several = |name: &str| given.get_many::<u32>(name).unwrap_or_default().copied();
+    let mut cases = Vec::new();
+    for on in given.get_many::<String>("on").unwrap_or_default() {
+        trial.on_master = on == "master";
+        for starts_per_host in several("starts-per-host") {
+            let case = Case { trial: trial.clone(), starts_per_host };
+            cases.extend((0..number(given, "runs")).map(|_| case.clone()));
+        }
+    }
+    Ok(cases)
 }
 
 /// The demonstration that is wished for.
@@ -136,9 +197,10 @@ pub fn trial(given: &ArgMatches) -> anyhow::Result<Trial> {
     Ok(Trial {
         wish,
         own_dir,
-        fault: fault(given)?,
+        // What has no word for it is about the loss of power.
+        fault: if said(given, "fault") { fault(given)? } else { Fault::PowerOff },
         on_master: text(given, "on") == Some("master"),
-        early_exclusion: given.get_flag("early-exclusion"),
+        early_exclusion: said(given, "early-exclusion") && given.get_flag("early-exclusion"),
     })
 }
 
@@ -169,6 +231,21 @@ mod tests {
         let other = wish(matches.subcommand().unwrap().1).unwrap();
         assert_eq!((other.hosts, other.hypervisor, other.ha), (5, Kind::Qemu, false));
         assert_eq!(other.dir, PathBuf::from("/d"));
+    }
+
+    #[test]
+    fn restarts_are_measured_for_each_host_and_limit_as_often_as_is_said() {
+        let of = |line: &str| restarts(words(line).unwrap().subcommand().unwrap().1).unwrap();
+        let usual = of("restarts");
+        let cells: Vec<_> = usual.iter().map(|c| (c.trial.on_master, c.starts_per_host)).collect();
+        let both = [false, true].map(|master| [1, 4, 16].map(|limit| (master, limit)));
+        assert_eq!(cells, both.concat());
+        let wish = &usual[0].trial.wish;
+        assert_eq!((wish.hosts, wish.vms, wish.hypervisor), (3, 60, Kind::Mixed));
+        let some = of("restarts --on master --starts-per-host 4 --runs 3 --hypervisor process");
+        assert_eq!(some.len(), 3);
+        assert!(some.iter().all(|case| case.trial.on_master && case.starts_per_host == 4));
+        assert_eq!(some[0].trial.wish.hypervisor, Kind::Process);
     }
 
     #[test]

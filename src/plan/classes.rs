@@ -17,6 +17,7 @@
 
 use super::field::Field;
 use super::size::Size;
+use super::{Problem, Vm};
 
 /// How failures come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,16 +35,20 @@ pub struct ClassBound {
     pub sizes: (u64, u64),
     /// One of these VMs; the bound speaks of those that may use the same hosts.
     pub like: usize,
-    /// Whether VMs are counted, rather than weighed.
-    pub counted: bool,
-    /// What a byte, a vCPU and a VM weigh when VMs are weighed.
-    pub scale: (u64, u64, u64),
-    /// What the sizes of these VMs and of all larger ones are multiples of.
-    pub grain: u64,
+    /// What a byte, a vCPU and a VM weigh; `[0, 0, 1]` counts VMs.
+    pub scale: [u64; 3],
     /// What the worst failure needs.
     pub worst: u128,
     /// Safe when `worst` is smaller.
     pub limit: u128,
+}
+
+impl ClassBound {
+    /// Whether the VM is one of those that it speaks of.
+    pub fn speaks_of(&self, pool: &Problem, vm: &Vm) -> bool {
+        let (lo, hi) = self.sizes;
+        (lo..=hi).contains(&vm.memory) && pool.vms[self.like].allowed == vm.allowed
+    }
 }
 
 /// VMs of one tie with sizes in a range.
@@ -54,8 +59,6 @@ pub struct Class {
     pub tie: usize,
     /// A VM of that tie.
     pub like: usize,
-    /// The most vCPUs that a VM of that tie needs.
-    pub vcpus: u64,
     /// What all sizes that may take room before are multiples of.
     pub grain: u64,
 }

@@ -92,6 +92,14 @@ pub struct Host {
     pub enabled: bool,
 }
 
+impl Host {
+    /// Whether it could take the VM now as far as room goes.
+    pub fn has_room(&self, vm: &Vm) -> bool {
+        let enough = |left: Option<u64>, needed: u64| left.is_none_or(|left| left >= needed);
+        self.free >= vm.memory && enough(self.vcpus, vm.vcpus) && enough(self.slots, 1)
+    }
+}
+
 /// A VM as the planner sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vm {
@@ -109,6 +117,13 @@ pub struct Vm {
     pub allowed: Option<BTreeSet<usize>>,
     /// Its anti-affinity group, by any number: see `groups`.
     pub group: Option<usize>,
+}
+
+impl Vm {
+    /// Whether the host can run it, however much room it has.
+    pub fn may(&self, host: usize) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&host))
+    }
 }
 
 /// The vCPUs that a host may still give to VMs when `percent` of its CPUs may be promised (300:

@@ -13,8 +13,8 @@ const FIRST: usize = 12;
 /// The sizes of the VMs that may fail, by tie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// One of the VMs, the most vCPUs of any, and the distinct sizes, smallest first.
-    by_tie: Vec<(usize, u64, Vec<u64>)>,
+    /// One of the VMs, and the distinct sizes, smallest first.
+    by_tie: Vec<(usize, Vec<u64>)>,
     /// Every size, smallest first, with what it and all larger ones are multiples of.
     grains: Vec<(u64, u64)>,
 }
@@ -22,18 +22,17 @@ pub struct Sizes {
 impl Sizes {
     pub fn new(field: &Field, hosts: &[usize]) -> Self {
         let census = &field.census;
-        let mut by_tie = vec![(usize::MAX, 0, Vec::new()); census.ties()];
+        let mut by_tie = vec![(usize::MAX, Vec::new()); census.ties()];
         for vm in hosts.iter().flat_map(|host| &field.load[*host]) {
-            let (like, vcpus, sizes) = &mut by_tie[census.tie(*vm)];
+            let (like, sizes) = &mut by_tie[census.tie(*vm)];
             *like = (*like).min(*vm);
-            *vcpus = census.need(*vm).vcpus.max(*vcpus);
             sizes.push(census.need(*vm).memory);
         }
-        for (_, _, sizes) in &mut by_tie {
+        for (_, sizes) in &mut by_tie {
             sizes.sort_unstable();
             sizes.dedup();
         }
-        let mut all: Vec<u64> = by_tie.iter().flat_map(|(_, _, sizes)| sizes).copied().collect();
+        let mut all: Vec<u64> = by_tie.iter().flat_map(|(_, sizes)| sizes).copied().collect();
         all.sort_unstable();
         all.dedup();
         let mut grain = 0;
@@ -58,10 +57,10 @@ impl Sizes {
     }
 
     fn class(&self, tie: usize, from: usize, to: usize, how: Coming) -> Class {
-        let (like, vcpus, sizes) = &self.by_tie[tie];
+        let (like, sizes) = &self.by_tie[tie];
         let (lo, hi) = (sizes[from], sizes[to - 1]);
         let grain = if how == Coming::Together { self.grain(lo) } else { self.grain(0) };
-        Class { lo, hi, tie, like: *like, vcpus: *vcpus, grain }
+        Class { lo, hi, tie, like: *like, grain }
     }
 }
 
@@ -80,9 +79,7 @@ pub fn bound(class: &Class, table: &Table, r: usize) -> ClassBound {
     ClassBound {
         sizes: (class.lo, class.hi),
         like: class.like,
-        counted: table.counted,
         scale: table.scale,
-        grain: class.grain,
         worst: top(&table.weights, r),
         limit: table.limit,
     }
@@ -97,7 +94,7 @@ pub fn prove(
     (r, how): (usize, Coming),
 ) -> Proof {
     let mut queue = VecDeque::new();
-    for (tie, (_, _, sizes)) in sizes.by_tie.iter().enumerate() {
+    for (tie, (_, sizes)) in sizes.by_tie.iter().enumerate() {
         let parts = FIRST.min(sizes.len());
         queue.extend(
             (0..parts)

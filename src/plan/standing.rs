@@ -293,9 +293,7 @@ impl Standing {
                 && need.vcpus <= table.largest.vcpus
         };
         let speaks = |(class, _): &(Class, Table)| {
-            class.tie == tie
-                && (class.lo..=class.hi).contains(&need.memory)
-                && need.vcpus <= class.vcpus
+            class.tie == tie && (class.lo..=class.hi).contains(&need.memory)
         };
         self.complete &= self.bounds.iter().all(fits) && self.bounds.iter().any(speaks);
     }

@@ -5,6 +5,9 @@ use super::classes::{Class, Coming, Sums};
 use super::field::Field;
 use super::size::Size;
 
+/// No host has more; sums of it are far from the end of the numbers.
+const ENOUGH: u128 = 1 << 112;
+
 /// A bound before it is known to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
@@ -13,10 +16,8 @@ pub struct Table {
     /// The `c` alone.
     taken: Vec<u128>,
     pub limit: u128,
-    /// Whether VMs are counted, rather than weighed.
-    pub counted: bool,
     /// What a byte, a vCPU and a VM weigh.
-    pub scale: (u64, u64, u64),
+    pub scale: [u64; 3],
     /// VMs from this size on count.
     from: u64,
     /// The smallest VM that may take room before.
@@ -38,13 +39,12 @@ pub fn tables(
         weights: vec![0; hosts.len()],
         taken: vec![0; hosts.len()],
         limit: 0,
-        counted: false,
-        scale: scale(field, hosts, class),
+        scale: scale(field, hosts, class, sums.largest.vcpus),
         from: if together { class.lo } else { 0 },
         smallest: if together { class.lo } else { sums.smallest },
         largest: sums.largest,
     };
-    let counted = Table { counted: true, scale: (0, 0, 1), ..weighed.clone() };
+    let counted = Table { scale: [0, 0, 1], ..weighed.clone() };
     [weighed, counted].map(|mut table| {
         table.limit = one(table.scale, class.lo);
         hosts.iter().enumerate().for_each(|at| table.renew(field, sums, class, at));
@@ -56,79 +56,60 @@ impl Table {
     /// The weight of one host again.
     pub fn renew(&mut self, field: &Field, sums: &Sums, class: &Class, at: (usize, &usize)) {
         let (position, host) = at;
-        let census = &*field.census;
         let (bytes, vcpus, vms) = sums.at_least(position, self.from);
-        let taken = left_beyond(field, *host, class).map_or(0, |left| match self.counted {
-            true => slots(census, left, class, self.largest),
-            false => {
-                let least = taken(census, self.scale, left, class.grain);
-                least.max(one(self.scale, self.smallest))
-            }
-        });
-        let lost = match self.counted {
-            true => u128::from(vms),
-            false => {
-                bytes * u128::from(self.scale.0)
-                    + u128::from(vcpus) * u128::from(self.scale.1)
-                    + u128::from(vms) * u128::from(self.scale.2)
-            }
-        };
+        let taken = left_beyond(field, *host, class, self.largest.vcpus)
+            .map_or(0, |left| self.least_taken(&field.census, left, class.grain));
+        let lost = bytes * u128::from(self.scale[0])
+            + u128::from(vcpus) * u128::from(self.scale[1])
+            + u128::from(vms) * u128::from(self.scale[2]);
         self.limit = self.limit + taken - self.taken[position];
         self.taken[position] = taken;
         self.weights[position] = lost + taken;
     }
+
+    /// The least that was taken, by weight, from a host that can no longer take a VM of the class:
+    /// more than it has left of something, by VMs that are no larger than the largest.
+    fn least_taken(&self, census: &Census, left: Size, grain: u64) -> u128 {
+        let smallest = one(self.scale, self.smallest);
+        let of = |left: u64, step: u64, scale: u64, largest: u64| {
+            let taken = u128::from(left) + u128::from(step);
+            let vms = taken.div_ceil(u128::from(largest.max(1)));
+            (taken * u128::from(scale)).max(vms.saturating_mul(smallest)).min(ENOUGH)
+        };
+        let [byte, vcpu, vm] = self.scale;
+        let mut least = of(left.memory, grain, byte, self.largest.memory);
+        if census.counts_vcpus() {
+            least = least.min(of(left.vcpus, 1, vcpu, self.largest.vcpus));
+        }
+        if census.counts_vms() {
+            least = least.min(of(left.vms, 1, vm, 1));
+        }
+        least
+    }
 }
 
 /// What a host has left beyond the largest VM of the class, if such a VM fits there at all.
-fn left_beyond(field: &Field, host: usize, class: &Class) -> Option<Size> {
+fn left_beyond(field: &Field, host: usize, class: &Class, vcpus: u64) -> Option<Size> {
     let room = field.room[host].filter(|_| field.census.may(class.tie, host))?;
     let vms = u64::from(field.census.counts_vms());
-    let largest = Size { memory: class.hi, vcpus: class.vcpus, vms };
+    let largest = Size { memory: class.hi, vcpus, vms };
     let whole = Size { memory: room.memory / class.grain * class.grain, ..room };
     largest.fits(room).then(|| largest.out_of(whole))
 }
 
-/// The least that was taken, by weight, from a host that can no longer take a VM of the class.
-fn taken(census: &Census, scale: (u64, u64, u64), left: Size, grain: u64) -> u128 {
-    let of = |left: u64, step: u64, scale: u64| {
-        (u128::from(left) + u128::from(step)) * u128::from(scale)
-    };
-    let mut least = of(left.memory, grain, scale.0);
-    if census.counts_vcpus() {
-        least = least.min(of(left.vcpus, 1, scale.1));
-    }
-    if census.counts_vms() {
-        least = least.min(of(left.vms, 1, scale.2));
-    }
-    least
-}
-
 /// The least weight of one VM.
-fn one(scale: (u64, u64, u64), bytes: u64) -> u128 {
-    u128::from(scale.0) * u128::from(bytes) + u128::from(scale.2)
-}
-
-/// The least number of VMs that such a host took: as many as fit if all are the largest.
-fn slots(census: &Census, left: Size, class: &Class, largest: Size) -> u128 {
-    let mut slots = (left.memory + class.hi).checked_div(largest.memory).unwrap_or(1);
-    if census.counts_vcpus() {
-        let vcpus = left.vcpus.saturating_add(class.vcpus);
-        slots = slots.min(vcpus.checked_div(largest.vcpus).unwrap_or(u64::MAX));
-    }
-    if census.counts_vms() {
-        slots = slots.min(left.vms + 1);
-    }
-    u128::from(slots.max(1))
+fn one(scale: [u64; 3], bytes: u64) -> u128 {
+    u128::from(scale[0]) * u128::from(bytes) + u128::from(scale[2])
 }
 
 /// What a byte, a vCPU and a VM weigh, so that all hosts together have as much of each left.
-fn scale(field: &Field, hosts: &[usize], class: &Class) -> (u64, u64, u64) {
+fn scale(field: &Field, hosts: &[usize], class: &Class, vcpus: u64) -> [u64; 3] {
     const BYTE: u64 = 1 << 10;
     if field.census.memory_only() {
-        return (1, 0, 0);
+        return [1, 0, 0];
     }
     let mut all = [0u128; 3];
-    for left in hosts.iter().filter_map(|host| left_beyond(field, *host, class)) {
+    for left in hosts.iter().filter_map(|host| left_beyond(field, *host, class, vcpus)) {
         for (sum, left) in all.iter_mut().zip([left.memory, left.vcpus, left.vms]) {
             // A host without limit says nothing about how much there is elsewhere.
             *sum += if left < MANY / 2 { u128::from(left) + 1 } else { 0 };
@@ -138,7 +119,7 @@ fn scale(field: &Field, hosts: &[usize], class: &Class) -> (u64, u64, u64) {
         let weight = all[0] * u128::from(BYTE) / left.max(1);
         if counts { u64::try_from(weight).unwrap_or(u64::MAX >> 16) } else { 0 }
     };
-    (BYTE, weigh(field.census.counts_vcpus(), all[1]), weigh(field.census.counts_vms(), all[2]))
+    [BYTE, weigh(field.census.counts_vcpus(), all[1]), weigh(field.census.counts_vms(), all[2])]
 }
 
 /// The sum of the `r` largest numbers.

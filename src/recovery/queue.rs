@@ -119,8 +119,7 @@ impl Step<'_> {
         let vm = &problem.vms[this.index];
         let usable = |at: &usize| {
             let host = &problem.hosts[*at];
-            let may = vm.allowed.as_ref().is_none_or(|allowed| allowed.contains(at));
-            host.enabled && host.free >= vm.memory && may
+            host.enabled && host.has_room(vm) && vm.may(*at)
         };
         let untried = |at: &usize| !track.tries.avoid.contains(&self.pool.hosts[*at].boot.host);
         let hosts = (0..problem.hosts.len()).filter(usable);

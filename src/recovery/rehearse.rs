@@ -157,6 +157,7 @@ mod tests {
             order,
             start_delay: Duration::from_secs(delay),
             memory: GIB,
+            vcpus: 1,
             allowed: None,
             tries: Tries::default(),
             restart_after_guest_shutdown: None,
@@ -165,8 +166,14 @@ mod tests {
     }
 
     fn pool(vms: Vec<Vm>, gib: u64) -> Pool {
-        let host =
-            |number| Host { boot: boot(number), live: true, enabled: true, capacity: gib * GIB };
+        let host = |number| Host {
+            boot: boot(number),
+            live: true,
+            enabled: true,
+            capacity: gib * GIB,
+            vcpus: None,
+            slots: None,
+        };
         Pool {
             epoch: 1,
             hosts: vec![host(1), host(2)],

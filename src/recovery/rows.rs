@@ -29,6 +29,10 @@ pub struct Host {
     /// Bytes for all VMs together; what is free follows from the VM rows, so that a recovering VM
     /// is never counted twice.
     pub capacity: u64,
+    /// vCPUs that all its VMs together may have; `None` without limit.
+    pub vcpus: Option<u64>,
+    /// VMs that it may run; `None` without limit.
+    pub slots: Option<u64>,
 }
 
 /// `VM.power_state`.
@@ -134,6 +138,8 @@ pub struct Vm {
     pub start_delay: Duration,
     /// Bytes that it needs, overhead included.
     pub memory: u64,
+    /// Its virtual CPUs.
+    pub vcpus: u64,
     /// The hosts that can run it; `None` when all can.
     pub allowed: Option<BTreeSet<Uuid>>,
     /// Its anti-affinity group: spread over hosts where that costs no restart.
@@ -196,19 +202,22 @@ impl Pool {
         let groups: BTreeMap<Uuid, usize> = groups.into_iter().zip(0..).collect();
         let index = |uuid: Uuid| self.hosts.iter().position(|host| host.boot.host == uuid);
         let host = |host: &Host| {
-            let there = |vm: &&Vm| vm.occupies() == Some(host.boot.host);
-            let used: u64 = self.vms.iter().filter(there).map(|vm| vm.memory).sum();
+            let there = || self.vms.iter().filter(|vm| vm.occupies() == Some(host.boot.host));
+            let (memory, vcpus) = (there().map(|vm| vm.memory), there().map(|vm| vm.vcpus));
+            let left = |most: u64, used: u64| most.saturating_sub(used);
             plan::Host {
                 id: host.boot.host.to_string(),
                 total: host.capacity,
-                free: host.capacity.saturating_sub(used),
+                free: left(host.capacity, memory.sum()),
+                vcpus: host.vcpus.map(|most| left(most, vcpus.sum())),
+                slots: host.slots.map(|most| left(most, there().count() as u64)),
                 enabled: host.enabled && host.live,
-                ..plan::Host::default()
             }
         };
         let vm = |vm: &Vm| plan::Vm {
             id: vm.uuid.to_string(),
             memory: vm.memory,
+            vcpus: vm.vcpus,
             host: vm.occupies().and_then(index),
             protected: vm.protected(),
             group: vm.group.and_then(|group| groups.get(&group).copied()),
@@ -216,7 +225,6 @@ impl Pool {
                 .allowed
                 .as_ref()
                 .map(|hosts| hosts.iter().filter_map(|host| index(*host)).collect()),
-            ..plan::Vm::default()
         };
         plan::Problem {
             hosts: self.hosts.iter().map(host).collect(),

@@ -44,6 +44,7 @@ pub fn spec(dir: &Path, run: u64) -> MachineSpec {
         memory_bytes: 64 << 20,
         vcpus: 1,
         disks: vec![disk],
+        driver: None,
         canary: true,
     }
 }

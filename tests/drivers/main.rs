@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+mod mixed;
 mod process;
 mod qemu;
 #[path = "../support/skip.rs"]

@@ -53,6 +53,21 @@ impl Saved {
         Self::of(&text)
     }
 
+    /// The pool with HA on and a third host, carl, which runs nothing and has what bert shares.
+    pub fn of_three_hosts() -> Self {
+        let mut text = include_str!("../fixtures/dumps/two-hosts.xml").to_owned();
+        for of_bert in ["pbd2", "pif2", "host-bert", "hm2"] {
+            let start = format!("<row ref=\"OpaqueRef:{of_bert}\"");
+            let row = text.lines().find(|line| line.starts_with(&start)).unwrap().to_owned();
+            let carl = ["pbd2", "pif2", "hm2"]
+                .iter()
+                .fold(row.clone(), |row, name| row.replace(name, &name.replace('2', "9")));
+            let carl = carl.replace("bert", "carl").replace("-4000-8000-", "-4000-9000-");
+            text = text.replace(&row, &format!("{row}\n{carl}"));
+        }
+        Self::of(&text.replace("ha_enabled=\"false\"", "ha_enabled=\"true\""))
+    }
+
     /// A pool with HA off.
     pub fn without_ha() -> Self {
         Self::of(include_str!("../fixtures/dumps/two-hosts.xml"))

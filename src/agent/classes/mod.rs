@@ -14,6 +14,7 @@ mod vbd;
 mod vdi;
 mod vif;
 mod vm;
+mod vm_group;
 
 use super::dispatch::Handler;
 
@@ -36,6 +37,7 @@ pub fn find(class: &str, method: &str) -> Option<Handler> {
         "VDI" => vdi::METHODS,
         "VIF" => vif::METHODS,
         "VM" => vm::METHODS,
+        "VM_group" => vm_group::METHODS,
         _ => return None,
     };
     methods.iter().find(|(name, _)| *name == method).map(|(_, handler)| *handler)
@@ -61,6 +63,7 @@ mod tests {
             ("VDI", super::vdi::METHODS),
             ("VIF", super::vif::METHODS),
             ("VM", super::vm::METHODS),
+            ("VM_group", super::vm_group::METHODS),
         ];
         for (class, methods) in all {
             let class = Model::get().class(class).unwrap();

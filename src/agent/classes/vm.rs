@@ -64,6 +64,7 @@ pub(super) const METHODS: Methods = &[
         ];
         set_memory(call, &fields)
     }),
+    ("set_groups", set_groups),
     ("set_VCPUs_max", |call| set_number(call, "VCPUs_max")),
     ("set_VCPUs_at_startup", |call| set_number(call, "VCPUs_at_startup")),
     ("compute_memory_overhead", |_| Ok(Value::Int(0))),
@@ -214,6 +215,22 @@ fn set_always_run(call: &Call<'_>) -> Answer {
 /// The plan is computed anew when HA is on.
 fn plan_changed(call: &Call<'_>) {
     crate::agent::recover::wake(call.agent);
+}
+
+/// A VM is in one group at most, which must be there.
+fn set_groups(call: &Call<'_>) -> Answer {
+    let (vm, groups) = (call.text(0), call.refs(1));
+    if groups.len() > 1 {
+        return Err(Failure::bare("TOO_MANY_GROUPS"));
+    }
+    call.agent.store.commit(|tx| {
+        tx.row("VM", vm)?;
+        groups.iter().try_for_each(|group| tx.row("VM_group", group).map(drop))?;
+        tx.set("VM", vm, "groups", Value::text_set(groups.iter().map(String::as_str)));
+        Ok(())
+    })?;
+    plan_changed(call);
+    Ok(Value::void())
 }
 
 fn set_number(call: &Call<'_>, field: &str) -> Answer {

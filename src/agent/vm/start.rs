@@ -5,11 +5,14 @@ use crate::agent::agility::{assert_can_boot_here, possible_hosts};
 use crate::agent::capacity::{self, footprint, is_live};
 use crate::agent::jobs::{self, Job, JobDisk, JobVm};
 use crate::agent::recover::Starting;
-use crate::agent::{Agent, guard, tasks};
+use crate::agent::{Agent, guard, limits, tasks};
 use crate::pool::rows::{Host, Vbd, Vdi, Vm};
 use crate::pool::{Database, Transaction};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
+
+/// The key of a VM's other-config that names its driver, where a host has more than one.
+pub const DRIVER: &str = "xe-driver";
 
 /// How a VM comes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +60,9 @@ pub fn start(
     Ok(())
 }
 
-/// The host for a VM: its affinity when that has room, else the one with most free memory; with HA
-/// on, the first of them that keeps the failover plan, unless it is forced.
+/// The host for a VM: one with few VMs of its anti-affinity group, its affinity when that has room,
+/// else the one with most free memory; with HA on, the first of them that keeps the failover plan,
+/// unless it is forced.
 pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<String> {
     let given = agent.host_memory();
     let mut reasons = Vec::new();
@@ -67,14 +71,16 @@ pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<
         match assert_can_boot_here(db, vm, host.reference, given) {
             Ok(()) => {
                 let free = capacity::free_memory(db, &host, given)?;
-                candidates.push((vm.affinity() == Some(host.reference), free, host.reference));
+                let apart = std::cmp::Reverse(limits::peers(db, vm, host.reference));
+                let wished = vm.affinity() == Some(host.reference);
+                candidates.push((apart, wished, free, host.reference));
             }
             Err(why) => reasons.push(why),
         }
     }
     candidates.sort_unstable();
     let mut refused = None;
-    for (_, _, host) in candidates.iter().rev() {
+    for (.., host) in candidates.iter().rev() {
         match guard::start_on(agent, db, vm.reference, host) {
             _ if force => return Ok((*host).to_owned()),
             Ok(()) => return Ok((*host).to_owned()),
@@ -262,6 +268,8 @@ pub fn job_vm(db: &Database, vm: &str, run: i64, boot: &str) -> Answer<JobVm> {
         memory: footprint(&row),
         vcpus: u32::try_from(row.VCPUs_max()).unwrap_or(1).max(1),
         disks,
+        // A word that is no driver must not keep a VM from being restarted.
+        driver: db.key("VM", vm, "other_config", DRIVER).and_then(|word| word.parse().ok()),
     })
 }
 

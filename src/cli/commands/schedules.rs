@@ -1,6 +1,8 @@
 //! Groups and schedules of VMs, recovery tasks, PVS, observers, callers.
 
-use super::table::{Arg, Command, Prints, call};
+use super::context::Context;
+use super::table::{Arg, Command, Kind, Outcome, Prints, call, command, may, needs};
+use crate::xenapi::Value;
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
@@ -10,6 +12,12 @@ pub const COMMANDS: &[Command] = &[
         "VMSS.destroy",
         &[Arg::Object("VMSS", "vmss", "uuid")],
     ),
+    command("vm-group-create", "Make a VM group; anti-affinity keeps its VMs apart.", vm_group)
+        .takes(&[
+            needs("name-label", Kind::Text),
+            needs("placement", Kind::Word(&["anti-affinity", "normal"])),
+            may("name-description", Kind::Text),
+        ]),
     call(
         "vm-group-destroy",
         "Remove a VM group.",
@@ -104,3 +112,19 @@ pub const COMMANDS: &[Command] = &[
         &[Arg::Object("secret", "secret", "uuid")],
     ),
 ];
+
+fn vm_group(ctx: &mut Context<'_, '_>) -> Outcome {
+    let placement = match ctx.params.need("placement")? {
+        "anti-affinity" => "anti_affinity",
+        other => other,
+    };
+    let record = [
+        ("name_label", ctx.params.need("name-label")?),
+        ("name_description", ctx.params.text("name-description")),
+        ("placement", placement),
+    ];
+    let made = ctx.call("VM_group.create", &[Value::text_map(record)])?;
+    let uuid = ctx.uuid("VM_group", &made)?;
+    ctx.console.result(uuid);
+    Ok(())
+}

@@ -1,14 +1,16 @@
-//! What runs VMs on this machine: one trait, three drivers.
+//! What runs VMs on this machine: one trait, three drivers, and the two real ones side by side.
 //!
 //! `sim` has nothing behind it (dumps, plans), `process` runs a VM as a process of our own binary,
-//! `qemu` runs real machines. The VMs of the last two outlive the agent: they are found again by
-//! [`Hypervisor::scan`], never by memory. Every call is synchronous; the agent owns the threads.
+//! `qemu` runs real machines; `mixed` has both. The VMs of all but the first outlive the agent:
+//! they are found again by [`Hypervisor::scan`], never by memory. Every call is synchronous; the
+//! agent owns the threads.
 
 pub mod boot_sector;
 pub mod canary;
 pub mod control;
 pub mod inside;
 mod machine_dir;
+pub mod mixed;
 pub mod process;
 pub mod process_vm;
 pub mod qemu;
@@ -21,6 +23,7 @@ mod system_process;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +77,10 @@ pub struct MachineSpec {
     pub vcpus: u32,
     /// The disks in the order in which the guest sees them.
     pub disks: Vec<DiskSpec>,
+    /// Which driver of a `mixed` host runs it: `process` when absent. A host with one driver runs
+    /// everything with that one.
+    #[serde(default)]
+    pub driver: Option<Kind>,
     /// Whether the guest proves its life on its first writable raw disk (see [`canary`]).
     pub canary: bool,
 }
@@ -280,18 +287,30 @@ pub enum Kind {
     Process,
     /// Real machines.
     Qemu,
+    /// Each VM by the driver that its record names.
+    Mixed,
+}
+
+impl Kind {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Process => "process",
+            Self::Qemu => "qemu",
+            Self::Mixed => "mixed",
+        }
+    }
 }
 
 impl std::str::FromStr for Kind {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        match word {
-            "sim" => Ok(Self::Sim),
-            "process" => Ok(Self::Process),
-            "qemu" => Ok(Self::Qemu),
-            _ => Err(format!("{word} is no hypervisor driver; there are sim, process and qemu")),
-        }
+        let kinds = [Self::Sim, Self::Process, Self::Qemu, Self::Mixed];
+        kinds.into_iter().find(|kind| kind.name() == word).ok_or_else(|| {
+            format!("{word} is no hypervisor driver; there are sim, process, qemu and mixed")
+        })
     }
 }
 
@@ -329,11 +348,15 @@ impl Settings {
     }
 }
 
-/// The driver of a kind.
+/// The driver of a kind, whose state directory is made when absent.
 pub fn open(kind: Kind, settings: Settings) -> Driven<Box<dyn Hypervisor>> {
-    match kind {
-        Kind::Sim => Ok(Box::new(sim::Sim::default())),
-        Kind::Process => Ok(Box::new(process::ProcessDriver::open(settings)?)),
-        Kind::Qemu => Ok(Box::new(qemu::QemuDriver::open(settings)?)),
+    if kind == Kind::Sim {
+        return Ok(Box::new(sim::Sim::default()));
     }
+    let residents = Arc::new(residents::Residents::open(settings)?);
+    Ok(match kind {
+        Kind::Qemu => Box::new(qemu::QemuDriver::of(residents)),
+        Kind::Mixed => Box::new(mixed::MixedDriver::of(residents)),
+        Kind::Process | Kind::Sim => Box::new(process::ProcessDriver::of(residents)),
+    })
 }

@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::control::{Reply, Request, ask};
-use super::machine_dir::Presence;
+use super::machine_dir::MachineDir;
 use super::residents::{ANSWER, Residents};
-use super::{Driven, DriverError, Exit, Found, Hypervisor, MachineSpec, RunState, Settings};
+use super::{Driven, DriverError, Exit, Found, Hypervisor, MachineSpec, RunState};
 
 /// How long a state question may take: a VM that does not answer counts as running.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -19,13 +20,18 @@ const TRANSFER: Duration = Duration::from_secs(60);
 /// The driver.
 #[derive(Debug)]
 pub struct ProcessDriver {
-    residents: Residents,
+    residents: Arc<Residents>,
 }
 
 impl ProcessDriver {
-    /// Opens the state directory, making it when absent.
-    pub fn open(settings: Settings) -> Driven<Self> {
-        Ok(Self { residents: Residents::open(settings)? })
+    /// The driver of these VMs.
+    pub(super) fn of(residents: Arc<Residents>) -> Self {
+        Self { residents }
+    }
+
+    /// What a VM that has a process does.
+    pub(super) fn state(dir: &MachineDir) -> RunState {
+        ask(dir.path(), &Request::State, GLANCE).map_or(RunState::Running, |reply| reply.state)
     }
 
     fn launch(&self, spec: &MachineSpec, mode: &[&str]) -> Driven {
@@ -136,19 +142,7 @@ impl Hypervisor for ProcessDriver {
     }
 
     fn scan(&self) -> Driven<Vec<Found>> {
-        let mut found = Vec::new();
-        for (vm, dir) in self.residents.list()? {
-            let (pid, started) = match self.residents.presence(vm)? {
-                Presence::Gone => continue,
-                Presence::Starting => (0, 0),
-                Presence::Alive(process) => (process.pid, process.started),
-            };
-            let run = dir.machine().ok().flatten().map_or(0, |machine| machine.spec.run);
-            let reply = ask(dir.path(), &Request::State, GLANCE);
-            let state = reply.map_or(RunState::Running, |reply| reply.state);
-            found.push(Found { vm, run, state, pid, started });
-        }
-        Ok(found)
+        self.residents.scan(Self::state)
     }
 
     fn exits(&self) -> Driven<Vec<Exit>> {

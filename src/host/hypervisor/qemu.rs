@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,8 +18,7 @@ use super::qemu_words::{self, FLOPPY, Incoming};
 use super::qmp::{LOOKS, Qmp, TASKS};
 use super::residents::{ANSWER, Residents, dir_failed};
 use super::{
-    Driven, DriverError, Exit, ExitKind, Found, Hypervisor, MachineSpec, RunState, Settings,
-    boot_sector,
+    Driven, DriverError, Exit, ExitKind, Found, Hypervisor, MachineSpec, RunState, boot_sector,
 };
 
 /// How long a state question may take: a VM that does not answer counts as running.
@@ -37,13 +37,13 @@ const RECEIVING: &str = "receiving";
 /// The driver.
 #[derive(Debug)]
 pub struct QemuDriver {
-    residents: Residents,
+    residents: Arc<Residents>,
 }
 
 impl QemuDriver {
-    /// Opens the state directory, making it when absent.
-    pub fn open(settings: Settings) -> Driven<Self> {
-        Ok(Self { residents: Residents::open(settings)? })
+    /// The driver of these VMs.
+    pub(super) fn of(residents: Arc<Residents>) -> Self {
+        Self { residents }
     }
 
     /// Launches a machine that executes nothing yet, and connects to it.
@@ -160,7 +160,8 @@ impl QemuDriver {
         sent
     }
 
-    fn state(&self, dir: &MachineDir) -> RunState {
+    /// What a VM that has a process does.
+    pub(super) fn state(dir: &MachineDir) -> RunState {
         let receiving = dir.marked(RECEIVING);
         match look(dir).as_deref() {
             Ok("inmigrate") => RunState::Receiving,
@@ -174,7 +175,7 @@ impl QemuDriver {
     }
 
     /// Ends the machines whose guests are off, so that they count as ended.
-    fn bury(&self, vm: Uuid, dir: &MachineDir) -> Driven {
+    pub(super) fn bury(&self, vm: Uuid, dir: &MachineDir) -> Driven {
         let kind = match look(dir).as_deref() {
             Ok("shutdown") if dir.marked(ASKED) => ExitKind::Killed,
             Ok("shutdown") => ExitKind::GuestShutdown,
@@ -289,17 +290,7 @@ impl Hypervisor for QemuDriver {
     }
 
     fn scan(&self) -> Driven<Vec<Found>> {
-        let mut found = Vec::new();
-        for (vm, dir) in self.residents.list()? {
-            let (pid, started) = match self.residents.presence(vm)? {
-                Presence::Gone => continue,
-                Presence::Starting => (0, 0),
-                Presence::Alive(process) => (process.pid, process.started),
-            };
-            let run = dir.machine().ok().flatten().map_or(0, |machine| machine.spec.run);
-            found.push(Found { vm, run, state: self.state(&dir), pid, started });
-        }
-        Ok(found)
+        self.residents.scan(Self::state)
     }
 
     fn exits(&self) -> Driven<Vec<Exit>> {

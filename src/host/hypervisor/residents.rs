@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::machine_dir::{Machine, MachineDir, Presence};
-use super::{Driven, DriverError, Exit, ExitKind, MachineSpec, Settings};
+use super::{Driven, DriverError, Exit, ExitKind, Found, MachineSpec, RunState, Settings};
 
 /// How long a VM's process may take to answer or to die.
 pub const ANSWER: Duration = Duration::from_secs(10);
@@ -71,6 +71,21 @@ impl Residents {
             Some((Uuid::parse_str(name).ok()?, dir))
         };
         Ok(list.into_iter().filter_map(named).collect())
+    }
+
+    /// The VMs that have a process, with what `state` says that each does.
+    pub fn scan(&self, state: impl Fn(&MachineDir) -> RunState) -> Driven<Vec<Found>> {
+        let mut found = Vec::new();
+        for (vm, dir) in self.list()? {
+            let (pid, started) = match self.presence(vm)? {
+                Presence::Gone => continue,
+                Presence::Starting => (0, 0),
+                Presence::Alive(process) => (process.pid, process.started),
+            };
+            let run = dir.machine().ok().flatten().map_or(0, |machine| machine.spec.run);
+            found.push(Found { vm, run, state: state(&dir), pid, started });
+        }
+        Ok(found)
     }
 
     /// Claims the VM's directory and writes the spec; the lock goes to the VM's process.

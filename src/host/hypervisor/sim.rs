@@ -127,6 +127,7 @@ mod tests {
             memory_bytes: 1 << 20,
             vcpus: 1,
             disks: Vec::new(),
+            driver: None,
             canary: false,
         }
     }

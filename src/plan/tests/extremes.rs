@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::checked;
 use super::pools::{EVERYTHING, pools};
 use crate::plan::*;
 
@@ -41,7 +42,7 @@ proptest! {
         match certify(&problem, r, &budget) {
             Outcome::Yes { certificate, starts, .. } => {
                 // Near the end of the numbers the checker may refuse what is true.
-                _ = check::yes(&problem, r, &starts, &certificate);
+                _ = checked(&problem, r, &starts, &certificate);
             }
             Outcome::No(Some(breaking)) => {
                 prop_assert!(check::no(&problem, &breaking).is_ok());

@@ -18,6 +18,17 @@ fn vm(memory: u64, host: Option<usize>) -> Vm {
     Vm { id: String::new(), memory, host, protected: true, ..Vm::default() }
 }
 
+/// Whether the checker follows a "yes".
+fn checked(
+    problem: &Problem,
+    r: usize,
+    starts: &[(usize, usize)],
+    certificate: &Certificate,
+) -> Result<(), String> {
+    let starts = Plan { hosts: Vec::new(), placed: starts.to_vec() };
+    check::yes(problem, r, &starts, certificate)
+}
+
 #[test]
 fn a_used_up_budget_is_not_proved_and_says_so() {
     let hosts = vec![host(0), host(60), host(60), host(61)];

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::checked;
 use super::pools::{EVERYTHING, With, pools};
 use crate::plan::*;
 
@@ -69,7 +70,7 @@ proptest! {
             if let Outcome::Yes { certificate, starts, .. } = standing.answer()
                 && certificate.open.is_empty()
             {
-                let checked = check::yes(standing.problem(), r, &starts, &certificate);
+                let checked = checked(standing.problem(), r, &starts, &certificate);
                 prop_assert_eq!(checked, Ok(()));
             }
         }

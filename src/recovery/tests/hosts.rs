@@ -327,6 +327,41 @@ fn s79_a_group_is_spread_where_there_is_room_and_started_where_there_is_none() {
 }
 
 #[test]
+fn a_host_takes_no_more_vms_and_vcpus_than_it_may() {
+    let mut world = world();
+    world.host('a').slots = Some(2);
+    (world.host('b').slots, world.host('b').vcpus) = (Some(9), Some(5));
+    world.vm(1, 'a', Priority::None);
+    world.vm(2, 'b', Priority::None).vcpus = 2;
+    let wide = world.protected(3, 'c');
+    (wide.vcpus, wide.allowed) = (3, Some(BTreeSet::from([host_id('b')])));
+    for vm in 4..7 {
+        world.protected(vm, 'c').order = 1;
+    }
+    world.dies('c');
+    assert_eq!(world.run_on(), [3, 4], "three vCPUs on b, one more VM on a");
+    assert_eq!(world.row(3).residence, Some(boot('b')));
+    assert_eq!(world.row(4).residence, Some(boot('a')));
+    assert_eq!(world.told().iter().filter(|(name, _)| *name == FAILED).count(), 2);
+    world.host('a').slots = Some(3);
+    world.event(Event::Changed);
+    assert_eq!(world.run_on().len(), 1, "a limit that was raised is used");
+}
+
+#[test]
+fn another_host_is_tried_only_where_a_limit_leaves_room() {
+    let mut world = world();
+    world.host('a').slots = Some(0);
+    world.protected(1, 'c');
+    world.dies('c');
+    assert_eq!(world.starts.pop(), Some((1, 'b')));
+    world.fail(1, "VM_BAD");
+    assert_eq!(world.starts, [], "a is full");
+    world.wake();
+    assert_eq!(world.starts.pop(), Some((1, 'b')));
+}
+
+#[test]
 fn s76_a_vm_that_is_deleted_while_its_host_is_fenced_is_forgotten() {
     let mut world = world();
     world.protected(1, 'c');

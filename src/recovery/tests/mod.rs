@@ -38,7 +38,14 @@ fn id(vm: u128) -> Uuid {
 
 /// Three live hosts with room for eight VMs each; the pool tolerates one failure.
 fn world() -> World {
-    let host = |name| Host { boot: boot(name), live: true, enabled: true, capacity: 8 };
+    let host = |name| Host {
+        boot: boot(name),
+        live: true,
+        enabled: true,
+        capacity: 8,
+        vcpus: None,
+        slots: None,
+    };
     let pool = Pool {
         epoch: 5,
         hosts: ['a', 'b', 'c'].map(host).to_vec(),
@@ -77,6 +84,7 @@ impl World {
             order: 0,
             start_delay: Duration::ZERO,
             memory: 1,
+            vcpus: 1,
             allowed: None,
             group: None,
         });

@@ -204,6 +204,8 @@ impl Rows {
                 live: *live,
                 enabled: !self.disabled.contains(host),
                 capacity: self.room * MEMORY,
+                vcpus: None,
+                slots: None,
             }
         };
         let there = |vm: &usize| db.row("VM", &vm_row(*vm)).is_some();
@@ -264,6 +266,7 @@ impl Rows {
             order: db.int("VM", &row, "order"),
             start_delay: Duration::from_secs(count("VM", &row, "start_delay")),
             memory: wish.size * MEMORY,
+            vcpus: 1,
             allowed: (!wish.only.is_empty()).then(|| wish.only.iter().map(host_uuid).collect()),
             group: wish.group.map(|group| Uuid::from_u128(0x6000 + u128::from(group))),
         }
