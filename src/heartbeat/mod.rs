@@ -114,7 +114,9 @@
 //!   that then reboots while the storage is lost it was forgotten, and its host called dead.
 //! * **The operator's word that a host is dead counts T + margin later** (R5.3e) while that host's
 //!   lease could still run: people err, and until then it may even be the master. A fence device's
-//!   word counts at once.
+//!   word counts at once. The operator's counts for nothing once that life has shown itself again.
+//!   (Trace: four hosts, T = 3, in network mode; one that has booted hears that the master is dead,
+//!   which lives on with another's votes, and forms a view without it when the links are healed.)
 //! * **The storage is back by cycles begun under the view in force only.** It counts as lost before
 //!   the last sign of it is as old as G, so an old sign brought the pool back at once. (Trace: two
 //!   hosts, T = 5; one's reads go stale, the other's path fails; a view every 30 ms, each way.)

@@ -4,7 +4,7 @@ use super::effect::{Answer, Control, Refusal};
 use super::{Effect, Node, Stage};
 use crate::heartbeat::timing::{Nanos, SECOND};
 use crate::heartbeat::variant::Variant;
-use crate::heartbeat::view::{Mode, Proof, Slot, View};
+use crate::heartbeat::view::{Life, Mode, Proof, Slot, View};
 
 /// What this host says of itself because it was asked to.
 #[derive(Debug, Clone, Default)]
@@ -213,10 +213,15 @@ impl Node {
         Ok(true)
     }
 
-    /// Whether the operator declared a host dead, so long ago that no lease outlives it.
-    pub(super) fn declared_long_ago(&self, now: Nanos, slot: Slot) -> bool {
+    /// Whether the operator declared a host dead, so long ago that no lease outlives it, and
+    /// nothing was seen of that life since: a host that shows itself lives, whatever is said.
+    pub(super) fn declared_long_ago(&self, now: Nanos, slot: Slot, life: Life) -> bool {
+        let peer = self.peer(slot);
+        let sign = peer.newest_sign().filter(|_| peer.life <= life);
+        let stands = |at: Nanos| sign.is_none_or(|seen| seen <= at);
         let over = |at: Nanos| now > at + self.cfg.timing.death();
-        self.marks.declared.iter().any(|(declared, at)| *declared == slot && over(*at))
+        let mut words = self.marks.declared.iter().filter(|(declared, _)| *declared == slot);
+        words.any(|(_, at)| over(*at) && stands(*at))
     }
 
     /// The last member of a view cannot leave it: nobody else decides, and nobody else reads its

@@ -84,7 +84,7 @@ impl Node {
         if peer.life == life && peer.dead_at.is_some_and(|at| now >= at) {
             return Some(Proof::Tombstone);
         }
-        if self.declared_long_ago(now, slot) {
+        if self.declared_long_ago(now, slot, life) {
             return Some(Proof::Operator);
         }
         // An unarmed host is never presumed dead: nothing would have reset it.

@@ -113,10 +113,10 @@ impl Node {
 
     fn proven_absent(&self, now: Nanos, slot: Slot) -> Option<Proof> {
         let peer = self.peer(slot);
-        if self.declared_long_ago(now, slot) {
+        let life = self.view.as_ref()?.member(slot)?.life;
+        if self.declared_long_ago(now, slot, life) {
             return Some(Proof::Operator);
         }
-        let life = self.view.as_ref()?.member(slot)?.life;
         let tombstone = peer.life == life && peer.dead_at.is_some_and(|at| now >= at);
         tombstone.then_some(Proof::Tombstone)
     }

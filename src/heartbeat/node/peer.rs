@@ -68,6 +68,13 @@ impl Peer {
         report.life == self.life
     }
 
+    /// When this life showed itself last: by a packet, or by a block that was seen to move. One
+    /// that was only read for the first time may be old.
+    pub fn newest_sign(&self) -> Option<Nanos> {
+        let moved = self.blocks.iter().filter(|block| block.moves > 0);
+        moved.map(|block| block.seen).chain(self.heard_at).max()
+    }
+
     /// Takes the report of a packet; false when it is older than what is known (R2.4).
     pub fn take_packet(&mut self, now: Nanos, report: &Arc<Report>) -> bool {
         if !self.begin(now, report) || report.seq <= self.packet_seq {
