@@ -1,6 +1,7 @@
 //! A guard as the agent asks it: from the rows of its database to the answer.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use xe::agent::abreast::Abreast;
 use xe::agent::guard::started;
@@ -11,7 +12,7 @@ use xe::pool::rows::Vm;
 use xe::xenapi::Value;
 
 use crate::pools::{SIZES, Seeded};
-use crate::table::{head, ms, row, timed};
+use crate::table::{head, ms, row};
 
 /// VMs start one after the other; before each the guard is asked, and its rows change.
 pub fn guards() {
@@ -27,9 +28,8 @@ pub fn guards() {
             let (vm, host) = (reference("vm", vm), reference("host", vm % hosts));
             let (held, time) = timed(|| {
                 let vm = Vm::get(&db, &vm).ok();
-                let ask = |found: &_, pool: &mut _| {
-                    vm.map(|vm| guard(pool, &started(found, &vm, &host)))
-                };
+                let ask =
+                    |found: &_, pool: &mut _| vm.map(|vm| guard(pool, &started(found, &vm, &host)));
                 abreast.ask_whether((&db, r), &given, ask).ok().flatten()
             });
             assert_eq!(held, Some(Guard::Holds));

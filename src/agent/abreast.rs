@@ -80,3 +80,135 @@ impl Abreast {
         Ok(Box::new(Known { db: db.clone(), capacity, standing: None }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{guard, in_process};
+    use crate::pool::rows::{Host, Vm};
+    use crate::pool::{Change, Transaction};
+    use crate::xenapi::{Failure, Model, Value};
+
+    /// The rows after some changes.
+    fn with(db: &Database, change: impl FnOnce(&mut Transaction)) -> Database {
+        let mut tx = Transaction::over(db);
+        change(&mut tx);
+        let mut db = db.clone();
+        db.apply(&tx.into_changes());
+        db
+    }
+
+    /// A pool with a group, a limit of VMs, and a start under way.
+    fn rich() -> Database {
+        with(&in_process::of_two_hosts().store.read(), |tx| {
+            let group = [("placement", Value::from("anti_affinity"))];
+            tx.create("VM_group", "OpaqueRef:group", group);
+            let groups = Value::Array(vec!["OpaqueRef:group".into()]);
+            tx.set("VM", "OpaqueRef:vm11", "groups", groups);
+            tx.put_key("pool", "OpaqueRef:pool1", "other_config", "xe-vms-per-host", "9");
+            let start = [("VM", "OpaqueRef:vm15"), ("host", "OpaqueRef:host-anna")];
+            let start = start.map(|(field, row)| (field, Value::from(row)));
+            tx.create("xe_intent", "OpaqueRef:intent", start);
+            tx.set("pool", "OpaqueRef:pool1", "ha_plan_exists_for", 1);
+        })
+    }
+
+    /// Other values that the field might have: what other rows have there, and what is near.
+    fn others(db: &Database, class: &str, field: usize, value: &Value) -> Vec<Value> {
+        let mut others: Vec<Value> =
+            db.table(class).values().map(|r| r.at(field).clone()).collect();
+        others.extend(match value {
+            Value::Bool(flag) => vec![Value::Bool(!flag)],
+            Value::Int(number) => vec![Value::Int(number + (1 << 20)), Value::Int(0)],
+            Value::Struct(_) => vec![Value::text_map([("xe-vms-per-host", "3")])],
+            Value::Array(_) => vec![Value::Array(Vec::new())],
+            _ => ["Paused", "Suspended", "Halted", "restart", "none"].map(Value::from).to_vec(),
+        });
+        others.retain(|other| other != value);
+        others.dedup();
+        others
+    }
+
+    /// Every change of one field that there can be, or of a row that goes.
+    fn every_change(db: &Database) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (class, row, values) in db.rows() {
+            let name = (class.to_owned(), row.to_owned());
+            changes.push(Change::Delete { class: name.0.clone(), reference: name.1.clone() });
+            for (at, field) in Model::get().class(class).unwrap().fields.iter().enumerate() {
+                changes.extend(others(db, class, at, values.at(at)).iter().map(|value| {
+                    let ((class, reference), field) = (name.clone(), field.name.clone());
+                    Change::Set { class, reference, field, value: value.into() }
+                }));
+            }
+        }
+        changes
+    }
+
+    #[test]
+    fn what_followed_any_change_is_what_would_be_built_anew() {
+        let (db, given) = (rich(), BTreeMap::new());
+        let (mut followed, mut changed) = (0, 0);
+        for change in every_change(&db) {
+            let mut now = db.clone();
+            now.apply(std::slice::from_ref(&change));
+            let mut capacity = Capacity::of(&db, &given).unwrap();
+            let before = capacity.problem.clone();
+            let Ok(fresh) = Capacity::of(&now, &given) else { continue };
+            if let Some(changes) = capacity.follow((&db, &now), &given).unwrap() {
+                assert_eq!(capacity, fresh, "{change:?}");
+                let mut known = fresh.clone();
+                known.problem = before;
+                known.apply(changes);
+                assert_eq!(known, fresh, "{change:?}");
+                followed += 1;
+            } else {
+                changed += usize::from(fresh.problem != before);
+            }
+        }
+        assert!(followed > 1_000 && changed > 20, "{followed} followed, {changed} not");
+    }
+
+    /// What the guard says about every start, and about every host that would be disabled.
+    fn guards(agent: &crate::agent::Agent, db: &Database) -> Vec<Result<(), Failure>> {
+        let machines: Vec<_> = Vm::all(db).filter(crate::agent::capacity::is_machine).collect();
+        let hosts: Vec<_> = Host::all(db).collect();
+        let starts = machines.iter().flat_map(|vm| {
+            hosts.iter().map(|host| guard::start_on(agent, db, vm.reference, host.reference))
+        });
+        let closed = hosts.iter().map(|host| guard::disable_host(agent, db, host.reference));
+        starts.chain(closed).collect()
+    }
+
+    #[test]
+    fn a_guard_answers_after_each_change_as_one_that_asks_anew() {
+        let agent = in_process::of_two_hosts();
+        let mut db = rich();
+        let steps: [(&str, &str, &str, Value); 13] = [
+            ("VM", "vm15", "resident_on", "OpaqueRef:host-anna".into()),
+            ("VM", "vm15", "power_state", "Running".into()),
+            ("VM", "vm13", "resident_on", "OpaqueRef:host-anna".into()),
+            ("VM", "vm16", "memory_static_max", (200 << 20).into()),
+            ("VM", "vm11", "memory_static_max", (100 << 20).into()),
+            ("VM", "vm14", "power_state", "Halted".into()),
+            ("host", "host-bert", "enabled", false.into()),
+            ("VM", "vm12", "power_state", "Paused".into()),
+            ("host", "host-bert", "enabled", true.into()),
+            ("PBD", "pbd2", "currently_attached", false.into()),
+            ("VM", "vm12", "ha_always_run", false.into()),
+            ("PBD", "pbd2", "currently_attached", true.into()),
+            ("host_metrics", "hm2", "live", false.into()),
+        ];
+        let (mut refused, mut allowed) = (0, 0);
+        for (class, row, field, value) in steps {
+            let fresh = in_process::of_two_hosts();
+            let told = guards(&agent, &db);
+            assert_eq!(told, guards(&fresh, &db), "before {row} {field}");
+            refused += told.iter().filter(|told| told.is_err()).count();
+            allowed += told.iter().filter(|told| told.is_ok()).count();
+            db = with(&db, |tx| tx.set(class, &format!("OpaqueRef:{row}"), field, value));
+        }
+        assert_eq!(guards(&agent, &db), guards(&in_process::of_two_hosts(), &db));
+        assert!(refused > 10 && allowed > 10, "{refused} refused, {allowed} allowed");
+    }
+}

@@ -43,8 +43,9 @@ impl Problem {
         let it = &self.vms[vm];
         let mut changes = Vec::new();
         if it.host != Some(to) {
-            if let Some(from) = it.host {
-                let mut host = self.hosts[from].clone();
+            if let Some((from, host)) = it.host.and_then(|at| self.hosts.get(at).map(|it| (at, it)))
+            {
+                let mut host = host.clone();
                 host.give(it);
                 changes.push(Change::Host(from, host));
             }
@@ -118,11 +119,15 @@ impl Standing {
     /// Takes a change into account; gives the one that would undo it.
     pub fn change(&mut self, change: Change) -> Change {
         match change {
-            Change::Vm(vm, _) => {
+            Change::Vm(vm, ref it) => {
+                let tied_otherwise = it.allowed != self.problem.vms[vm].allowed;
                 self.leave(vm);
                 let undo = self.problem.set(change);
                 Arc::make_mut(&mut self.field.census).renew(&self.problem, vm);
                 self.join(vm);
+                if tied_otherwise {
+                    self.recount();
+                }
                 undo
             }
             Change::Host(host, ref it) if it.enabled == self.problem.hosts[host].enabled => {
@@ -241,10 +246,15 @@ impl Standing {
         self.field.room[host] = it.enabled.then(|| self.field.census.room(it));
         self.dirty.insert(host);
         if !self.field.census.counts_as(&self.problem) {
-            self.field = Field::new(&self.problem);
-            self.censuses += 1;
-            self.complete = false;
+            self.recount();
         }
+    }
+
+    /// Numbers ties and dimensions anew; bounds that speak of the old ones hold no longer.
+    fn recount(&mut self) {
+        self.field = Field::new(&self.problem);
+        self.censuses += 1;
+        (self.bounds, self.complete) = (Vec::new(), false);
     }
 
     /// Takes the VM out of the load of its host.
