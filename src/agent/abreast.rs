@@ -84,6 +84,7 @@ impl Abreast {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::capacity::free_memory;
     use crate::agent::{guard, in_process};
     use crate::pool::rows::{Host, Vm};
     use crate::pool::{Change, Transaction};
@@ -155,6 +156,10 @@ mod tests {
             let mut capacity = Capacity::of(&db, &given).unwrap();
             let before = capacity.problem.clone();
             let Ok(fresh) = Capacity::of(&now, &given) else { continue };
+            for (host, room) in fresh.hosts.iter().zip(&fresh.problem.hosts) {
+                let host = Host::get(&now, host).unwrap();
+                assert_eq!(free_memory(&now, &host, &given), Ok(room.free), "{change:?}");
+            }
             if let Some(changes) = capacity.follow((&db, &now), &given).unwrap() {
                 assert_eq!(capacity, fresh, "{change:?}");
                 let mut known = fresh.clone();

@@ -68,9 +68,9 @@ pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
 
 /// The memory of a host that no VM uses, in bytes.
 pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
-    let there = Vm::all(db).filter_map(|vm| Some((home(&vm)?, vm)));
-    let here = there.chain(starting(db)).filter(|(at, _)| *at == host.reference);
-    let taken: u64 = here.map(|(_, vm)| footprint(&vm)).sum();
+    let there = host.resident_VMs().into_iter().filter_map(|vm| Vm::get(db, vm).ok());
+    let coming = starting(db).filter(|(at, _)| *at == host.reference).map(|(_, vm)| vm);
+    let taken: u64 = there.filter(occupies).chain(coming).map(|vm| footprint(&vm)).sum();
     Ok(host_memory(db, host, given)?.saturating_sub(taken))
 }
 
