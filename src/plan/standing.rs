@@ -2,10 +2,10 @@
 //!
 //! The bounds of all classes are kept, with a weight for every host. A change touches a host or
 //! two: their weights are renewed and the `r` largest are added up again. Only when a bound no
-//! longer holds, or a VM comes that no bound speaks of, is everything counted anew; and even then a set that
-//! broke the pool before is tried first. While a protected VM waits for its start, or may be excused
-//! where its hosts fail, the question is asked from scratch.
-//! Placements of single sets are not kept: to verify one costs as much as to find it again.
+//! longer holds, or a VM comes that no bound speaks of, is everything counted anew; and even then
+//! a set that broke the pool before is tried first. While a protected VM waits for its start, or
+//! may be excused where its hosts fail, the question is asked from scratch. Placements of single
+//! sets are not kept: to verify one costs as much as to find it again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
