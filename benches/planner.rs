@@ -1,7 +1,7 @@
 //! The planner beside the peer's two rules and beside trying everything, in one run.
 //!
 //! `cargo bench --bench planner` prints the short tables, in less than a minute; with `-- --full`
-//! all loads from 50 to 95 % and more seeds.
+//! all loads from 50 to 95 % and more seeds, with `-- --guards` that table alone.
 
 #[path = "planner/brute.rs"]
 mod brute;
@@ -9,6 +9,8 @@ mod brute;
 mod peer;
 #[path = "planner/pools.rs"]
 mod pools;
+#[path = "planner/rows.rs"]
+mod rows;
 #[path = "planner/table.rs"]
 mod table;
 
@@ -18,7 +20,7 @@ use peer::Rule;
 use pools::{SIZES, Seeded, Sizes};
 use table::{head, machine, ms, ratio, row, timed, word};
 use xe::plan::{
-    Budget, Change, Outcome, Problem, Sequences, Standing, check, guard, max_failures, one_by_one,
+    Budget, Outcome, Problem, Sequences, Standing, check, guard, max_failures, one_by_one,
     tolerates,
 };
 
@@ -41,6 +43,9 @@ fn main() {
         return;
     }
     let full = words.iter().any(|word| word == "--full");
+    if words.iter().any(|word| word == "--guards") {
+        return guards();
+    }
     println!("Machine: {}", machine());
     sizes(full);
     guards();
@@ -87,21 +92,21 @@ fn beside_the_peer(problem: &Problem, sizes: Sizes, load: f64, r: usize) {
 /// What a guard costs: from scratch, and on a pool that stands.
 fn guards() {
     println!("\n## Guards: may this VM start?");
-    head(&["pool", "r", "both answers from scratch", "on a standing pool"]);
+    head(&["pool", "r", "from scratch", "on a standing pool"]);
     for (hosts, vms, r) in [(64, 2_560, 3), (1_000, 50_000, 3)] {
         for sizes in SIZES {
             let before = Seeded::new(hosts, vms, sizes, 1).at(0.8);
-            let mut after = before.clone();
-            after.vms[0].host = Some(1);
-            after.take(0, 1);
-            let (_, scratch) = timed(|| guard(&before, &after, r, &Budget::default()));
-            let mut standing = Standing::new(before, r, Budget::default());
+            let start = before.run(0, 1);
+            let stand = || Standing::new(before.clone(), r, Budget::default());
+            let (_, scratch) = timed(|| guard(&mut stand(), &start));
+            let mut standing = stand();
             standing.answer();
-            let (_, stood) = timed(|| standing.what_if(&[Change::Runs(0, Some(1))]));
+            let (_, stood) = timed(|| guard(&mut standing, &start));
             let name = format!("{hosts} x {vms}, {}, 80 %", sizes.name());
             row(&[&name, &r.to_string(), &ms(scratch), &ms(stood)]);
         }
     }
+    rows::guards();
 }
 
 /// Counts of one row of the hard set.

@@ -1,24 +1,27 @@
 //! The pool as the planner sees it: what hosts have left, what VMs take, where each can run.
 
 use super::Agent;
-use super::agility::Reach;
+use super::agility::{Reach, needed_networks, needed_srs};
 use super::limits::{self, Limits};
-use crate::plan::{Host as PlanHost, Problem, Vm as PlanVm};
+use crate::plan::{Change, Host as PlanHost, Problem, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A planning problem with the rows that its numbers stand for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capacity {
-    /// The problem.
+    /// The problem; VMs that neither run nor are protected stand in it for what may become of them.
     pub problem: Problem,
-    /// The host row of each of its hosts.
+    /// The host row of each of its hosts, ascending.
     pub hosts: Vec<String>,
-    /// The VM row of each of its VMs.
+    /// The VM row of each of its VMs, ascending.
     pub vms: Vec<String>,
+    /// What the VMs that are there take of each host row.
+    taken: BTreeMap<String, Taken>,
 }
 
 /// Whether HA restarts a VM: it is meant to run and its priority is `restart`.
@@ -65,25 +68,28 @@ pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
 
 /// The memory of a host that no VM uses, in bytes.
 pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
-    let here = takers(db).filter(|(at, _)| *at == host.reference);
-    let taken: u64 = here.map(|(_, vm)| footprint(&vm)).sum();
+    let there = host.resident_VMs().into_iter().filter_map(|vm| Vm::get(db, vm).ok());
+    let coming = starting(db).filter(|(at, _)| *at == host.reference).map(|(_, vm)| vm);
+    let taken: u64 = there.filter(occupies).chain(coming).map(|vm| footprint(&vm)).sum();
     Ok(host_memory(db, host, given)?.saturating_sub(taken))
 }
 
-/// The VMs that take something of a host, with that host: those that are there, and those whose
-/// start there is under way.
-fn takers(db: &Database) -> impl Iterator<Item = (&str, Vm<'_>)> {
-    let there = Vm::all(db).filter(occupies).filter_map(|vm| Some((vm.resident_on()?, vm)));
-    let starting = db.table("xe_intent").keys().filter_map(|intent| {
+/// The VMs whose start on a host is under way, with that host.
+fn starting(db: &Database) -> impl Iterator<Item = (&str, Vm<'_>)> {
+    db.table("xe_intent").keys().filter_map(|intent| {
         let host = db.text("xe_intent", intent, "host");
         let vm = Vm::get(db, db.text("xe_intent", intent, "VM")).ok()?;
         (vm.resident_on() != Some(host)).then_some((host, vm))
-    });
-    there.chain(starting)
+    })
+}
+
+/// The host of a VM that takes something of it.
+fn home<'a>(vm: &Vm<'a>) -> Option<&'a str> {
+    vm.resident_on().filter(|_| occupies(vm))
 }
 
 /// What VMs take of a host.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Taken {
     /// Bytes.
     memory: u64,
@@ -93,17 +99,22 @@ struct Taken {
 }
 
 impl Taken {
-    fn by_host(db: &Database) -> BTreeMap<&str, Self> {
-        let mut taken = BTreeMap::<&str, Self>::new();
-        for (host, vm) in takers(db) {
-            let here = taken.entry(host).or_default();
-            here.memory += footprint(&vm);
-            if is_machine(&vm) {
-                here.vcpus += limits::vcpus(&vm);
-                here.vms += 1;
-            }
-        }
-        taken
+    fn by(vm: &Vm<'_>) -> Self {
+        let machine = is_machine(vm);
+        let vcpus = if machine { limits::vcpus(vm) } else { 0 };
+        Self { memory: footprint(vm), vcpus, vms: u64::from(machine) }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.memory += other.memory;
+        self.vcpus += other.vcpus;
+        self.vms += other.vms;
+    }
+
+    fn remove(&mut self, other: Self) {
+        self.memory -= other.memory;
+        self.vcpus -= other.vcpus;
+        self.vms -= other.vms;
     }
 }
 
@@ -114,77 +125,172 @@ pub fn occupies(vm: &Vm<'_>) -> bool {
 
 /// The planning problem of the database as it stands.
 pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
-    let given = agent.host_memory();
-    // A VM that dies with its host whatever is planned is named, and costs the others nothing.
-    let problem = Problem { excuse_doomed: true, ..Problem::default() };
-    let mut found = Capacity { problem, hosts: Vec::new(), vms: Vec::new() };
-    let (limits, taken) = (Limits::of(db), Taken::by_host(db));
-    for host in Host::all(db).filter(|host| is_live(db, host)) {
-        let (vcpus, slots) = limits.most(db, &host);
-        let taken = taken.get(host.reference).copied().unwrap_or_default();
-        let (memory, left) = (host_memory(db, &host, given)?, u64::saturating_sub);
-        found.problem.hosts.push(PlanHost {
-            id: host.uuid().to_owned(),
-            total: memory,
-            free: left(memory, taken.memory),
-            vcpus: vcpus.map(|most| left(most, taken.vcpus)),
-            slots: slots.map(|most| left(most, taken.vms)),
-            enabled: host.enabled(),
-        });
-        found.hosts.push(host.reference.to_owned());
-    }
-    let index: BTreeMap<String, usize> = found.hosts.iter().cloned().zip(0..).collect();
-    let mut reach = Reach::of(db);
-    for vm in Vm::all(db).filter(is_machine) {
-        let place = vm.resident_on().filter(|_| occupies(&vm));
-        if place.is_none() && !is_protected(&vm) {
-            continue;
-        }
-        // A suspended VM is left as it is: its image waits on the SR.
-        if vm.power_state() == "Suspended" {
-            continue;
-        }
-        let host = place.and_then(|host| index.get(host).copied());
-        found.put(db, &vm, (host, is_protected(&vm)), &mut reach);
-    }
-    Ok(found)
+    agent.abreast.ask(db, agent.host_memory(), Capacity::clone)
 }
 
 impl Capacity {
-    /// Adds a VM as it stands in the database; gives its index.
-    pub fn add(
-        &mut self,
-        db: &Database,
-        vm: &Vm<'_>,
-        host: Option<usize>,
-        protected: bool,
-    ) -> usize {
-        self.put(db, vm, (host, protected), &mut Reach::of(db))
+    /// Built from the rows; `given` is the memory of hosts that a user gave.
+    pub fn of(db: &Database, given: &BTreeMap<String, u64>) -> Answer<Self> {
+        // A VM that dies with its host whatever is planned is named, and costs the others nothing.
+        let problem = Problem { excuse_doomed: true, ..Problem::default() };
+        let taken = BTreeMap::new();
+        let mut found = Capacity { problem, hosts: Vec::new(), vms: Vec::new(), taken };
+        for vm in Vm::all(db) {
+            if let Some(host) = home(&vm) {
+                found.taken.entry(host.to_owned()).or_default().add(Taken::by(&vm));
+            }
+        }
+        (found.hosts, found.problem.hosts) = found.rooms(db, given)?.into_iter().unzip();
+        let mut reach = Reach::of(db);
+        for vm in Vm::all(db).filter(is_machine) {
+            let allowed = reach.hosts(&vm, |hosts| {
+                let may = |at: &usize| hosts.contains(&found.hosts[*at].as_str());
+                let may: BTreeSet<usize> = (0..found.hosts.len()).filter(may).collect();
+                (may.len() < found.hosts.len()).then_some(may)
+            });
+            found.problem.vms.push(found.machine(db, &vm, allowed));
+            found.vms.push(vm.reference.to_owned());
+        }
+        Ok(found)
     }
 
-    /// The same where many are added: the hosts of VMs with the same needs are looked up once.
-    fn put<'a>(
-        &mut self,
-        db: &'a Database,
-        vm: &Vm<'a>,
-        (host, protected): (Option<usize>, bool),
-        reach: &mut Reach<'a, Option<BTreeSet<usize>>>,
-    ) -> usize {
-        let allowed = reach.hosts(vm, |hosts| {
-            let may = |at: &usize| hosts.contains(&self.hosts[*at].as_str());
-            let may: BTreeSet<usize> = (0..self.hosts.len()).filter(may).collect();
-            (may.len() < self.hosts.len()).then_some(may)
-        });
-        self.problem.vms.push(PlanVm {
+    /// The hosts that answer, with what they have left.
+    fn rooms(
+        &self,
+        db: &Database,
+        given: &BTreeMap<String, u64>,
+    ) -> Answer<Vec<(String, PlanHost)>> {
+        let mut starts = BTreeMap::<&str, Taken>::new();
+        starting(db).for_each(|(host, vm)| starts.entry(host).or_default().add(Taken::by(&vm)));
+        let limits = Limits::of(db);
+        let room = |host: Host<'_>| {
+            let mut taken = self.taken.get(host.reference).copied().unwrap_or_default();
+            taken.add(starts.get(host.reference).copied().unwrap_or_default());
+            let (vcpus, slots) = limits.most(db, &host);
+            let (memory, left) = (host_memory(db, &host, given)?, u64::saturating_sub);
+            let room = PlanHost {
+                id: host.uuid().to_owned(),
+                total: memory,
+                free: left(memory, taken.memory),
+                vcpus: vcpus.map(|most| left(most, taken.vcpus)),
+                slots: slots.map(|most| left(most, taken.vms)),
+                enabled: host.enabled(),
+            };
+            Ok((host.reference.to_owned(), room))
+        };
+        Host::all(db).filter(|host| is_live(db, host)).map(room).collect()
+    }
+
+    fn machine(&self, db: &Database, vm: &Vm<'_>, allowed: Option<BTreeSet<usize>>) -> PlanVm {
+        PlanVm {
             id: vm.uuid().to_owned(),
             memory: footprint(vm),
             vcpus: limits::vcpus(vm),
-            host,
-            protected,
+            host: home(vm).and_then(|host| self.host(host)),
+            // A suspended VM is left as it is: its image waits on the SR.
+            protected: is_protected(vm) && vm.power_state() != "Suspended",
             allowed,
             group: limits::group(db, vm),
-        });
-        self.vms.push(vm.reference.to_owned());
-        self.vms.len() - 1
+        }
     }
+
+    /// The problem with these changes.
+    pub fn apply(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.problem.set(change);
+        }
+    }
+
+    /// The host of the problem that a row stands for.
+    pub fn host(&self, row: &str) -> Option<usize> {
+        self.hosts.binary_search_by(|known| known.as_str().cmp(row)).ok()
+    }
+
+    /// The same of a VM.
+    pub fn vm(&self, row: &str) -> Option<usize> {
+        self.vms.binary_search_by(|known| known.as_str().cmp(row)).ok()
+    }
+
+    /// Goes from the rows of which it was made to other ones; gives what that changes of the
+    /// problem, or nothing when only building it anew is sure to be right.
+    pub fn follow(
+        &mut self,
+        (old, new): (&Database, &Database),
+        given: &BTreeMap<String, u64>,
+    ) -> Answer<Option<Vec<Change>>> {
+        let Some(rows) = changed(old, new, "VM").filter(|_| lies_still(old, new)) else {
+            return Ok(None);
+        };
+        let mut changes = Vec::new();
+        for row in rows {
+            let (was, is) = (Vm::get(old, row)?, Vm::get(new, row)?);
+            let needs = |db, vm| (needed_srs(db, vm), needed_networks(db, vm));
+            if is_machine(&was) != is_machine(&is) || needs(old, &was) != needs(new, &is) {
+                return Ok(None);
+            }
+            if let Some(host) = home(&was) {
+                self.taken.entry(host.to_owned()).or_default().remove(Taken::by(&was));
+            }
+            if let Some(host) = home(&is) {
+                self.taken.entry(host.to_owned()).or_default().add(Taken::by(&is));
+            }
+            if let Some(at) = self.vm(row) {
+                let known = &self.problem.vms[at];
+                let vm = self.machine(new, &is, known.allowed.clone());
+                if vm != *known {
+                    changes.push(Change::Vm(at, vm));
+                }
+            }
+        }
+        self.taken.retain(|_, taken| *taken != Taken::default());
+        let (hosts, rooms): (Vec<_>, Vec<_>) = self.rooms(new, given)?.into_iter().unzip();
+        if hosts != self.hosts {
+            return Ok(None);
+        }
+        let rooms = rooms.into_iter().enumerate();
+        let differs = |(at, room): &(usize, PlanHost)| *room != self.problem.hosts[*at];
+        changes.extend(rooms.filter(differs).map(|(at, room)| Change::Host(at, room)));
+        self.apply(changes.clone());
+        Ok(Some(changes))
+    }
+}
+
+/// What the problem takes from rows of other classes than VMs and hosts. It hardly ever changes;
+/// when it does, everything is built anew.
+const READ: [(&str, &[&str]); 6] = [
+    ("PBD", &["host", "SR", "currently_attached"]),
+    ("PIF", &["host", "network", "bond_slave_of"]),
+    ("VBD", &["empty", "VDI"]),
+    ("VDI", &["SR"]),
+    ("VIF", &["network"]),
+    ("VM_group", &["placement"]),
+];
+
+/// Whether nothing of that differs.
+fn lies_still(old: &Database, new: &Database) -> bool {
+    READ.iter().all(|(class, fields)| {
+        let same = |row: &&str| {
+            fields.iter().all(|field| old.get(class, row, field) == new.get(class, row, field))
+        };
+        changed(old, new, class).is_some_and(|rows| rows.iter().all(same))
+    })
+}
+
+/// The rows of a class that are not the very same; nothing when rows came or went.
+fn changed<'a>(old: &Database, new: &'a Database, class: &str) -> Option<Vec<&'a str>> {
+    let (old, new) = (old.table(class), new.table(class));
+    if std::ptr::eq(old, new) {
+        return Some(Vec::new());
+    }
+    let mut changed = Vec::new();
+    for ((was, before), (is, now)) in old.iter().zip(new) {
+        if Arc::ptr_eq(before, now) {
+            continue;
+        }
+        if was != is {
+            return None;
+        }
+        changed.push(is.as_str());
+    }
+    (old.len() == new.len()).then_some(changed)
 }

@@ -3,7 +3,7 @@
 use super::Agent;
 use super::agility::{needed_networks, needed_srs, sees_network, sees_sr};
 use super::capacity::{Capacity, capacity, is_machine, is_protected};
-use crate::plan::{self, Budget, Guard};
+use crate::plan::{self, Budget, Change, Guard, Host as PlanHost, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pif, Pool, Sr, Vm};
 use crate::xenapi::Failure;
@@ -19,20 +19,23 @@ fn promised(db: &Database) -> Option<usize> {
     (guarded && failures > 0).then_some(failures)
 }
 
-/// Refuses when a change of the planning problem takes away a plan that exists.
+/// Refuses when changes of the planning problem take away a plan that exists.
 pub fn preserves_plan(
     agent: &Agent,
     db: &Database,
-    change: impl FnOnce(&mut Capacity),
+    changes: impl FnOnce(&Capacity) -> Vec<Change>,
 ) -> Answer<()> {
     let Some(failures) = promised(db) else { return Ok(()) };
-    let before = capacity(agent, db)?;
-    let mut after = before.clone();
-    change(&mut after);
-    let verdict = plan::guard(&before.problem, &after.problem, failures, &Budget::default());
-    let Guard::Breaks { hosts, vms, proved } = verdict else { return Ok(()) };
-    let hosts: Vec<&str> = hosts.iter().map(|host| after.hosts[*host].as_str()).collect();
-    let vms: Vec<&str> = vms.iter().map(|vm| after.vms[*vm].as_str()).collect();
+    agent.abreast.ask_whether((db, failures), agent.host_memory(), |found, pool| {
+        refusal(db, found, plan::guard(pool, &changes(found)), failures).map_or(Ok(()), Err)
+    })?
+}
+
+/// Why an operation is refused, if it is.
+fn refusal(db: &Database, found: &Capacity, verdict: Guard, failures: usize) -> Option<Failure> {
+    let Guard::Breaks { hosts, vms, proved } = verdict else { return None };
+    let hosts: Vec<&str> = hosts.iter().map(|host| found.hosts[*host].as_str()).collect();
+    let vms: Vec<&str> = vms.iter().map(|vm| found.vms[*vm].as_str()).collect();
     let why = match (proved, hosts.is_empty()) {
         (true, false) => format!(
             "if {} failed, no place would be left for {}",
@@ -44,7 +47,7 @@ pub fn preserves_plan(
             format!("that {failures} hosts may fail afterwards could not be proved in time")
         }
     };
-    Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]))
+    Some(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]))
 }
 
 /// Objects by uuid and name, as a sentence has them; of many, the first few.
@@ -156,52 +159,71 @@ pub fn enable_host(db: &Database, host: &str) -> Answer<()> {
 
 /// Refuses another size of a VM that the plan has no room for.
 pub fn resize(agent: &Agent, db: &Database, vm: &str, memory: u64) -> Answer<()> {
-    preserves_plan(agent, db, |capacity| {
-        if let Some(at) = capacity.vms.iter().position(|known| known == vm) {
-            capacity.problem.vms[at].memory = memory;
-        }
+    preserves_plan(agent, db, |found| {
+        let resized = |at: usize| PlanVm { memory, ..found.problem.vms[at].clone() };
+        found.vm(vm).map(|at| Change::Vm(at, resized(at))).into_iter().collect()
     })
 }
 
 /// Refuses a start (or an arrival by migration) that takes memory which the plan needs.
 pub fn start_on(agent: &Agent, db: &Database, vm: &str, host: &str) -> Answer<()> {
-    let row = Vm::get(db, vm)?;
-    preserves_plan(agent, db, |capacity| started(db, capacity, &row, host))
+    first_for_start(agent, db, vm, &[host]).map(drop)
 }
 
-/// The pool once a VM runs on a host.
-pub fn started(db: &Database, capacity: &mut Capacity, vm: &Vm<'_>, host: &str) {
-    let Some(at) = capacity.hosts.iter().position(|known| known == host) else { return };
-    let protected = vm.ha_restart_priority() == "restart";
-    let known = capacity.vms.iter().position(|known| known == vm.reference);
-    let index = known.unwrap_or_else(|| capacity.add(db, vm, None, protected));
-    let old = capacity.problem.vms[index].host.replace(at);
-    if let Some(old) = old {
-        capacity.problem.give(index, old);
+/// The first of these hosts on which a start keeps the plan; if there is none, why not on the last.
+pub fn first_for_start<'h>(
+    agent: &Agent,
+    db: &Database,
+    vm: &str,
+    hosts: &[&'h str],
+) -> Answer<Option<&'h str>> {
+    let row = Vm::get(db, vm)?;
+    let Some(failures) = promised(db) else { return Ok(hosts.first().copied()) };
+    agent.abreast.ask_whether((db, failures), agent.host_memory(), |found, pool| {
+        let mut refused = None;
+        for host in hosts {
+            let verdict = plan::guard(pool, &started(found, &row, host));
+            refused = refusal(db, found, verdict, failures);
+            if refused.is_none() {
+                return Ok(Some(*host));
+            }
+        }
+        refused.map_or(Ok(None), Err)
+    })?
+}
+
+/// What it changes that a VM runs on a host.
+pub fn started(found: &Capacity, vm: &Vm<'_>, host: &str) -> Vec<Change> {
+    let (Some(to), Some(at)) = (found.host(host), found.vm(vm.reference)) else {
+        return Vec::new();
+    };
+    let mut changes = found.problem.run(at, to);
+    if let Some(Change::Vm(_, it)) = changes.last_mut() {
+        it.protected = vm.ha_restart_priority() == "restart";
     }
-    capacity.problem.vms[index].protected = protected;
-    capacity.problem.take(index, at);
+    changes
 }
 
 /// Refuses to take a host out of the plan when the others cannot do without it.
 pub fn disable_host(agent: &Agent, db: &Database, host: &str) -> Answer<()> {
-    preserves_plan(agent, db, |capacity| disabled(capacity, host))
+    preserves_plan(agent, db, |found| disabled(found, host))
 }
 
-/// The pool once a host takes no VMs any more.
-pub fn disabled(capacity: &mut Capacity, host: &str) {
-    if let Some(at) = capacity.hosts.iter().position(|known| known == host) {
-        capacity.problem.hosts[at].enabled = false;
-    }
+/// What it changes that a host takes no VMs any more.
+pub fn disabled(found: &Capacity, host: &str) -> Vec<Change> {
+    let closed = |at: usize| PlanHost { enabled: false, ..found.problem.hosts[at].clone() };
+    found.host(host).map(|at| Change::Host(at, closed(at))).into_iter().collect()
 }
 
 /// Refuses to protect a running VM that the plan has no place for (S90), or that is lost with the
 /// few hosts that can run it.
 pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
+    if Vm::get(db, vm)?.power_state() == "Suspended" {
+        return Ok(());
+    }
     if let Some(failures) = promised(db) {
         let rows = capacity(agent, db)?;
-        let known = rows.vms.iter().position(|known| known == vm);
-        let allowed = known.and_then(|at| rows.problem.vms[at].allowed.as_ref());
+        let allowed = rows.vm(vm).and_then(|at| rows.problem.vms[at].allowed.as_ref());
         let hosts: Option<Vec<&str>> = allowed.map(|allowed| {
             let enabled = allowed.iter().filter(|host| rows.problem.hosts[**host].enabled);
             enabled.map(|host| rows.hosts[*host].as_str()).collect()
@@ -214,10 +236,9 @@ pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
             return Err(Failure::new("HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN", [why]));
         }
     }
-    preserves_plan(agent, db, |capacity| {
-        if let Some(at) = capacity.vms.iter().position(|known| known == vm) {
-            capacity.problem.vms[at].protected = true;
-        }
+    preserves_plan(agent, db, |found| {
+        let protected = |at: usize| PlanVm { protected: true, ..found.problem.vms[at].clone() };
+        found.vm(vm).map(|at| Change::Vm(at, protected(at))).into_iter().collect()
     })
 }
 
@@ -254,24 +275,19 @@ pub fn verdict(agent: &Agent, db: &Database) -> Answer<(plan::Verdict, Capacity)
     Ok((plan::max_failures(&rows.problem, &Budget::default()), rows))
 }
 
-/// The same with other priorities: exactly the VMs given as `restart` are protected (and, of the
-/// others, those that are protected now stay out).
+/// The same with other priorities: exactly the VMs given as `restart` are protected.
 pub fn hypothetical(
     agent: &Agent,
     db: &Database,
     priorities: &BTreeMap<String, String>,
 ) -> Answer<plan::Verdict> {
+    for vm in priorities.keys() {
+        db.require("VM", vm)?;
+    }
     let mut found = capacity(agent, db)?;
     for (at, vm) in found.vms.iter().enumerate() {
-        found.problem.vms[at].protected = priorities.get(vm).is_some_and(|p| p == "restart");
-    }
-    found.problem.vms.retain(|vm| vm.protected || vm.host.is_some());
-    for (vm, priority) in priorities {
-        let row = Vm::get(db, vm)?;
-        let known = found.problem.vms.iter().any(|known| known.id == row.uuid());
-        if priority == "restart" && !known && !is_protected(&row) {
-            found.add(db, &row, None, true);
-        }
+        let wanted = priorities.get(vm).is_some_and(|priority| priority == "restart");
+        found.problem.vms[at].protected = wanted && db.text("VM", vm, "power_state") != "Suspended";
     }
     Ok(plan::max_failures(&found.problem, &Budget::default()))
 }

@@ -94,6 +94,7 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         ha: super::ha::LocalHa::default(),
         mail: super::mail::Outbox::default(),
         hooks: super::hooks::Hooks::default(),
+        abreast: super::abreast::Abreast::default(),
         standing: RwLock::new(Standing::Master { epoch: 1 }),
     }))
 }

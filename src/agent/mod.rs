@@ -3,6 +3,7 @@
 //! Exactly one agent of a pool is the master; the others follow its database and forward what local
 //! users ask. A call goes [`server`] → [`dispatch`] → a file under [`classes`], or [`generic`].
 
+pub mod abreast;
 pub mod agility;
 pub mod alerts;
 pub mod capacity;
@@ -108,6 +109,8 @@ pub struct Agent {
     pub mail: mail::Outbox,
     /// When programs of the administrator were run.
     pub hooks: hooks::Hooks,
+    /// What the planner was asked about last.
+    pub abreast: abreast::Abreast,
     standing: RwLock<Standing>,
 }
 

@@ -163,6 +163,7 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         ha: super::ha::LocalHa::default(),
         mail: super::mail::Outbox::default(),
         hooks: super::hooks::Hooks::default(),
+        abreast: super::abreast::Abreast::default(),
         standing: RwLock::new(Standing::Emergency(starting)),
     }))
 }

@@ -122,14 +122,14 @@ fn hosts_fail(agent: &Agent, db: &Database, uuids: &str) -> Answer<WhatIf> {
     let played = rehearse(&rows(agent, db)?, &failed);
     let mut after = before;
     for host in &hosts {
-        guard::disabled(&mut after, host);
+        after.apply(guard::disabled(&after, host));
     }
     let row = |class: &str, uuid: Uuid| db.by_uuid(class, &uuid.to_string()).unwrap_or("");
     for start in &played.starts {
         let (vm, host) = (row("VM", start.vm), row("host", start.host));
         let at_ms = u64::try_from(start.at.as_millis()).unwrap_or(u64::MAX);
         told.steps.push(step(db, vm, host, at_ms)?);
-        guard::started(db, &mut after, &Vm::get(db, vm)?, host);
+        after.apply(guard::started(&after, &Vm::get(db, vm)?, host));
     }
     for vm in &played.left {
         told.left.push(left(db, row("VM", *vm))?);
@@ -163,7 +163,7 @@ fn vm_start(agent: &Agent, db: &Database, vm: &str) -> Answer<WhatIf> {
     told.survives_after = told.survives_before;
     if let Some(host) = host {
         let mut after = before;
-        guard::started(db, &mut after, &row, &host);
+        after.apply(guard::started(&after, &row, &host));
         told.survives_after = survives(&after);
         told.steps.push(step(db, vm, &host, 0)?);
     }
@@ -175,7 +175,7 @@ fn host_disable(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
     let question = format!("{} is disabled", named(db, "host", host));
     let mut told = begin(question, &before, guard::disable_host(agent, db, host));
     let mut after = before;
-    guard::disabled(&mut after, host);
+    after.apply(guard::disabled(&after, host));
     told.survives_after = survives(&after);
     Ok(told)
 }
@@ -185,13 +185,13 @@ fn host_evacuate(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
     let question = format!("every VM leaves {}", named(db, "host", host));
     let mut told = begin(question, &before, evacuate::allowed(agent, db, host));
     let mut after = before;
-    guard::disabled(&mut after, host);
+    after.apply(guard::disabled(&after, host));
     for (vm, target) in evacuate::planned(agent, db, host)? {
         let row = Vm::get(db, &vm)?;
         match target {
             Ok(to) if row.power_state() == "Running" => {
                 told.steps.push(step(db, &vm, &to, 0)?);
-                guard::started(db, &mut after, &row, &to);
+                after.apply(guard::started(&after, &row, &to));
             }
             refused => {
                 let why = refused.err().map_or("it is paused".to_owned(), |why| words(&why));

@@ -84,7 +84,7 @@ pub fn yes(problem: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Resu
     let (hosts, mut pool) = (after(problem, &[]).0, problem.clone());
     for (vm, host) in &starts.placed {
         pool.vms[*vm].host = Some(*host);
-        pool.take(*vm, *host);
+        pool.hosts[*host].take(&pool.vms[*vm]);
     }
     // A VM that only its own host can run is never placed.
     let lost: Vec<usize> = hosts.iter().flat_map(|host| after(&pool, &[*host]).1).collect();

@@ -1,10 +1,7 @@
 //! What an operation would break, and where the VMs of a host can go.
 
-use super::ask::together;
-use super::meter::Meter;
 use super::place::{lost, place_most};
-use super::sets::Sets;
-use super::{Budget, Problem};
+use super::{Change, Outcome, Problem, Standing};
 
 /// Whether an operation may go ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,27 +21,28 @@ pub enum Guard {
     },
 }
 
-/// Judges an operation by the pool before and after it, for `r` failures.
-pub fn guard(before: &Problem, after: &Problem, r: usize, budget: &Budget) -> Guard {
-    let sets = |problem: &Problem| together(problem, r, false, &mut Meter::new(budget.nodes)).sets;
-    let broken = sets(after);
-    if matches!(broken, Sets::Safe(_)) {
+/// Judges an operation by what it changes of a pool.
+pub fn guard(pool: &mut Standing, changes: &[Change]) -> Guard {
+    let broken = pool.what_if(changes);
+    if matches!(broken, Outcome::Yes { .. }) {
         return Guard::Holds;
     }
-    if !matches!(sets(before), Sets::Safe(_)) {
+    if !matches!(pool.answer(), Outcome::Yes { .. }) {
         return Guard::NoPlanBefore;
     }
-    match broken {
-        Sets::Broken(Some(breaking)) => {
-            let vms = left_by(after, &breaking.hosts);
-            let vms = if vms.is_empty() { vec![breaking.vm] } else { vms };
-            Guard::Breaks { hosts: breaking.hosts, vms, proved: true }
-        }
-        Sets::Broken(None) => {
-            Guard::Breaks { hosts: Vec::new(), vms: left_by(after, &[]), proved: true }
-        }
-        _ => Guard::Breaks { hosts: Vec::new(), vms: Vec::new(), proved: false },
+    let Outcome::No(breaking) = broken else {
+        return Guard::Breaks { hosts: Vec::new(), vms: Vec::new(), proved: false };
+    };
+    let mut after = pool.problem().clone();
+    for change in changes {
+        after.set(change.clone());
     }
+    let hosts = breaking.as_ref().map_or_else(Vec::new, |it| it.hosts.clone());
+    let mut vms = left_by(&after, &hosts);
+    if vms.is_empty() {
+        vms.extend(breaking.map(|it| it.vm));
+    }
+    Guard::Breaks { hosts, vms, proved: true }
 }
 
 /// Protected VMs that have no place when these hosts fail.

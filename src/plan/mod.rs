@@ -33,7 +33,7 @@
 //! | `classes`, `tables`, `ranges` | bounds for all sets at once; which VMs they speak of |
 //! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
 //! | `sequence` | hosts that fail one by one |
-//! | `standing`, `ledger` | a pool that changes: only what changed is looked at again |
+//! | `standing` | a pool that changes: only what changed is looked at again |
 //! | `check` | verifies certificates, apart from all of the rest |
 //! | `pack`, `fill`, `search` | one set of VMs: greedy rules, fullest hosts, exact search |
 //! | `refute` | why one set of VMs fits nowhere |
@@ -50,7 +50,6 @@ mod field;
 mod fill;
 mod groups;
 mod guard;
-mod ledger;
 mod meter;
 mod pack;
 mod place;
@@ -97,6 +96,20 @@ impl Host {
     pub fn has_room(&self, vm: &Vm) -> bool {
         let enough = |left: Option<u64>, needed: u64| left.is_none_or(|left| left >= needed);
         self.free >= vm.memory && enough(self.vcpus, vm.vcpus) && enough(self.slots, 1)
+    }
+
+    /// Takes what the VM needs out of what is left, as a start here does.
+    pub fn take(&mut self, vm: &Vm) {
+        self.free = self.free.saturating_sub(vm.memory);
+        self.vcpus = self.vcpus.map(|left| left.saturating_sub(vm.vcpus));
+        self.slots = self.slots.map(|left| left.saturating_sub(1));
+    }
+
+    /// Gives it back, as an end here does.
+    pub fn give(&mut self, vm: &Vm) {
+        self.free = self.free.saturating_add(vm.memory);
+        self.vcpus = self.vcpus.map(|left| left.saturating_add(vm.vcpus));
+        self.slots = self.slots.map(|left| left.saturating_add(1));
     }
 }
 
@@ -145,24 +158,6 @@ pub struct Problem {
     /// survives; sets of fewer hosts then have to be looked at as well, for they may leave it a
     /// host without room.
     pub excuse_doomed: bool,
-}
-
-impl Problem {
-    /// Takes what the VM needs out of what the host has left, as a start there does.
-    pub fn take(&mut self, vm: usize, host: usize) {
-        let (vm, host) = (&self.vms[vm], &mut self.hosts[host]);
-        host.free = host.free.saturating_sub(vm.memory);
-        host.vcpus = host.vcpus.map(|left| left.saturating_sub(vm.vcpus));
-        host.slots = host.slots.map(|left| left.saturating_sub(1));
-    }
-
-    /// Gives it back, as an end there does.
-    pub fn give(&mut self, vm: usize, host: usize) {
-        let (vm, host) = (&self.vms[vm], &mut self.hosts[host]);
-        host.free = host.free.saturating_add(vm.memory);
-        host.vcpus = host.vcpus.map(|left| left.saturating_add(vm.vcpus));
-        host.slots = host.slots.map(|left| left.saturating_add(1));
-    }
 }
 
 /// How much work an answer may cost before it is "not proved".

@@ -2,36 +2,60 @@
 //!
 //! The bounds of all classes are kept, with a weight for every host. A change touches a host or
 //! two: their weights are renewed and the `r` largest are added up again. Only when a bound no
-//! longer holds, a VM comes that no bound speaks of, or a protected VM waits for its start, is the
-//! question asked from scratch; and even then a set that broke the pool before is tried first.
-//! Placements of single sets are not kept: to verify one costs as much as to find it again.
+//! longer holds, or a VM comes that no bound speaks of, is everything counted anew; and even then
+//! a set that broke the pool before is tried first. While a protected VM waits for its start, or
+//! may be excused where its hosts fail, the question is asked from scratch. Placements of single
+//! sets are not kept: to verify one costs as much as to find it again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ask::{outcome, together};
+use super::census::FREE;
 use super::classes::{Class, Coming, Sums};
 use super::field::Field;
-use super::ledger::Ledger;
 use super::meter::Meter;
 use super::ranges::{Sizes, bound, prove};
 use super::sets::{Certificate, Sets, breaks, survive};
 use super::tables::{Table, top};
-use super::{Budget, Outcome, Problem, Sequences, Vm};
+use super::{Budget, Host, Outcome, Problem, Sequences, Vm};
 
 /// A change of the pool; hosts and VMs are indices of the [`Problem`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The VM runs on that host now, and nowhere else: started, moved, or (`None`) stopped.
-    Runs(usize, Option<usize>),
-    /// The VM needs that much memory and that many vCPUs now.
-    Resized(usize, u64, u64),
-    /// The VM is protected now, or no longer.
-    Protected(usize, bool),
-    /// The host is enabled now, or no longer.
-    Enabled(usize, bool),
-    /// The host is gone, and what it ran is halted.
-    Lost(usize),
+    /// The host is this now.
+    Host(usize, Host),
+    /// The VM is this now; what it takes of its host is told by that host's change.
+    Vm(usize, Vm),
+}
+
+impl Problem {
+    /// Makes a change; gives the one that would undo it.
+    pub fn set(&mut self, change: Change) -> Change {
+        match change {
+            Change::Host(at, it) => Change::Host(at, std::mem::replace(&mut self.hosts[at], it)),
+            Change::Vm(at, it) => Change::Vm(at, std::mem::replace(&mut self.vms[at], it)),
+        }
+    }
+
+    /// What it changes that a VM runs on a host now, and nowhere else: started there or moved.
+    pub fn run(&self, vm: usize, to: usize) -> Vec<Change> {
+        let it = &self.vms[vm];
+        let mut changes = Vec::new();
+        if it.host != Some(to) {
+            if let Some((from, host)) = it.host.and_then(|at| self.hosts.get(at).map(|it| (at, it)))
+            {
+                let mut host = host.clone();
+                host.give(it);
+                changes.push(Change::Host(from, host));
+            }
+            let mut host = self.hosts[to].clone();
+            host.take(it);
+            changes.push(Change::Host(to, host));
+        }
+        changes.push(Change::Vm(vm, Vm { host: Some(to), ..it.clone() }));
+        changes
+    }
 }
 
 /// The question about a pool, with what is known of it.
@@ -40,10 +64,10 @@ pub struct Standing {
     problem: Problem,
     r: usize,
     budget: Budget,
-    ledger: Ledger,
     field: Field,
-    /// Protected VMs that run on no enabled host.
-    homeless: BTreeSet<usize>,
+    /// Protected VMs for which it is asked from scratch: they run on no enabled host, or are
+    /// excused where none of their hosts survives.
+    apart: BTreeSet<usize>,
     hosts: Vec<usize>,
     sums: Sums,
     /// Bounds that held for all sets when they were looked at last, one for each class.
@@ -64,9 +88,8 @@ impl Standing {
         let field = Field::new(&problem);
         let hosts: Vec<usize> = (0..problem.hosts.len()).collect();
         let mut standing = Self {
-            ledger: Ledger::new(&problem),
             sums: Sums::new(&field, &hosts),
-            homeless: BTreeSet::new(),
+            apart: BTreeSet::new(),
             bounds: Vec::new(),
             complete: false,
             dirty: BTreeSet::new(),
@@ -79,7 +102,7 @@ impl Standing {
             hosts,
         };
         let all = 0..standing.problem.vms.len();
-        standing.homeless = all.filter(|vm| standing.is_homeless(*vm)).collect();
+        standing.apart = all.filter(|vm| standing.is_apart(*vm)).collect();
         standing
     }
 
@@ -88,46 +111,37 @@ impl Standing {
         &self.problem
     }
 
-    /// A VM more, which runs nowhere and is not protected yet; its index.
-    pub fn add(&mut self, vm: Vm) -> usize {
-        let index = self.problem.vms.len();
-        self.problem.vms.push(Vm { host: None, protected: false, ..vm });
-        Arc::make_mut(&mut self.field.census).renew(&self.problem, index);
-        index
+    /// For how many failures it is asked.
+    pub fn failures(&self) -> usize {
+        self.r
     }
 
-    /// Takes a change into account; what would undo it. The indices are those of the problem.
-    pub fn change(&mut self, change: &Change) -> Vec<Change> {
-        let of = |vm: usize| &self.problem.vms[vm];
-        match *change {
-            Change::Runs(vm, host) => {
-                let undo = vec![Change::Runs(vm, of(vm).host)];
-                self.set(vm, |it| it.host = host);
-                undo
-            }
-            Change::Resized(vm, memory, vcpus) => {
-                let undo = vec![Change::Resized(vm, of(vm).memory, of(vm).vcpus)];
-                self.set(vm, |it| (it.memory, it.vcpus) = (memory, vcpus));
-                undo
-            }
-            Change::Protected(vm, protected) => {
-                let undo = vec![Change::Protected(vm, of(vm).protected)];
-                self.set(vm, |it| it.protected = protected);
-                undo
-            }
-            Change::Enabled(host, enabled) => {
-                let undo = vec![Change::Enabled(host, self.problem.hosts[host].enabled)];
-                self.enable(host, enabled);
-                undo
-            }
-            Change::Lost(host) => {
-                let there = |vm: &usize| of(*vm).host == Some(host);
-                let lost: Vec<usize> = (0..self.problem.vms.len()).filter(there).collect();
-                let mut undo = self.change(&Change::Enabled(host, false));
-                undo.extend(lost.iter().map(|vm| Change::Runs(*vm, Some(host))));
-                for vm in lost {
-                    self.set(vm, |it| it.host = None);
+    /// Takes a change into account; gives the one that would undo it.
+    pub fn change(&mut self, change: Change) -> Change {
+        match change {
+            Change::Vm(vm, ref it) => {
+                let tied_otherwise = it.allowed != self.problem.vms[vm].allowed;
+                self.leave(vm);
+                let undo = self.problem.set(change);
+                Arc::make_mut(&mut self.field.census).renew(&self.problem, vm);
+                self.join(vm);
+                if tied_otherwise {
+                    self.recount();
                 }
+                undo
+            }
+            Change::Host(host, ref it) if it.enabled == self.problem.hosts[host].enabled => {
+                let undo = self.problem.set(change);
+                self.refresh(host);
+                undo
+            }
+            Change::Host(host, _) => {
+                let there = |vm: &usize| self.problem.vms[*vm].host == Some(host);
+                let there: Vec<usize> = (0..self.problem.vms.len()).filter(there).collect();
+                there.iter().for_each(|vm| self.leave(*vm));
+                let undo = self.problem.set(change);
+                there.iter().for_each(|vm| self.join(*vm));
+                self.refresh(host);
                 undo
             }
         }
@@ -137,10 +151,10 @@ impl Standing {
     pub fn what_if(&mut self, changes: &[Change]) -> Outcome {
         self.renew();
         let kept = self.complete.then(|| (self.bounds.clone(), self.censuses));
-        let undo: Vec<Vec<Change>> = changes.iter().map(|change| self.change(change)).collect();
+        let undo: Vec<Change> = changes.iter().map(|it| self.change(it.clone())).collect();
         let answer = self.answer();
-        for change in undo.into_iter().rev().flatten() {
-            self.change(&change);
+        for change in undo.into_iter().rev() {
+            self.change(change);
         }
         // The pool is what it was, and so are its bounds, unless its ties were numbered anew.
         if let Some((bounds, censuses)) = kept
@@ -154,7 +168,7 @@ impl Standing {
     /// The answer for the pool as it is. Sequences are left to [`super::one_by_one`].
     pub fn answer(&mut self) -> Outcome {
         let mut meter = Meter::new(self.budget.nodes);
-        if self.problem.excuse_doomed || !self.homeless.is_empty() {
+        if !self.apart.is_empty() {
             return outcome(together(&self.problem, self.r, false, &mut meter), self.r, &meter);
         }
         let sets = self.sets(&mut meter);
@@ -214,48 +228,16 @@ impl Standing {
         Certificate { bounds: bounds.collect(), ..Certificate::default() }
     }
 
-    /// Whether the VM is protected and runs on no enabled host.
-    fn is_homeless(&self, vm: usize) -> bool {
-        self.problem.vms[vm].protected && self.home(vm).is_none()
+    /// Whether the VM is one of those for which it is asked from scratch.
+    fn is_apart(&self, vm: usize) -> bool {
+        let excused = self.problem.excuse_doomed && self.field.census.tie(vm) != FREE;
+        self.problem.vms[vm].protected && (excused || self.home(vm).is_none())
     }
 
-    /// The host that runs the VM, if the pool knows it.
-    fn place(&self, vm: usize) -> Option<usize> {
-        self.problem.vms[vm].host.filter(|host| *host < self.problem.hosts.len())
-    }
-
-    /// The same if it is enabled.
+    /// The host that runs the VM, if it is an enabled one of the pool.
     fn home(&self, vm: usize) -> Option<usize> {
-        self.place(vm).filter(|host| self.problem.hosts[*host].enabled)
-    }
-
-    fn set(&mut self, vm: usize, change: impl FnOnce(&mut Vm)) {
-        self.leave(vm);
-        if let Some(host) = self.place(vm) {
-            self.ledger.give(&mut self.problem, vm, host);
-            self.refresh(host);
-        }
-        change(&mut self.problem.vms[vm]);
-        Arc::make_mut(&mut self.field.census).renew(&self.problem, vm);
-        if let Some(host) = self.place(vm) {
-            self.ledger.take(&mut self.problem, vm, host);
-            self.refresh(host);
-        }
-        self.join(vm);
-    }
-
-    fn enable(&mut self, host: usize, enabled: bool) {
-        let there = |vm: &usize| self.problem.vms[*vm].host == Some(host);
-        let there: Vec<usize> = (0..self.problem.vms.len()).filter(there).collect();
-        there.iter().for_each(|vm| self.leave(*vm));
-        self.problem.hosts[host].enabled = enabled;
-        there.iter().for_each(|vm| self.join(*vm));
-        self.refresh(host);
-        if !self.field.census.counts_as(&self.problem) {
-            self.field = Field::new(&self.problem);
-            self.censuses += 1;
-            self.complete = false;
-        }
+        let enabled = |host: &usize| self.problem.hosts.get(*host).is_some_and(|it| it.enabled);
+        self.problem.vms[vm].host.filter(enabled)
     }
 
     /// What is left on a host, again.
@@ -263,13 +245,24 @@ impl Standing {
         let it = &self.problem.hosts[host];
         self.field.room[host] = it.enabled.then(|| self.field.census.room(it));
         self.dirty.insert(host);
+        if !self.field.census.counts_as(&self.problem) {
+            self.recount();
+        }
+    }
+
+    /// Numbers ties and dimensions anew; bounds that speak of the old ones hold no longer.
+    fn recount(&mut self) {
+        self.field = Field::new(&self.problem);
+        self.censuses += 1;
+        (self.bounds, self.complete) = (Vec::new(), false);
     }
 
     /// Takes the VM out of the load of its host.
     fn leave(&mut self, vm: usize) {
-        self.homeless.remove(&vm);
+        self.apart.remove(&vm);
         if let Some(host) = self.home(vm) {
             self.field.load[host].retain(|there| *there != vm);
+            self.dirty.insert(host);
         }
     }
 
@@ -278,10 +271,11 @@ impl Standing {
         if !self.problem.vms[vm].protected {
             return;
         }
-        let Some(host) = self.home(vm) else {
-            self.homeless.insert(vm);
-            return;
-        };
+        if self.is_apart(vm) {
+            self.apart.insert(vm);
+        }
+        let Some(host) = self.home(vm) else { return };
+        self.dirty.insert(host);
         let census = &self.field.census;
         let load = &mut self.field.load[host];
         let at = load.partition_point(|there| census.order(*there) < census.order(vm));

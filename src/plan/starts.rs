@@ -137,7 +137,7 @@ impl Search<'_> {
         let sizes = |host: usize| {
             field.load[host].iter().map(|vm| field.census.need(*vm)).collect::<Vec<_>>()
         };
-        let free_choice = self.problem.vms.iter().all(|vm| vm.allowed.is_none());
+        let free_choice = self.problem.vms.iter().all(|vm| !vm.protected || vm.allowed.is_none());
         free_choice && field.room[a] == field.room[b] && sizes(a) == sizes(b)
     }
 

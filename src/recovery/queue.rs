@@ -102,7 +102,7 @@ impl Step<'_> {
             };
             let placement = plan::place_ahead(&problem, &[], &wanted, more.saturating_sub(1));
             for (vm, host) in placement.placed {
-                problem.take(vm, host);
+                problem.hosts[host].take(&problem.vms[vm]);
                 places.insert(vm, host);
             }
         }

@@ -79,15 +79,12 @@ pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<
         }
     }
     candidates.sort_unstable();
-    let mut refused = None;
-    for (.., host) in candidates.iter().rev() {
-        match guard::start_on(agent, db, vm.reference, host) {
-            _ if force => return Ok((*host).to_owned()),
-            Ok(()) => return Ok((*host).to_owned()),
-            Err(why) => refused = Some(why),
-        }
-    }
-    Err(refused.unwrap_or_else(|| no_host(db, vm, &reasons)))
+    let best: Vec<&str> = candidates.iter().rev().map(|(.., host)| *host).collect();
+    let host = match force {
+        true => best.first().copied(),
+        false => guard::first_for_start(agent, db, vm.reference, &best)?,
+    };
+    host.map(str::to_owned).ok_or_else(|| no_host(db, vm, &reasons))
 }
 
 /// Why no host takes the VM: one shared reason as it is, else that there is none.

@@ -55,7 +55,7 @@ proptest! {
         let mut standing = Standing::new(problem.clone(), r, budget);
         standing.answer();
         for vm in all {
-            standing.what_if(&[Change::Runs(vm, Some(0)), Change::Lost(0)]);
+            standing.what_if(&problem.run(vm, 0));
             prop_assert_eq!(standing.problem(), &problem);
         }
     }

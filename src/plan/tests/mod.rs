@@ -54,15 +54,15 @@ fn what_does_not_fit_together_is_left_by_order() {
 
 #[test]
 fn a_guard_names_the_hosts_and_the_vms() {
-    let before =
-        Problem { hosts: vec![host(8), host(8)], vms: vec![vm(6, Some(0))], ..Problem::default() };
-    let mut after = before.clone();
-    after.vms.push(vm(4, Some(1)));
-    after.hosts[1].free = 4;
-    let judged = guard(&before, &after, 1, &Budget::default());
+    let (hosts, stopped) = (vec![host(8), host(8)], Vm { protected: false, ..vm(4, None) });
+    let before = Problem { hosts, vms: vec![vm(6, Some(0)), stopped], ..Problem::default() };
+    let start = [Change::Vm(1, vm(4, Some(1))), Change::Host(1, host(4))];
+    let mut pool = Standing::new(before, 1, Budget::default());
+    let judged = guard(&mut pool, &start);
     assert_eq!(judged, Guard::Breaks { hosts: vec![0], vms: vec![0], proved: true });
-    assert_eq!(guard(&before, &before, 1, &Budget::default()), Guard::Holds);
-    assert_eq!(guard(&after, &after, 1, &Budget::default()), Guard::NoPlanBefore);
+    assert_eq!(guard(&mut pool, &[]), Guard::Holds);
+    start.into_iter().for_each(|change| drop(pool.change(change)));
+    assert_eq!(guard(&mut pool, &[]), Guard::NoPlanBefore);
 }
 
 #[test]
@@ -93,10 +93,10 @@ fn a_vm_that_ends_with_its_host_is_named_and_the_others_are_planned_for() {
     assert_eq!(verdict.counterexample.map(|it| (it.hosts, it.why)), Some((vec![0], Why::Nowhere)));
     problem.excuse_doomed = true;
     assert_eq!(max_failures(&problem, &Budget::default()).max, 2);
-    let mut after = problem.clone();
-    after.vms.push(vm(4, Some(2)));
-    after.take(3, 2);
-    let judged = guard(&problem, &after, 2, &Budget::default());
+    problem.vms.push(Vm { protected: false, ..vm(4, None) });
+    let mut start = problem.run(3, 2);
+    start.push(Change::Vm(3, vm(4, Some(2))));
+    let judged = guard(&mut Standing::new(problem, 2, Budget::default()), &start);
     assert!(matches!(judged, Guard::Breaks { proved: true, .. }), "{judged:?}");
 }
 

@@ -20,7 +20,8 @@ pub struct With {
 pub const EVERYTHING: With =
     With { limits: true, ties: true, halted: true, groups: true, excuses: true };
 
-fn host() -> impl Strategy<Value = Host> {
+/// One host, enabled or not.
+pub fn host() -> impl Strategy<Value = Host> {
     let limit = |most: u64| prop::option::weighted(0.4, 0..most);
     (0u64..14, limit(9), limit(5), prop::bool::weighted(0.87)).prop_map(
         |(free, vcpus, slots, enabled)| Host {
@@ -34,7 +35,8 @@ fn host() -> impl Strategy<Value = Host> {
     )
 }
 
-fn vm(hosts: usize) -> impl Strategy<Value = Vm> {
+/// One VM of a pool of so many hosts.
+pub fn vm(hosts: usize) -> impl Strategy<Value = Vm> {
     (
         1u64..7,
         0u64..4,

@@ -3,19 +3,15 @@
 use proptest::prelude::*;
 
 use super::checked;
-use super::pools::{EVERYTHING, With, pools};
+use super::pools::{EVERYTHING, With, host, pools, vm};
 use crate::plan::*;
 
+/// Few hosts at a time become others; of VMs mostly the place changes.
 fn changes(hosts: usize, vms: usize) -> impl Strategy<Value = Change> {
-    let host = 0..hosts;
-    let vm = 0..vms.max(1);
+    let (at, other) = (0..vms.max(1), vm(hosts));
     prop_oneof![
-        4 => (vm.clone(), prop::option::weighted(0.85, host.clone()))
-            .prop_map(|(vm, host)| Change::Runs(vm, host)),
-        3 => (vm.clone(), 1u64..7, 0u64..4).prop_map(|(vm, m, c)| Change::Resized(vm, m, c)),
-        2 => (vm, any::<bool>()).prop_map(|(vm, on)| Change::Protected(vm, on)),
-        1 => (host.clone(), any::<bool>()).prop_map(|(host, on)| Change::Enabled(host, on)),
-        1 => host.prop_map(Change::Lost),
+        2 => (0..hosts, host()).prop_map(|(at, host)| Change::Host(at, host)),
+        5 => (at, other).prop_map(|(at, vm)| Change::Vm(at, vm)),
     ]
 }
 
@@ -49,9 +45,14 @@ proptest! {
         for change in changes {
             let foretold = standing.what_if(std::slice::from_ref(&change));
             let before = standing.problem().clone();
-            standing.what_if(&[change.clone(), Change::Enabled(0, false), Change::Lost(0)]);
+            let closed = Host { enabled: false, ..before.hosts[0].clone() };
+            let both = [change.clone(), Change::Host(0, closed)];
+            let mut after = before.clone();
+            both.iter().for_each(|change| drop(after.set(change.clone())));
+            let scratch = tolerates(&after, r, &Budget::default());
+            prop_assert_eq!(kind(&standing.what_if(&both)), kind(&scratch));
             prop_assert_eq!(standing.problem(), &before);
-            standing.change(&change);
+            standing.change(change);
             let now = standing.answer();
             let scratch = tolerates(standing.problem(), r, &Budget::default());
             prop_assert_eq!(kind(&now), kind(&scratch), "{:?}", standing.problem());
@@ -66,7 +67,7 @@ proptest! {
     ) {
         let mut standing = Standing::new(problem, r, Budget::default());
         for change in changes {
-            standing.change(&change);
+            standing.change(change);
             if let Outcome::Yes { certificate, starts, .. } = standing.answer()
                 && certificate.open.is_empty()
             {
@@ -78,14 +79,14 @@ proptest! {
 }
 
 #[test]
-fn a_start_beyond_the_room_takes_nothing_for_good() {
+fn a_vm_that_runs_elsewhere_gives_back_what_it_took() {
     let host = Host { free: 4, enabled: true, ..Host::default() };
-    let hosts = vec![host.clone(), host];
-    let vms = vec![Vm { memory: 9, ..Vm::default() }];
-    let problem = Problem { hosts, vms, ..Problem::default() };
-    let mut standing = Standing::new(problem.clone(), 1, Budget::default());
-    standing.change(&Change::Runs(0, Some(1)));
-    assert_eq!(standing.problem().hosts[1].free, 0);
-    standing.change(&Change::Runs(0, None));
-    assert_eq!(standing.problem(), &problem);
+    let full = Host { free: 0, ..host.clone() };
+    let vms = vec![Vm { memory: 3, host: Some(0), ..Vm::default() }];
+    let mut problem = Problem { hosts: vec![full, host], vms, ..Problem::default() };
+    let free = |problem: &Problem| problem.hosts.iter().map(|it| it.free).collect::<Vec<_>>();
+    for (to, left) in [(1, [3, 1]), (1, [3, 1]), (0, [0, 4])] {
+        problem.run(0, to).into_iter().for_each(|change| drop(problem.set(change)));
+        assert_eq!((problem.vms[0].host, &free(&problem)[..]), (Some(to), &left[..]));
+    }
 }
