@@ -341,7 +341,9 @@ fn assert_boot(agent: &Agent, boot: &str) -> Answer<()> {
         return Ok(());
     }
     let why = format!("the job is for boot {boot} of this host, which is in boot {}", agent.boot);
-    Err(Failure::new("OPERATION_NOT_ALLOWED", [why]))
+    // The master has not taken the report of the present boot yet: it comes within seconds.
+    let host = agent.host_ref(&agent.store.read()).unwrap_or_default();
+    Err(Failure::new("HOST_STILL_BOOTING", [host, why]))
 }
 
 /// The image that holds a suspended VM: beside its SR's disks.
