@@ -301,3 +301,17 @@ fn a_host_that_has_not_reported_yet_takes_nothing_and_the_sentence_says_so() {
     let error = pool.typed("host-enable host=bert", "").err;
     assert!(error.contains("These help:\n    xe host-list params="), "{error}");
 }
+
+#[test]
+fn a_vm_that_cannot_leave_says_which_limit_keeps_it() {
+    let pool = Saved::with(&[("ha_allow_overcommit=\"false\"", "ha_allow_overcommit=\"true\"")]);
+    let why = || {
+        let told = pool.json(&format!("host-evacuate {BERT} --dry-run"));
+        let left = told["left"].as_array().unwrap().iter();
+        left.map(|left| left["why"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    let set = |word: &str| pool.done(&format!("pool-param-set uuid={POOL} other-config:{word}"));
+    assert!(!why().contains("XE_HOST_VM_LIMIT"), "{}", why());
+    set("xe-vms-per-host=0");
+    assert!(why().contains("XE_HOST_VM_LIMIT"), "{}", why());
+}
