@@ -53,8 +53,14 @@ const COMMANDS: [(&str, &[&str]); 17] = [
     ),
     ("XE_HOST_VM_LIMIT", &["xe pool-param-set uuid=POOL other-config:xe-vms-per-host=N"]),
     ("VM_IS_PROTECTED", &["xe vm-param-set uuid={0} ha-restart-priority="]),
-    ("VM_HAS_VGPU", &["xe vm-ha-explain uuid={0}"]),
-    ("VM_HAS_VUSBS", &["xe vm-ha-explain uuid={0}"]),
+    (
+        "VM_HAS_VGPU",
+        &["xe vm-ha-explain uuid={0}", "xe vm-param-set uuid={0} ha-restart-priority=best-effort"],
+    ),
+    (
+        "VM_HAS_VUSBS",
+        &["xe vm-ha-explain uuid={0}", "xe vm-param-set uuid={0} ha-restart-priority=best-effort"],
+    ),
     ("NO_HOSTS_AVAILABLE", &["xe diagnostic-vm-status uuid=VM", "xe host-list enabled=false"]),
 ];
 
