@@ -315,3 +315,27 @@ fn a_vm_that_cannot_leave_says_which_limit_keeps_it() {
     set("xe-vms-per-host=0");
     assert!(why().contains("XE_HOST_VM_LIMIT"), "{}", why());
 }
+
+#[test]
+fn a_pause_is_refused_for_just_what_would_keep_ha_from_coming_back() {
+    let statefiles = "ha_statefiles=\"()\"";
+    let one = "ha_statefiles=\"(&apos;OpaqueRef:vdi15-0&apos;)\"";
+    let bert = "address=\"10.0.0.2\" enabled=\"true\"";
+    let live = "memory__free=\"0\" live=\"true\" _ref=\"OpaqueRef:hm2\"";
+    let file = ("shared=\"true\" type=\"nfs\"", "shared=\"true\" type=\"file\"");
+    let obstacles: [(&str, &[(&str, &str)]); 4] = [
+        ("The host is disabled", &[(bert, &bert.replace("true", "false"))]),
+        ("The host is not reachable", &[(live, &live.replace("true", "false"))]),
+        ("The storage cannot do this", &[]),
+        ("The storage is not attached", &[file, BERT_WITHOUT_STORAGE]),
+    ];
+    let sr = "00000141-0000-4000-8000-00000000608d";
+    for (says, obstacle) in obstacles {
+        let on = Saved::with(&[obstacle, &[(statefiles, one)]].concat());
+        let paused = on.refused("pool-ha-pause seconds=60");
+        let off = Saved::changed(obstacle);
+        let enabled = off.refused(&format!("pool-ha-enable heartbeat-sr-uuids={sr}"));
+        assert_eq!(paused, enabled);
+        assert!(paused.starts_with(says), "{paused}");
+    }
+}
