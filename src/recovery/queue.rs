@@ -20,6 +20,11 @@ fn turn(vm: &Vm, class: Class) -> Turn {
     Turn { class, order: u64::try_from(vm.order).unwrap_or(u64::MAX) }
 }
 
+/// The turn that a VM had which runs already, or which waits for an attempt of its own.
+pub(super) fn turn_of(vm: &Vm) -> Turn {
+    turn(vm, if vm.protected() { Class::Guaranteed } else { Class::BestEffort })
+}
+
 impl Step<'_> {
     /// The class in which a VM waits, if it does.
     fn waits(&self, vm: &Vm) -> Option<Class> {
