@@ -132,7 +132,8 @@ pub fn interface(db: &Database, pif: &str) -> Answer<()> {
     Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network, &why]))
 }
 
-/// Refuses to let a host take VMs that has not reported yet, or lacks storage or networks of protected VMs.
+/// Refuses to let a host take VMs that has not reported yet, or that lacks storage or networks of
+/// protected VMs.
 pub fn enable_host(db: &Database, host: &str) -> Answer<()> {
     assert_reported(db, host)?;
     if !guards_agility(db) {
