@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail loudly")]
 
+#[path = "ha/forbidden.rs"]
+mod forbidden;
 #[path = "ha/groups.rs"]
 mod groups;
 #[path = "ha/guards.rs"]

@@ -66,8 +66,8 @@ fn what_was_meant_for_another_boot_of_the_host_is_not_begun() {
     ];
     for job in jobs {
         let refused = master.has(1, &job).unwrap_err();
-        assert_eq!(refused.code, "OPERATION_NOT_ALLOWED", "{job:?}: {refused:?}");
-        assert!(refused.params[0].contains(late), "{refused:?}");
+        assert_eq!(refused.code, "HOST_STILL_BOOTING", "{job:?}: {refused:?}");
+        assert!(refused.params[1].contains(late), "{refused:?}");
     }
     assert_eq!(master.found(boot), 0);
     master.has(1, &Job::Start { vm: vm(boot), paused: false }).unwrap();

@@ -1,6 +1,7 @@
 //! Where a VM can run: what its disks, networks and devices ask of a host.
 
 use super::capacity::{footprint, free_memory, is_live};
+use super::new_host::is_booting;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pbd, Pif, Sr, Vbd, Vdi, Vif, Vm};
 use crate::xenapi::Failure;
@@ -104,6 +105,14 @@ impl<'a, T: Clone> Reach<'a, T> {
     }
 }
 
+/// Refuses a host that has joined the pool and whose agent has not reported yet.
+pub fn assert_reported(db: &Database, host: &str) -> Answer<()> {
+    if is_booting(db, host) {
+        return Err(Failure::new("HOST_STILL_BOOTING", [host, "its agent has not reported yet"]));
+    }
+    Ok(())
+}
+
 /// Refuses when the host cannot start the VM now, with the first reason.
 pub fn assert_can_boot_here(
     db: &Database,
@@ -112,6 +121,7 @@ pub fn assert_can_boot_here(
     given: &BTreeMap<String, u64>,
 ) -> Answer<()> {
     let row = Host::get(db, host)?;
+    assert_reported(db, host)?;
     if !row.enabled() {
         return Err(Failure::new("HOST_DISABLED", [host]));
     }

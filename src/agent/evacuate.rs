@@ -3,7 +3,7 @@
 use super::Agent;
 use super::capacity::{capacity, footprint};
 use super::vm::{master_epoch, migrate::migrate};
-use crate::plan::{self, Evacuation};
+use crate::plan::{self, Evacuation, Problem, Shortage};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::Failure;
@@ -21,12 +21,18 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
         return Err(Failure::bare("HOST_NOT_LIVE"));
     };
     let targets = plan::evacuation(&found.problem, at);
+    let mut left = found.problem.clone();
+    for one in &targets {
+        if let Ok(host) = one.target {
+            left.take(one.vm, host);
+        }
+    }
     let resolve = |one: Evacuation| {
         let vm = found.vms[one.vm].clone();
         let target = one
             .target
             .map(|host| found.hosts[host].clone())
-            .map_err(|_| no_target(db, &vm, &found, at));
+            .map_err(|_| no_target(db, &vm, &left, (one.vm, at)));
         (vm, target)
     };
     Ok(targets.into_iter().map(resolve).collect())
@@ -34,28 +40,37 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
 
 /// Why a VM has no target: no host can run it, or none has room for it. With HA on, a VM that is
 /// not protected gets what the protected ones leave; where nothing is left, it blocks by that.
-fn no_target(db: &Database, vm: &str, found: &super::capacity::Capacity, from: usize) -> Failure {
+fn no_target(db: &Database, vm: &str, left: &Problem, (at, from): (usize, usize)) -> Failure {
     let Ok(row) = Vm::get(db, vm) else { return Failure::new("HANDLE_INVALID", ["VM", vm]) };
     let ha = Pool::all(db).any(|pool| pool.ha_enabled());
     if ha && !super::capacity::is_protected(&row) {
         return Failure::new("HOST_EVACUATE_VM_NOT_HA_PROTECTED", [vm]);
     }
-    let possible = super::agility::possible_hosts(db, &row);
-    let candidates = || {
-        let others =
-            found.problem.hosts.iter().enumerate().filter(|(at, h)| *at != from && h.enabled);
-        others.filter(|(at, _)| possible.contains(&found.hosts[*at]))
+    let target = |host: usize| host != from && left.hosts[host].enabled && left.vms[at].may(host);
+    let most = |room: fn(&plan::Host) -> Option<u64>| {
+        let targets = (0..left.hosts.len()).filter(|host| target(*host));
+        targets.filter_map(|host| room(&left.hosts[host])).max().unwrap_or(0).to_string()
     };
-    match candidates().map(|(_, host)| host.free).max() {
-        None => match super::agility::assert_agile(db, &row) {
-            Err(why) => why,
-            Ok(()) => Failure::new("NO_HOSTS_AVAILABLE", [vm]),
+    let short = Shortage::of(left, at, target);
+    let words = match short {
+        Shortage::Hosts => match super::agility::assert_agile(db, &row) {
+            Err(why) => return why,
+            Ok(()) => vec![vm.to_owned()],
         },
-        Some(free) => {
-            let words = [footprint(&row).to_string(), free.to_string(), vm.to_owned()];
-            Failure::new("HOST_NOT_ENOUGH_FREE_MEMORY", words)
+        Shortage::Slots => {
+            let pool = Pool::all(db).next();
+            let limit = pool
+                .and_then(|pool| db.key("pool", pool.reference, "other_config", "xe-vms-per-host"));
+            vec![limit.unwrap_or("").to_owned(), vm.to_owned()]
         }
-    }
+        Shortage::Vcpus => {
+            vec![left.vms[at].vcpus.to_string(), most(|host| host.vcpus), vm.to_owned()]
+        }
+        Shortage::Memory => {
+            vec![footprint(&row).to_string(), most(|host| Some(host.free)), vm.to_owned()]
+        }
+    };
+    Failure::new(short.code(), words)
 }
 
 /// The VMs that cannot leave a host, with the reasons.

@@ -43,6 +43,9 @@ const VOLUMES: [&str; 12] = [
     "VDI.update",
 ];
 
+/// Why a protected VM gets no device of one machine.
+const TIED: &str = "it is protected, and such a device would tie it to one host";
+
 /// Refuses a method that HA does not allow. `params` are those after the session.
 pub fn assert_allowed(db: &Database, method: &str, params: &[Value]) -> Answer<()> {
     let Some(pool) = Pool::all(db).find(Pool::ha_enabled) else { return Ok(()) };
@@ -70,7 +73,7 @@ pub fn assert_allowed(db: &Database, method: &str, params: &[Value]) -> Answer<(
         "VGPU.create" | "VUSB.create" if !pool.ha_allow_overcommit() => {
             let code = if method == "VGPU.create" { "VM_HAS_VGPU" } else { "VM_HAS_VUSBS" };
             match Vm::get(db, text(0)) {
-                Ok(vm) if is_protected(&vm) => Err(Failure::new(code, [text(0)])),
+                Ok(vm) if is_protected(&vm) => Err(Failure::new(code, [text(0), TIED])),
                 _ => Ok(()),
             }
         }

@@ -1,5 +1,7 @@
-//! Which jobs of masters may run on this host: those of the newest epoch that it has seen (R6.1).
+//! Which jobs of masters may run on this host: those of the newest epoch that it has seen (R6.1),
+//! for its present boot.
 
+use super::Agent;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::BTreeMap;
@@ -87,6 +89,17 @@ impl Drop for Pass<'_> {
         drop(epochs);
         self.gate.ended.notify_all();
     }
+}
+
+/// Refuses what was meant for another boot of this host: the rows would name that one, and once
+/// it is dead they would say that what runs here does not (R6.5). A report mends it in seconds.
+pub fn assert_boot(agent: &Agent, boot: &str) -> Answer<()> {
+    if boot == agent.boot || agent.state_dir.is_none() {
+        return Ok(());
+    }
+    let why = format!("the job is for boot {boot} of this host, which is in boot {}", agent.boot);
+    let host = agent.host_ref(&agent.store.read()).unwrap_or_default();
+    Err(Failure::new("HOST_STILL_BOOTING", [host, why]))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Operations that would break the failover plan are refused, with what breaks it.
 
 use super::Agent;
-use super::agility::{needed_networks, needed_srs, sees_network, sees_sr};
+use super::agility::{assert_reported, needed_networks, needed_srs, sees_network, sees_sr};
 use super::capacity::{Capacity, capacity, is_machine, is_protected};
 use crate::plan::{self, Budget, Change, Guard, Host as PlanHost, Vm as PlanVm};
 use crate::pool::Database;
@@ -135,8 +135,10 @@ pub fn interface(db: &Database, pif: &str) -> Answer<()> {
     Err(Failure::new("HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED", [network, &why]))
 }
 
-/// Refuses to let a host take VMs that lacks storage or networks of protected VMs.
+/// Refuses to let a host take VMs that has not reported yet, or that lacks storage or networks of
+/// protected VMs.
 pub fn enable_host(db: &Database, host: &str) -> Answer<()> {
+    assert_reported(db, host)?;
     if !guards_agility(db) {
         return Ok(());
     }

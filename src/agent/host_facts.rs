@@ -211,3 +211,46 @@ pub fn plug(agent: &Agent, pbd: &str, create: bool) -> Answer<()> {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::agility::assert_can_boot_here;
+    use crate::agent::guard;
+    use crate::agent::new_host::{NewHost, create_host};
+    use crate::pool::rows::Vm;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_host_that_joined_takes_vms_once_it_has_reported_its_boot() {
+        let mut agent = crate::agent::in_process::of_two_hosts();
+        let uuid = Uuid::from_u128(77);
+        let own = Arc::get_mut(&mut agent).unwrap();
+        (own.config.host, own.boot) = (uuid, "the first boot".to_owned());
+        let joins = NewHost {
+            uuid,
+            name: "carl".to_owned(),
+            address: "127.0.0.3".to_owned(),
+            memory: 1 << 33,
+            cpus: 2,
+            local_srs: Vec::new(),
+        };
+        let host = agent.store.commit(|tx| Ok(create_host(tx, &joins))).unwrap();
+        let enabled = || agent.store.read().flag("host", &host, "enabled");
+        let refused = || {
+            let db = agent.store.read();
+            let vm = Vm::all(&db).find(|vm| vm.power_state() == "Halted").unwrap();
+            let starts = assert_can_boot_here(&db, &vm, &host, &BTreeMap::new());
+            [starts, guard::enable_host(&db, &host)].map(|it| it.err().map(|why| why.code))
+        };
+        let booting = Some("HOST_STILL_BOOTING".to_owned());
+        assert!(!enabled(), "nobody has heard it yet");
+        assert_eq!(refused(), [booting.clone(), booting]);
+
+        let boot = agent.boot.clone();
+        let facts = Facts { host: uuid, boot, memory: 1 << 33, cpus: 2, first: true };
+        report(&agent, &facts).unwrap();
+        assert!(enabled());
+        assert!(refused().iter().all(|code| code.as_deref() != Some("HOST_STILL_BOOTING")));
+    }
+}

@@ -128,7 +128,6 @@ pub fn new_host(config: &Config) -> NewHost {
         address: config.address.to_string(),
         memory: config.memory,
         cpus: config.cpus,
-        boot: String::new(),
         local_srs: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@
 //! it has seen (R6.1), so that nothing of an old master takes effect.
 
 use super::Agent;
+use super::gate::assert_boot;
 use crate::host::hypervisor::{self, DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -332,16 +333,6 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         storage => return super::storage_jobs::run(agent, storage),
     }
     Ok(Done::Ok)
-}
-
-/// Refuses what was meant for another boot of this host: the rows would name that one, and once
-/// it is known to be dead they would say that what runs here does not (R6.5).
-fn assert_boot(agent: &Agent, boot: &str) -> Answer<()> {
-    if boot == agent.boot || agent.state_dir.is_none() {
-        return Ok(());
-    }
-    let why = format!("the job is for boot {boot} of this host, which is in boot {}", agent.boot);
-    Err(Failure::new("OPERATION_NOT_ALLOWED", [why]))
 }
 
 /// The image that holds a suspended VM: beside its SR's disks.

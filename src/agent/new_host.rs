@@ -1,10 +1,19 @@
 //! The rows of a new host.
 
 use super::{new_reference, new_uuid, vm};
-use crate::pool::Transaction;
+use crate::pool::{Database, Transaction};
 use crate::xenapi::Value;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// What a host's row has for its boot until its agent has reported one. The row of a dump of
+/// another product has none at all.
+pub const UNREPORTED: &str = "unreported";
+
+/// Whether a host has joined the pool and its agent was not heard yet: no job can name its boot.
+pub fn is_booting(db: &Database, host: &str) -> bool {
+    db.text("host", host, "xe_boot") == UNREPORTED
+}
 
 /// The row of a new host with what belongs to every host: metrics, control domain, interface.
 pub fn create_host(tx: &mut Transaction, facts: &NewHost) -> String {
@@ -26,12 +35,13 @@ pub fn create_host(tx: &mut Transaction, facts: &NewHost) -> String {
             ("name_label", Value::from(facts.name.as_str())),
             ("hostname", Value::from(facts.name.as_str())),
             ("address", Value::from(facts.address.as_str())),
-            ("enabled", Value::Bool(true)),
+            // Its first report enables it.
+            ("enabled", Value::Bool(false)),
             ("metrics", Value::from(metrics.as_str())),
             ("API_version_major", Value::Int(2)),
             ("API_version_minor", Value::Int(21)),
             ("API_version_vendor", Value::from("xe")),
-            ("xe_boot", Value::from(facts.boot.as_str())),
+            ("xe_boot", Value::from(UNREPORTED)),
             ("cpu_info", Value::text_map([("cpu_count", facts.cpus.to_string())])),
             (
                 "software_version",
@@ -60,8 +70,6 @@ pub struct NewHost {
     pub memory: i64,
     /// Its processors.
     pub cpus: i64,
-    /// Its boot.
-    pub boot: String,
     /// Where its own SRs are: `(name, directory)`.
     pub local_srs: Vec<(String, String)>,
 }

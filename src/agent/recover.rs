@@ -288,47 +288,17 @@ fn tell(agent: &Agent, db: &Database, told: &Message) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recovery::{Boot, Host, Limits, Pool, Power, Priority, Tries, Vm};
+    use crate::recovery::{Power, Priority, Vm, example};
 
     #[test]
     fn a_start_that_could_not_be_begun_is_asked_for_again() {
-        let boot = Boot { host: Uuid::from_u128(1), boot_id: "1".to_owned() };
-        let vm = Vm {
-            uuid: Uuid::from_u128(2),
+        let off = |number, order| Vm {
             power: Power::Halted,
             residence: None,
-            intent: None,
-            run: 1,
-            always_run: true,
-            priority: Priority::Restart,
-            loss: Loss::No,
-            tries: Tries::default(),
-            restart_after_guest_shutdown: None,
-            template: false,
-            order: 0,
-            start_delay: Duration::ZERO,
-            memory: 1,
-            vcpus: 1,
-            allowed: None,
-            group: None,
+            order,
+            ..example::vm(number, 1, Priority::Restart)
         };
-        let pool = Pool {
-            epoch: 1,
-            hosts: vec![Host {
-                boot,
-                live: true,
-                enabled: true,
-                capacity: 8,
-                vcpus: None,
-                slots: None,
-            }],
-            vms: vec![Vm { uuid: Uuid::from_u128(3), order: 1, ..vm.clone() }, vm],
-            dead: Default::default(),
-            tolerance: 1,
-            restart_after_guest_shutdown: true,
-            limits: Limits::default(),
-            hold_until: Duration::ZERO,
-        };
+        let pool = example::pool(vec![example::host(1, 8)], vec![off(3, 1), off(2, 0)]);
         let mut policy = Recovery::default();
         let starts = |policy: &mut Recovery| {
             let actions = policy.step(Duration::from_secs(1), &pool, Event::Tick);

@@ -58,6 +58,7 @@ mod refute;
 mod search;
 mod sequence;
 mod sets;
+mod shortage;
 mod size;
 mod standing;
 mod starts;
@@ -72,6 +73,7 @@ pub use guard::{Evacuation, Guard, evacuation, guard};
 pub use pack::Why;
 pub use place::{Placement, place, place_ahead, place_all, place_most};
 pub use sets::{Certificate, Plan};
+pub use shortage::Shortage;
 pub use standing::{Change, Standing};
 
 /// A host as the planner sees it; memory in bytes.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::queue;
 use super::track::Track;
 use super::{Action, Boot, End, Event, Loss, Message, Power, Priority, StartResult, Step, Vm};
 
@@ -82,8 +83,7 @@ impl Step<'_> {
     /// Goes on where an earlier master stopped.
     pub(super) fn adopt(&mut self) {
         for vm in self.pool.vms.iter().filter(|vm| !vm.tries.is_empty()) {
-            let (tries, up) = (&vm.tries, vm.residence.is_some());
-            let new = || Track::going_on(tries.clone(), self.now, up);
+            let new = || Track::going_on(vm, queue::turn_of(vm), self.now);
             self.recovery.tracks.entry(vm.uuid).or_insert_with(new);
         }
     }
@@ -110,9 +110,9 @@ impl Step<'_> {
     /// Writes what attempts have come to, where the rows say something else.
     pub(super) fn write_tries(&mut self) {
         for (vm, track) in &self.recovery.tracks {
-            let tries = &track.tries;
-            if self.pool.vm(*vm).is_some_and(|row| row.tries != *tries) {
-                self.actions.push(Action::SetTries { vm: *vm, tries: tries.clone() });
+            let tries = track.record(self.now);
+            if self.pool.vm(*vm).is_some_and(|row| row.tries != tries) {
+                self.actions.push(Action::SetTries { vm: *vm, tries });
             }
         }
     }
@@ -171,6 +171,12 @@ impl Step<'_> {
         }
     }
 
+    fn delay_others(&mut self, vm: &Vm) {
+        let until = self.now + vm.start_delay;
+        let track = self.track(vm.uuid);
+        (track.turn, track.delay_until) = (Some(queue::turn_of(vm)), until);
+    }
+
     /// A host's own word settles what was unknown about it (R6.3).
     fn scanned(&mut self, at: &Boot, begun: Duration, found: &[Uuid]) {
         let vms: Vec<Vm> = self.pool.vms.clone();
@@ -184,7 +190,13 @@ impl Step<'_> {
             match &vm.intent {
                 // Our own start is under way; its result will tell.
                 Some(intent) if intent.ours => continue,
-                Some(intent) if intent.at == *at && here => self.running(vm.uuid, at),
+                Some(intent) if intent.at == *at && here => {
+                    // The start of an earlier master has come to its end only now.
+                    if vm.residence.is_none() {
+                        self.delay_others(&vm);
+                    }
+                    self.running(vm.uuid, at);
+                }
                 Some(intent) if intent.at == *at => self.clear_intent(vm.uuid),
                 _ => {}
             }

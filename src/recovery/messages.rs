@@ -32,7 +32,8 @@ impl Message {
         Self { name: "HA_HOST_FAILED", priority: 3, about: About::Host(host), body: String::new() }
     }
 
-    /// A protected VM could not be restarted; sent once per VM and cause.
+    /// A protected VM could not be restarted; sent once per VM and cause, an error code that more
+    /// lines for people may follow.
     pub fn restart_failed(vm: Uuid, cause: &str) -> Self {
         Self {
             name: "HA_PROTECTED_VM_RESTART_FAILED",

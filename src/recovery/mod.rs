@@ -20,9 +20,12 @@
 //! | `track` | one VM's attempts and its back-off |
 //! | `tries` | the part of that which outlives a master |
 //! | `messages` | the alerts and their priorities |
+//! | `example` | rows for tests |
 //! | `rehearse` | a failure played through before it happens |
 
 mod events;
+#[cfg(test)]
+pub(crate) mod example;
 mod limits;
 pub mod messages;
 mod queue;

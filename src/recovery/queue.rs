@@ -6,10 +6,7 @@ use uuid::Uuid;
 
 use super::track::{Class, Turn};
 use super::{Action, Intent, Loss, Message, Power, Priority, Step, Vm};
-use crate::plan::{self, Problem};
-
-/// The cause that an alert gives for a VM that fits nowhere.
-const NO_ROOM: &str = "HOST_NOT_ENOUGH_FREE_MEMORY";
+use crate::plan::{self, Problem, Shortage};
 
 /// A VM that waits for its start.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +18,11 @@ struct Waiting {
 
 fn turn(vm: &Vm, class: Class) -> Turn {
     Turn { class, order: u64::try_from(vm.order).unwrap_or(u64::MAX) }
+}
+
+/// The turn that a VM had which runs already, or which waits for an attempt of its own.
+pub(super) fn turn_of(vm: &Vm) -> Turn {
+    turn(vm, if vm.protected() { Class::Guaranteed } else { Class::BestEffort })
 }
 
 impl Step<'_> {
@@ -62,7 +64,7 @@ impl Step<'_> {
     /// Starts what may start; whether something else may have become possible by that.
     fn start_some(&mut self) -> bool {
         let waiting = self.waiting();
-        let places = self.places(&waiting);
+        let (places, left) = self.places(&waiting);
         let (mut moved, mut in_flight) = (false, self.in_flight());
         let mut all: usize = in_flight.values().sum();
         for this in &waiting {
@@ -70,7 +72,7 @@ impl Step<'_> {
                 continue;
             }
             let Some(host) = places.get(&this.index).copied() else {
-                moved |= self.without_place(this);
+                moved |= self.without_place(this, &left);
                 continue;
             };
             let there = in_flight.entry(self.pool.hosts[host].boot.host).or_default();
@@ -85,8 +87,8 @@ impl Step<'_> {
     }
 
     /// Places all that wait together, so that a VM in back-off keeps its place; those of a later
-    /// class take what the earlier ones leave.
-    fn places(&mut self, waiting: &[Waiting]) -> BTreeMap<usize, usize> {
+    /// class take what the earlier ones leave. Also gives what all of them leave.
+    fn places(&mut self, waiting: &[Waiting]) -> (BTreeMap<usize, usize>, Problem) {
         let mut problem = self.pool.problem();
         for this in waiting {
             self.avoid_failed_hosts(&mut problem, this);
@@ -106,7 +108,7 @@ impl Step<'_> {
                 places.insert(vm, host);
             }
         }
-        places
+        (places, problem)
     }
 
     /// Another host is tried after one that failed; when all were tried, a new round begins later.
@@ -193,19 +195,21 @@ impl Step<'_> {
 
     /// A VM without a place waits if it is guaranteed, or if its hosts are all away; else that was
     /// its attempt. Whether this changed anything.
-    fn without_place(&mut self, this: &Waiting) -> bool {
+    fn without_place(&mut self, this: &Waiting, left: &Problem) -> bool {
         let now = self.now;
         let track = self.track(this.uuid);
         let first = !std::mem::replace(&mut track.attempted, true);
         if this.turn.class == Class::Guaranteed {
-            let cause = if track.tries.avoid.is_empty() {
-                NO_ROOM.to_owned()
+            let (cause, more) = if track.tries.avoid.is_empty() {
+                let short = Shortage::of(left, this.index, |_| true);
+                (short.code().to_owned(), format!("\n{}", short.sentence()))
             } else {
                 track.round_over(now);
-                track.cause.clone()
+                (track.cause.clone(), String::new())
             };
             if track.tell(&cause) {
-                self.actions.push(Action::Tell(Message::restart_failed(this.uuid, &cause)));
+                let message = Message::restart_failed(this.uuid, &(cause + &more));
+                self.actions.push(Action::Tell(message));
             }
             return first;
         }

@@ -131,59 +131,17 @@ fn write(pool: &mut Pool, action: Action) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recovery::{Boot, Host, Limits, Loss, Priority, Tries, Vm};
-
-    const GIB: u64 = 1 << 30;
-
-    fn id(number: u128) -> Uuid {
-        Uuid::from_u128(number)
-    }
-
-    fn boot(host: u128) -> Boot {
-        Boot { host: id(host), boot_id: format!("boot {host}") }
-    }
+    use crate::recovery::example::{self, host, id};
+    use crate::recovery::{Priority, Vm};
 
     fn vm(number: u128, priority: Priority, order: i64, delay: u64) -> Vm {
-        Vm {
-            uuid: id(number),
-            power: Power::Running,
-            residence: Some(boot(1)),
-            intent: None,
-            run: 1,
-            always_run: priority == Priority::Restart,
-            priority,
-            loss: Loss::No,
-            template: false,
-            order,
-            start_delay: Duration::from_secs(delay),
-            memory: GIB,
-            vcpus: 1,
-            allowed: None,
-            tries: Tries::default(),
-            restart_after_guest_shutdown: None,
-            group: None,
-        }
+        let start_delay = Duration::from_secs(delay);
+        Vm { order, start_delay, ..example::vm(number, 1, priority) }
     }
 
-    fn pool(vms: Vec<Vm>, gib: u64) -> Pool {
-        let host = |number| Host {
-            boot: boot(number),
-            live: true,
-            enabled: true,
-            capacity: gib * GIB,
-            vcpus: None,
-            slots: None,
-        };
-        Pool {
-            epoch: 1,
-            hosts: vec![host(1), host(2)],
-            vms,
-            dead: BTreeSet::new(),
-            tolerance: 1,
-            restart_after_guest_shutdown: true,
-            hold_until: Duration::from_secs(99),
-            limits: Limits::default(),
-        }
+    fn pool(vms: Vec<Vm>, capacity: u64) -> Pool {
+        let pool = example::pool([1, 2].map(|number| host(number, capacity)).to_vec(), vms);
+        Pool { hold_until: Duration::from_secs(99), ..pool }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Intent, Tries};
+use super::{Intent, Tries, Vm};
 
 /// Waits between attempts: the first retry is quick, then it settles at two minutes.
 const BACK_OFF: [Duration; 3] =
@@ -48,7 +48,7 @@ pub struct Track {
     pub not_before: Duration,
     /// Later orders wait until this time.
     pub delay_until: Duration,
-    /// What the attempts have come to.
+    /// What the attempts have come to; whether it delays others follows from `delay_until`.
     pub tries: Tries,
     /// Why the last start failed.
     pub cause: String,
@@ -59,16 +59,25 @@ pub struct Track {
 
 impl Track {
     /// What an earlier master began goes on. How long a VM has run or waited is not known: both
-    /// count from now.
-    pub fn going_on(tries: Tries, now: Duration, up: bool) -> Self {
+    /// count from now, and so does its start delay if that was not over.
+    pub fn going_on(vm: &Vm, turn: Turn, now: Duration) -> Self {
+        let delay = if vm.tries.delays { vm.start_delay } else { Duration::ZERO };
+        let tries = Tries { delays: false, ..vm.tries.clone() };
         let wait = if tries.bounces > 0 { wait(tries.bounces) } else { Duration::ZERO };
         Self {
-            attempted: true,
+            attempted: !tries.is_empty(),
             not_before: now + wait,
-            started_at: up.then_some(now),
+            delay_until: now + delay,
+            turn: Some(turn),
+            started_at: vm.residence.is_some().then_some(now),
             tries,
             ..Self::default()
         }
+    }
+
+    /// What the VM's row is to hold.
+    pub fn record(&self, now: Duration) -> Tries {
+        Tries { delays: self.delay_until > now, ..self.tries.clone() }
     }
 
     /// Whether it ran when it was last heard of.

@@ -17,6 +17,10 @@ pub struct Tries {
     pub avoid: BTreeSet<Uuid>,
     /// Causes that were told.
     pub told: BTreeSet<String>,
+    /// Whether later orders wait for its start delay. How much of it is over no other host can
+    /// know: the next master begins it anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub delays: bool,
 }
 
 impl Tries {
@@ -50,6 +54,7 @@ mod tests {
             rounds: 1,
             avoid: [Uuid::from_u128(7)].into(),
             told: ["crash loop".to_owned()].into(),
+            delays: true,
         };
         assert_eq!(Tries::of(&tries.text()), tries);
         assert_eq!(Tries::default().text(), "");

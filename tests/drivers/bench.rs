@@ -31,6 +31,22 @@ pub fn host(kind: Kind, dir: &Path, boot: &str) -> Host {
     Host { driver: open(kind, settings).unwrap() }
 }
 
+/// Whether what the driver runs is not there; says so.
+pub fn missing(kind: Kind) -> bool {
+    let qemu = || std::process::Command::new("qemu-system-x86_64").arg("--version").output();
+    let missing = kind != Kind::Process && qemu().is_err();
+    if missing {
+        crate::skip::skipped("qemu-system-x86_64 is not installed");
+    }
+    missing
+}
+
+/// Kills the process of the host's one VM.
+pub fn crash(host: &Host) {
+    let pid = host.driver.scan().unwrap()[0].pid.to_string();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+}
+
 pub fn spec(dir: &Path, run: u64) -> MachineSpec {
     let path = dir.join("disk.raw");
     if !path.exists() {

@@ -5,15 +5,13 @@ use std::path::Path;
 use uuid::Uuid;
 use xe::host::hypervisor::{DriverError, ExitKind, Kind, MachineSpec, RunState, inside};
 
-use crate::bench::{VM, counter, host, spec, until};
-use crate::skip;
+use crate::bench::{VM, counter, host, missing, spec, until};
 
 const OTHER: Uuid = Uuid::from_u128(0xfeed_0002);
 
 /// One VM of each kind.
 fn both(dir: &Path) -> Option<[MachineSpec; 2]> {
-    if std::process::Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
-        skip::skipped("qemu-system-x86_64 is not installed");
+    if missing(Kind::Mixed) {
         return None;
     }
     let at = |name: &str, vm, driver| {

@@ -287,3 +287,55 @@ fn a_pause_needs_ha_and_a_sensible_time() {
     let error = Saved::with(&[]).refused("pool-ha-pause seconds=100000");
     assert!(error.contains("field: seconds\nvalue: 100000\nwhy: 0 to 86400"), "{error}");
 }
+
+#[test]
+fn a_host_that_has_not_reported_yet_takes_nothing_and_the_sentence_says_so() {
+    let joined = "name__label=\"bert\" ";
+    let pool = Saved::with(&[(joined, &format!("{joined}xe_boot=\"unreported\" "))]);
+    let sentence = "The host is still starting.\nhost: 00000002-0000-4000-8000-00000000009a (bert)\n\
+                    why: its agent has not reported yet";
+    for line in ["vm-start vm=off on=bert", "host-enable host=bert"] {
+        let error = pool.refused(line);
+        assert!(error.starts_with(sentence), "{line}: {error}");
+    }
+    let error = pool.typed("host-enable host=bert", "").err;
+    assert!(error.contains("These help:\n    xe host-list params="), "{error}");
+}
+
+#[test]
+fn a_vm_that_cannot_leave_says_which_limit_keeps_it() {
+    let pool = Saved::with(&[("ha_allow_overcommit=\"false\"", "ha_allow_overcommit=\"true\"")]);
+    let why = || {
+        let told = pool.json(&format!("host-evacuate {BERT} --dry-run"));
+        let left = told["left"].as_array().unwrap().iter();
+        left.map(|left| left["why"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    let set = |word: &str| pool.done(&format!("pool-param-set uuid={POOL} other-config:{word}"));
+    assert!(!why().contains("XE_HOST_VM_LIMIT"), "{}", why());
+    set("xe-vms-per-host=0");
+    assert!(why().contains("XE_HOST_VM_LIMIT"), "{}", why());
+}
+
+#[test]
+fn a_pause_is_refused_for_just_what_would_keep_ha_from_coming_back() {
+    let statefiles = "ha_statefiles=\"()\"";
+    let one = "ha_statefiles=\"(&apos;OpaqueRef:vdi15-0&apos;)\"";
+    let bert = "address=\"10.0.0.2\" enabled=\"true\"";
+    let live = "memory__free=\"0\" live=\"true\" _ref=\"OpaqueRef:hm2\"";
+    let file = ("shared=\"true\" type=\"nfs\"", "shared=\"true\" type=\"file\"");
+    let obstacles: [(&str, &[(&str, &str)]); 4] = [
+        ("The host is disabled", &[(bert, &bert.replace("true", "false"))]),
+        ("The host is not reachable", &[(live, &live.replace("true", "false"))]),
+        ("The storage cannot do this", &[]),
+        ("The storage is not attached", &[file, BERT_WITHOUT_STORAGE]),
+    ];
+    let sr = "00000141-0000-4000-8000-00000000608d";
+    for (says, obstacle) in obstacles {
+        let on = Saved::with(&[obstacle, &[(statefiles, one)]].concat());
+        let paused = on.refused("pool-ha-pause seconds=60");
+        let off = Saved::changed(obstacle);
+        let enabled = off.refused(&format!("pool-ha-enable heartbeat-sr-uuids={sr}"));
+        assert_eq!(paused, enabled);
+        assert!(paused.starts_with(says), "{paused}");
+    }
+}

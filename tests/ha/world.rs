@@ -40,17 +40,12 @@ pub const BERT_WITHOUT_STORAGE: (&str, &str) = (ATTACHED, DETACHED);
 impl Saved {
     /// The pool with HA on and one failure promised, after these replacements in its text.
     pub fn with(replacements: &[(&str, &str)]) -> Self {
-        let mut text = include_str!("../fixtures/dumps/two-hosts.xml").to_owned();
         let on = [
             ("ha_enabled=\"false\"", "ha_enabled=\"true\""),
             ("ha_host_failures_to_tolerate=\"0\"", "ha_host_failures_to_tolerate=\"1\""),
             ("ha_plan_exists_for=\"0\"", "ha_plan_exists_for=\"1\""),
         ];
-        for (old, new) in on.iter().chain(replacements) {
-            assert!(text.contains(old), "{old}");
-            text = text.replace(old, new);
-        }
-        Self::of(&text)
+        Self::changed(&[&on, replacements].concat())
     }
 
     /// The pool with HA on and a third host, carl, which runs nothing and has what bert shares.
@@ -70,7 +65,17 @@ impl Saved {
 
     /// A pool with HA off.
     pub fn without_ha() -> Self {
-        Self::of(include_str!("../fixtures/dumps/two-hosts.xml"))
+        Self::changed(&[])
+    }
+
+    /// The same after these replacements in its text.
+    pub fn changed(replacements: &[(&str, &str)]) -> Self {
+        let mut text = include_str!("../fixtures/dumps/two-hosts.xml").to_owned();
+        for (old, new) in replacements {
+            assert!(text.contains(old), "{old}");
+            text = text.replace(old, new);
+        }
+        Self::of(&text)
     }
 
     fn of(text: &str) -> Self {

@@ -114,17 +114,15 @@ fn failover_plan(call: &Call<'_>) -> Answer {
     let failed: Vec<usize> = hosts.iter().filter_map(|host| index(&found.hosts, host)).collect();
     let wanted: Vec<usize> = vms.iter().filter_map(|vm| index(&found.vms, vm)).collect();
     let placement = plan::place_most(&found.problem, &failed, &wanted);
-    let mut answer = BTreeMap::new();
+    let (mut answer, mut left) = (BTreeMap::new(), found.problem.clone());
     for (vm, host) in &placement.placed {
         let entry = Value::text_map([("host", found.hosts[*host].as_str())]);
         answer.insert(found.vms[*vm].clone(), entry);
+        left.take(*vm, *host);
     }
     for vm in &placement.left {
-        let nowhere = found.problem.vms[*vm].allowed.as_ref().is_some_and(|allowed| {
-            allowed.iter().all(|host| failed.contains(host) || !found.problem.hosts[*host].enabled)
-        });
-        let code = if nowhere { "NO_HOSTS_AVAILABLE" } else { "HOST_NOT_ENOUGH_FREE_MEMORY" };
-        let entry = Value::text_map([("error_code", code)]);
+        let short = plan::Shortage::of(&left, *vm, |host| !failed.contains(&host));
+        let entry = Value::text_map([("error_code", short.code())]);
         answer.insert(found.vms[*vm].clone(), entry);
     }
     Ok(Value::Struct(answer))

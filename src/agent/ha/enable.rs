@@ -32,18 +32,7 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
     if db.flag("pool", &pool, "ha_enabled") {
         return Err(Failure::bare("HA_IS_ENABLED"));
     }
-    let timeout = timeout(&db, &pool, config)?;
-    let settings = Settings::read(config)
-        .map_err(|bad| Failure::new("INVALID_VALUE", [bad.key.clone(), bad.to_string()]))?;
-    for host in Host::all(&db) {
-        if !capacity::is_live(&db, &host) {
-            return Err(Failure::new("HOST_OFFLINE", [host.reference]));
-        }
-        if !host.enabled() {
-            return Err(Failure::new("HOST_DISABLED", [host.reference]));
-        }
-    }
-    let srs = volumes::choose_srs(agent, &db, srs, &settings)?;
+    let Wanted { timeout, settings, srs } = assert_possible(agent, &db, srs, config)?;
     let mut session = new_session(agent, &db, &srs, (timeout, settings), epoch)?;
     write_statefiles(agent, &session)?;
     let verdict = judge(agent, epoch, &session)?;
@@ -70,6 +59,36 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
             Err(refused.unwrap_or_else(|| Failure::new("HA_FAILED_TO_FORM_LIVESET", [why])))
         }
     }
+}
+
+/// What HA is to be switched on with.
+pub struct Wanted {
+    timeout: u32,
+    settings: Settings,
+    srs: Vec<String>,
+}
+
+/// What can be asked before anything is begun: the settings, every host live and enabled, SRs that
+/// all of them see. A pause asks the same, since it ends with an enable.
+pub fn assert_possible(
+    agent: &Agent,
+    db: &Database,
+    srs: &[String],
+    config: &BTreeMap<String, String>,
+) -> Answer<Wanted> {
+    let timeout = timeout(db, pool_ref(db).unwrap_or(""), config)?;
+    let settings = Settings::read(config)
+        .map_err(|bad| Failure::new("INVALID_VALUE", [bad.key.clone(), bad.to_string()]))?;
+    for host in Host::all(db) {
+        if !capacity::is_live(db, &host) {
+            return Err(Failure::new("HOST_OFFLINE", [host.reference]));
+        }
+        if !host.enabled() {
+            return Err(Failure::new("HOST_DISABLED", [host.reference]));
+        }
+    }
+    let srs = volumes::choose_srs(agent, db, srs, &settings)?;
+    Ok(Wanted { timeout, settings, srs })
 }
 
 /// Does a batch of steps, those of hosts beside each other; gives what came of each.

@@ -8,10 +8,9 @@
 //! fails. Meanwhile a lost master is replaced by nobody, as always without HA.
 
 use super::{disable, enable};
-use crate::agent::capacity::is_live;
 use crate::agent::{Agent, pool_ref, vm};
 use crate::pool::Database;
-use crate::pool::rows::{Host, Pool};
+use crate::pool::rows::Pool;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use serde::{Deserialize, Serialize};
@@ -89,34 +88,22 @@ pub fn pause(agent: &Arc<Agent>, seconds: i64) -> Answer<()> {
     if seconds == 0 {
         return Ok(());
     }
-    assert_can_come_back(&db)?;
     let srs: BTreeSet<&str> =
         pool.ha_statefiles().into_iter().filter_map(|vdi| db.target("VDI", vdi, "SR")).collect();
     let config = db.get("pool", pool.reference, "ha_configuration");
     let config = config.and_then(crate::xenapi::Value::as_struct).into_iter().flatten();
-    let config = config
+    let config: BTreeMap<String, String> = config
         .filter(|(key, _)| !FIGURES.contains(&key.as_str()))
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect();
-    let srs = srs.into_iter().map(str::to_owned).collect();
+    let srs: Vec<String> = srs.into_iter().map(str::to_owned).collect();
+    // A pause that no enable could end would have no end.
+    enable::assert_possible(agent, &db, &srs, &config)?;
     write(agent, Some(&Pause { until, seconds, srs, config }))?;
     agent.history.note("ha-paused", "asked for", serde_json::json!({ "seconds": seconds }));
     disable::disable(agent).inspect_err(|_| {
         let _ = write(agent, None);
     })
-}
-
-/// HA can only be switched on with every host there: a pause without that would have no end.
-fn assert_can_come_back(db: &Database) -> Answer<()> {
-    for host in Host::all(db) {
-        if !is_live(db, &host) {
-            return Err(Failure::new("HOST_OFFLINE", [host.reference]));
-        }
-        if !host.enabled() {
-            return Err(Failure::new("HOST_DISABLED", [host.reference]));
-        }
-    }
-    Ok(())
 }
 
 /// Forgets a pause: HA stays off. Whether there was one.

@@ -3,7 +3,7 @@
 use crate::xenapi::Failure;
 
 /// Code, and the commands that help; `{0}` is the uuid of the first parameter.
-const COMMANDS: [(&str, &[&str]); 15] = [
+const COMMANDS: [(&str, &[&str]); 17] = [
     (
         "HA_OPERATION_WOULD_BREAK_FAILOVER_PLAN",
         &[
@@ -47,9 +47,20 @@ const COMMANDS: [(&str, &[&str]); 15] = [
     ),
     ("HOST_NOT_DISABLED", &["xe host-disable uuid=HOST", "xe host-evacuate uuid=HOST"]),
     ("HOST_DISABLED", &["xe host-enable uuid={0}"]),
+    (
+        "HOST_STILL_BOOTING",
+        &["xe host-list params=name-label,enabled,host-metrics-live    try again once enabled"],
+    ),
+    ("XE_HOST_VM_LIMIT", &["xe pool-param-set uuid=POOL other-config:xe-vms-per-host=N"]),
     ("VM_IS_PROTECTED", &["xe vm-param-set uuid={0} ha-restart-priority="]),
-    ("VM_HAS_VGPU", &["xe vm-ha-explain uuid={0}"]),
-    ("VM_HAS_VUSBS", &["xe vm-ha-explain uuid={0}"]),
+    (
+        "VM_HAS_VGPU",
+        &["xe vm-ha-explain uuid={0}", "xe vm-param-set uuid={0} ha-restart-priority=best-effort"],
+    ),
+    (
+        "VM_HAS_VUSBS",
+        &["xe vm-ha-explain uuid={0}", "xe vm-param-set uuid={0} ha-restart-priority=best-effort"],
+    ),
     ("NO_HOSTS_AVAILABLE", &["xe diagnostic-vm-status uuid=VM", "xe host-list enabled=false"]),
 ];
 

@@ -192,3 +192,42 @@ fn s69_what_was_promised_before_the_failure_counts() {
     assert!(told[1].1.contains("best-effort"), "{}", told[1].1);
     assert_eq!(world.row(1).loss, Loss::Spent);
 }
+
+#[test]
+fn s62_a_new_master_waits_for_a_start_delay_that_runs() {
+    let mut world = world();
+    world.protected(1, 'c').start_delay = 60 * SECOND;
+    world.protected(2, 'c').order = 1;
+    world.vm(3, 'c', Priority::BestEffort);
+    world.dies('c');
+    assert_eq!(world.starts(), [1]);
+    world.up(1);
+    assert!(world.row(1).tries.delays);
+    world.later(20 * SECOND);
+    world.recovery = Recovery::default();
+    world.event(Event::Tick);
+    assert_eq!(world.starts(), [], "order 1 comes after the delay of order 0");
+    assert_eq!(world.wake(), 60 * SECOND, "what is left of it nobody knows");
+    assert_eq!(world.run_on(), [2, 3]);
+    assert!(world.row(1).tries.is_empty(), "the delay is over");
+    // A later master finds nothing to wait for.
+    world.recovery = Recovery::default();
+    world.ends(2, End::Crash);
+    assert_eq!(world.starts(), [2]);
+}
+
+#[test]
+fn s62_a_start_that_ends_under_the_next_master_delays_the_later_ones() {
+    let mut world = world();
+    world.protected(1, 'c').start_delay = 60 * SECOND;
+    world.protected(2, 'c').order = 1;
+    world.dies('c');
+    let (_, host) = world.starts.pop().unwrap();
+    world.recovery = Recovery::default();
+    world.row(1).intent.as_mut().unwrap().ours = false;
+    let begun = world.now;
+    world.event(Event::Scanned { at: boot(host), begun, found: vec![id(1)] });
+    assert_eq!(world.starts(), []);
+    assert_eq!(world.wake(), 60 * SECOND);
+    assert_eq!(world.run_on(), [2]);
+}

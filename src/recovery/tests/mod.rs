@@ -7,6 +7,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
+use super::example::id;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,38 +25,22 @@ struct World {
     notes: usize,
 }
 
+fn number(host: char) -> u128 {
+    0xA000 + host as u128
+}
+
 fn host_id(name: char) -> Uuid {
-    Uuid::from_u128(0xA000 + name as u128)
+    id(number(name))
 }
 
 fn boot(name: char) -> Boot {
-    Boot { host: host_id(name), boot_id: "1".to_owned() }
-}
-
-fn id(vm: u128) -> Uuid {
-    Uuid::from_u128(vm)
+    example::boot(number(name))
 }
 
 /// Three live hosts with room for eight VMs each; the pool tolerates one failure.
 fn world() -> World {
-    let host = |name| Host {
-        boot: boot(name),
-        live: true,
-        enabled: true,
-        capacity: 8,
-        vcpus: None,
-        slots: None,
-    };
-    let pool = Pool {
-        epoch: 5,
-        hosts: ['a', 'b', 'c'].map(host).to_vec(),
-        vms: Vec::new(),
-        dead: BTreeSet::new(),
-        tolerance: 1,
-        restart_after_guest_shutdown: true,
-        limits: Limits::default(),
-        hold_until: Duration::ZERO,
-    };
+    let hosts = ['a', 'b', 'c'].map(|name| example::host(number(name), 8));
+    let pool = example::pool(hosts.to_vec(), Vec::new());
     World {
         pool,
         recovery: Recovery::default(),
@@ -69,25 +54,7 @@ fn world() -> World {
 impl World {
     /// A running VM of size 1.
     fn vm(&mut self, vm: u128, host: char, priority: Priority) -> &mut Vm {
-        self.pool.vms.push(Vm {
-            uuid: id(vm),
-            power: Power::Running,
-            residence: Some(boot(host)),
-            intent: None,
-            run: 1,
-            always_run: priority == Priority::Restart,
-            priority,
-            loss: Loss::No,
-            tries: Tries::default(),
-            restart_after_guest_shutdown: None,
-            template: false,
-            order: 0,
-            start_delay: Duration::ZERO,
-            memory: 1,
-            vcpus: 1,
-            allowed: None,
-            group: None,
-        });
+        self.pool.vms.push(example::vm(vm, number(host), priority));
         self.pool.vms.last_mut().unwrap()
     }
 

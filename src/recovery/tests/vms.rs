@@ -137,12 +137,37 @@ fn s58_a_vm_without_room_waits_and_starts_when_a_host_returns() {
     world.dies('c');
     world.later(HOUR);
     assert_eq!(world.starts(), []);
-    assert_eq!(world.told()[1..], [(FAILED, "HOST_NOT_ENOUGH_FREE_MEMORY".to_owned())]);
+    let why = "HOST_NOT_ENOUGH_FREE_MEMORY\nits hosts have too little free memory";
+    assert_eq!(world.told()[1..], [(FAILED, why.to_owned())]);
     let c = world.host('c');
     c.boot.boot_id = "2".to_owned();
     c.live = true;
     world.event(Event::Changed);
     assert_eq!(world.run_on(), [1]);
+}
+
+#[test]
+fn s58_the_alert_of_a_vm_without_room_names_what_is_short() {
+    let told = |limit: fn(&mut Host), allowed: Option<BTreeSet<Uuid>>| {
+        let mut world = world();
+        world.protected(1, 'c').allowed = allowed;
+        ['a', 'b'].into_iter().for_each(|name| limit(world.host(name)));
+        world.dies('c');
+        assert_eq!(world.starts(), []);
+        let told = world.told().pop().unwrap();
+        assert_eq!(told.0, FAILED);
+        told.1
+    };
+    let vcpus = told(|host| host.vcpus = Some(0), None);
+    assert!(vcpus.starts_with("HOST_NOT_ENOUGH_PCPUS\n"), "{vcpus}");
+    assert!(vcpus.contains("xe-vcpu-percent"), "{vcpus}");
+    let slots = told(|host| host.slots = Some(0), None);
+    assert!(
+        slots.starts_with("XE_HOST_VM_LIMIT\n") && slots.contains("xe-vms-per-host"),
+        "{slots}"
+    );
+    let nowhere = told(|_| {}, Some([host_id('c')].into()));
+    assert!(nowhere.starts_with("NO_HOSTS_AVAILABLE\n"), "{nowhere}");
 }
 
 #[test]
