@@ -24,7 +24,7 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
     let mut left = found.problem.clone();
     for one in &targets {
         if let Ok(host) = one.target {
-            left.take(one.vm, host);
+            left.hosts[host].take(&left.vms[one.vm]);
         }
     }
     let resolve = |one: Evacuation| {

@@ -118,7 +118,7 @@ fn failover_plan(call: &Call<'_>) -> Answer {
     for (vm, host) in &placement.placed {
         let entry = Value::text_map([("host", found.hosts[*host].as_str())]);
         answer.insert(found.vms[*vm].clone(), entry);
-        left.take(*vm, *host);
+        left.hosts[*host].take(&left.vms[*vm]);
     }
     for vm in &placement.left {
         let short = plan::Shortage::of(&left, *vm, |host| !failed.contains(&host));
