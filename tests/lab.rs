@@ -231,7 +231,7 @@ fn early_exclusion(driver: &str, timeout: &str) {
 
 #[test]
 fn a_host_taken_for_dead_too_early_is_noticed() {
-    early_exclusion("process", "10");
+    early_exclusion("process", "20");
 }
 
 #[test]
