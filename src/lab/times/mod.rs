@@ -34,7 +34,7 @@ use words::{Task, Wish};
 /// Measures; fails when a host was reset that suffered nothing, or something did not happen.
 pub fn run(mut wish: Wish) -> anyhow::Result<()> {
     rig::check_dir(&wish.build.dir)?;
-    if let Err(why) = network::namespaces_possible()
+    if let Err(why) = network::namespaces_possible(wish.build.hosts)
         && wish.build.namespaces
     {
         wish.build.namespaces = false;

@@ -37,8 +37,12 @@ pub struct Switch {
     hosts: usize,
 }
 
-/// Whether this user can make namespaces here, and why not.
-pub fn namespaces_possible() -> Result<(), String> {
+/// How many neighbours the kernel keeps at most, for all namespaces together; a place beyond it
+/// loses the packets to whoever finds none.
+const NEIGHBOURS: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
+
+/// Whether this user can make namespaces for so many hosts here, and why not.
+pub fn namespaces_possible(hosts: usize) -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("only root may make network namespaces".to_owned());
     }
@@ -53,7 +57,14 @@ pub fn namespaces_possible() -> Result<(), String> {
             return Err(format!("'{}' does not work here", words.join(" ")));
         }
     }
-    Ok(())
+    let most = std::fs::read_to_string(NEIGHBOURS).ok().and_then(|text| text.trim().parse().ok());
+    let needed = hosts * hosts.saturating_sub(1);
+    match most.filter(|most: &usize| needed >= *most) {
+        Some(most) => Err(format!(
+            "{hosts} hosts are {needed} neighbours, and the kernel keeps {most} ({NEIGHBOURS})"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Runs lines of `ip` in the namespace of a process.
