@@ -292,7 +292,8 @@ fn a_pause_needs_ha_and_a_sensible_time() {
 fn a_host_that_has_not_reported_yet_takes_nothing_and_the_sentence_says_so() {
     let joined = "name__label=\"bert\" ";
     let pool = Saved::with(&[(joined, &format!("{joined}xe_boot=\"unreported\" "))]);
-    let sentence = "The host is still starting.\nhost: 00000002-0000-4000-8000-00000000009a (bert)\n\
+    let sentence = "The host is still starting.\n\
+                    host: 00000002-0000-4000-8000-00000000009a (bert)\n\
                     why: its agent has not reported yet";
     for line in ["vm-start vm=off on=bert", "host-enable host=bert"] {
         let error = pool.refused(line);
