@@ -1,6 +1,6 @@
 //! Where a VM can run: what its disks, networks and devices ask of a host.
 
-use super::capacity::{footprint, free_memory, is_live};
+use super::capacity::{assert_within_limits, footprint, free_memory, is_live};
 use super::new_host::is_booting;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pbd, Pif, Sr, Vbd, Vdi, Vif, Vm};
@@ -143,7 +143,10 @@ pub fn assert_can_boot_here(
         let words = [needed.to_string(), free.to_string()];
         return Err(Failure::new("HOST_NOT_ENOUGH_FREE_MEMORY", words));
     }
-    Ok(())
+    match vm.resident_on() == Some(host) {
+        true => Ok(()),
+        false => assert_within_limits(db, vm, &row),
+    }
 }
 
 /// Refuses when the VM cannot run on every enabled host, with the first reason.

@@ -66,12 +66,37 @@ pub fn host_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>
     }
 }
 
-/// The memory of a host that no VM uses, in bytes.
-pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
+/// What VMs take of one host.
+fn taken_of(db: &Database, host: &Host<'_>) -> Taken {
     let there = host.resident_VMs().into_iter().filter_map(|vm| Vm::get(db, vm).ok());
     let coming = starting(db).filter(|(at, _)| *at == host.reference).map(|(_, vm)| vm);
-    let taken: u64 = there.filter(occupies).chain(coming).map(|vm| footprint(&vm)).sum();
-    Ok(host_memory(db, host, given)?.saturating_sub(taken))
+    let mut taken = Taken::default();
+    there.filter(occupies).chain(coming).for_each(|vm| taken.add(Taken::by(&vm)));
+    taken
+}
+
+/// The memory of a host that no VM uses, in bytes.
+pub fn free_memory(db: &Database, host: &Host<'_>, given: &BTreeMap<String, u64>) -> Answer<u64> {
+    Ok(host_memory(db, host, given)?.saturating_sub(taken_of(db, host).memory))
+}
+
+/// Refuses a VM that is more than the pool's limits let a host run.
+pub fn assert_within_limits(db: &Database, vm: &Vm<'_>, host: &Host<'_>) -> Answer<()> {
+    let (vcpus, slots) = Limits::of(db).most(db, host);
+    if vcpus.is_none() && slots.is_none() {
+        return Ok(());
+    }
+    let taken = taken_of(db, host);
+    if let Some(most) = slots.filter(|most| taken.vms >= *most) {
+        return Err(Failure::new("XE_HOST_VM_LIMIT", [&most.to_string(), vm.reference]));
+    }
+    let (needed, left) = (limits::vcpus(vm), vcpus.map(|most| most.saturating_sub(taken.vcpus)));
+    match left.filter(|left| needed > *left) {
+        Some(left) => {
+            Err(Failure::new("HOST_NOT_ENOUGH_PCPUS", [needed.to_string(), left.to_string()]))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The VMs whose start on a host is under way, with that host.

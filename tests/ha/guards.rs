@@ -11,12 +11,16 @@ const BREAKS: &str = "After this the pool could no longer restart all protected 
 /// A VM with so much memory on anna leaves no room there for those of bert.
 fn with_a_large_vm() -> Saved {
     let pool = Saved::with(&[]);
-    let size = 2300 * MIB;
-    pool.done(&format!(
+    pool.done(&resize(2300 * MIB));
+    pool
+}
+
+/// The command that gives the halted VM that much memory.
+fn resize(size: i64) -> String {
+    format!(
         "vm-memory-limits-set uuid={OFF} static-min=0 dynamic-min={size} dynamic-max={size} \
          static-max={size}"
-    ));
-    pool
+    )
 }
 
 #[test]
@@ -315,6 +319,17 @@ fn a_vm_that_cannot_leave_says_which_limit_keeps_it() {
     assert!(!why().contains("XE_HOST_VM_LIMIT"), "{}", why());
     set("xe-vms-per-host=0");
     assert!(why().contains("XE_HOST_VM_LIMIT"), "{}", why());
+}
+
+#[test]
+fn a_user_starts_no_more_vms_than_the_pool_lets_a_host_run() {
+    let pool = Saved::with(&[("ha_allow_overcommit=\"false\"", "ha_allow_overcommit=\"true\"")]);
+    pool.done(&resize(64 * MIB));
+    pool.done(&format!("pool-param-set uuid={POOL} other-config:xe-vms-per-host=0"));
+    for line in ["vm-start vm=off on=anna", "vm-start vm=off"] {
+        let error = pool.refused(line);
+        assert!(error.starts_with("No host may run one more VM"), "{line}: {error}");
+    }
 }
 
 #[test]

@@ -89,11 +89,12 @@ pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<
 
 /// Why no host takes the VM: one shared reason as it is, else that there is none.
 fn no_host(db: &Database, vm: &Vm<'_>, reasons: &[Failure]) -> Failure {
-    let memory = reasons.iter().find(|why| why.code == "HOST_NOT_ENOUGH_FREE_MEMORY");
+    let room = ["HOST_NOT_ENOUGH_FREE_MEMORY", "HOST_NOT_ENOUGH_PCPUS", "XE_HOST_VM_LIMIT"];
+    let room = reasons.iter().find(|why| room.contains(&why.code.as_str()));
     let booting = reasons.iter().find(|why| why.code == "HOST_STILL_BOOTING");
     let live = Host::all(db).filter(|host| host.enabled() && is_live(db, host)).count();
     let reachable = possible_hosts(db, vm).len();
-    match (memory, booting) {
+    match (room, booting) {
         (Some(why), _) if live > 0 && reachable > 0 => why.clone(),
         // Nobody else takes any VM, and that host will in some seconds.
         (_, Some(why)) if live == 0 => why.clone(),
