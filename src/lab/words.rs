@@ -174,6 +174,8 @@ fn said(given: &ArgMatches, name: &str) -> bool {
 pub fn restarts(given: &ArgMatches) -> anyhow::Result<Vec<Case>> {
     let mut trial = self::trial(given)?;
     trial.wish.fleet = Fleet::Even;
+    let (vms, hosts) = (trial.wish.vms, trial.wish.hosts);
+    anyhow::ensure!(vms >= hosts, "{hosts} hosts need at least {hosts} VMs: the lost one has some");
     let several = |name: &str| given.get_many::<u32>(name).unwrap_or_default().copied();
     let mut cases = Vec::new();
     for on in given.get_many::<String>("on").unwrap_or_default() {
@@ -244,6 +246,8 @@ mod tests {
         assert_eq!((wish.hosts, wish.vms, wish.hypervisor), (3, 60, Kind::Mixed));
         let some = of("restarts --on master --starts-per-host 4 --runs 3 --hypervisor process");
         assert_eq!(some.len(), 3);
+        let few = restarts(words("restarts --vms 2").unwrap().subcommand().unwrap().1);
+        assert!(few.unwrap_err().to_string().contains("at least 3 VMs"));
         assert!(some.iter().all(|case| case.trial.on_master && case.starts_per_host == 4));
         assert_eq!(some[0].trial.wish.hypervisor, Kind::Process);
     }

@@ -22,7 +22,7 @@ impl World {
                 self.machines[host].guests.leaving = true;
                 self.machines[host].leave_ticket = self.ticket + 1;
             }
-            Control::Stay => self.machines[host].guests.leaving = false,
+            Control::Stay => self.machines[host].stay_ticket = self.ticket + 1,
             _ => {}
         }
         self.control(host, control);

@@ -60,7 +60,8 @@ impl World {
                 let machine = &mut self.machines[host];
                 // Refused at once, it was never shown: VMs may be started again.
                 let refused = matches!(outcome, Err(Refusal::WrongState(_)));
-                machine.guests.leaving &= !(refused && ticket == machine.leave_ticket);
+                let stays = outcome.is_ok() && ticket == machine.stay_ticket;
+                machine.guests.leaving &= !(stays || refused && ticket == machine.leave_ticket);
                 machine.answers.insert(ticket, outcome);
             }
             Effect::FenceDevice(slot) => self.fence_device(host, slot.index()),

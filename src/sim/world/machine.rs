@@ -97,6 +97,8 @@ pub struct Machine {
     pub answers: BTreeMap<u64, Result<Answer, Refusal>>,
     /// The ticket of the newest wish to leave.
     pub(super) leave_ticket: u64,
+    /// The ticket of the newest request to take that back.
+    pub(super) stay_ticket: u64,
     /// The newest of these tickets.
     pub(super) last_ticket: u64,
     /// What the daemon noted, each with its clock's nanoseconds.
@@ -158,6 +160,7 @@ impl Machine {
             failed_cycles: (0, 0),
             answers: BTreeMap::new(),
             leave_ticket: 0,
+            stay_ticket: 0,
             last_ticket: 0,
             notes: Vec::new(),
             kept: None,
