@@ -216,12 +216,17 @@ impl Node {
     /// Whether the operator declared a host dead, so long ago that no lease outlives it, and
     /// nothing was seen of that life since: a host that shows itself lives, whatever is said.
     pub(super) fn declared_long_ago(&self, now: Nanos, slot: Slot, life: Life) -> bool {
-        let peer = self.peer(slot);
-        let sign = peer.newest_sign().filter(|_| peer.life <= life);
-        let stands = |at: Nanos| sign.is_none_or(|seen| seen <= at);
+        let wrong = self.wrong(Variant::DeclaredThoughSeen);
+        let stands = |at: Nanos| wrong || !self.seen_since(slot, life, at);
         let over = |at: Nanos| now > at + self.cfg.timing.death();
         let mut words = self.marks.declared.iter().filter(|(declared, _)| *declared == slot);
         words.any(|(_, at)| over(*at) && stands(*at))
+    }
+
+    /// Whether that life, or an earlier one, has shown itself after this instant.
+    fn seen_since(&self, slot: Slot, life: Life, at: Nanos) -> bool {
+        let peer = self.peer(slot);
+        peer.life <= life && peer.newest_sign().is_some_and(|seen| seen > at)
     }
 
     /// The last member of a view cannot leave it: nobody else decides, and nobody else reads its
@@ -301,11 +306,15 @@ impl Node {
                 }
             }
             Control::DeclareDead(slot) => {
-                let open = view.and_then(|view| view.gone(*slot));
-                match open.is_none_or(|gone| self.known_proof(gone).is_some()) {
-                    true => done,
-                    false => self.timed_out(late),
+                let gone = view.and_then(|view| view.gone(*slot));
+                let Some(gone) = gone.filter(|gone| self.known_proof(gone).is_none()) else {
+                    return done;
+                };
+                if self.seen_since(*slot, gone.member.life, pending.since) {
+                    let why = "that host has shown itself since: it lives, whatever is said of it";
+                    return Some(Err(Refusal::WrongState(why.to_owned())));
                 }
+                self.timed_out(late)
             }
             Control::Stay | Control::FencedOff(_) | Control::ReleaseBrake => done,
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{Effect, Node};
 use crate::heartbeat::kept::Kept;
 use crate::heartbeat::timing::Nanos;
-use crate::heartbeat::view::{Life, Slot};
+use crate::heartbeat::variant::Variant;
+use crate::heartbeat::view::{Life, Slot, View};
 
 /// The record on the own disk, and those on their way there.
 #[derive(Debug, Clone, Default)]
@@ -44,13 +45,21 @@ impl Node {
             generation: self.cfg.generation,
             boot: self.life.boot.max(self.keeping.kept.boot),
             promise: self.acceptor.promise,
-            view: self.view.clone(),
+            view: self.newest_known().cloned(),
             unarmed: self.keeping.unarmed.clone(),
             vote: Arc::clone(&self.acceptor.vote),
         });
         self.keeping.record += 1;
         self.keeping.waiting.push((self.keeping.record, Arc::clone(&kept)));
         self.fx.push(Effect::Keep(self.keeping.record, kept));
+    }
+
+    /// The newest view of this and earlier boots. One that statefiles have forgotten stays in the
+    /// record until a later one is decided, however often this host boots meanwhile (R2.4).
+    fn newest_known(&self) -> Option<&Arc<View>> {
+        let kept = self.keeping.kept.view.as_ref();
+        let kept = kept.filter(|_| !self.wrong(Variant::RecordGoesBack));
+        kept.into_iter().chain(&self.view).max_by_key(|view| view.epoch)
     }
 
     /// A record is on the own disk.
