@@ -127,6 +127,29 @@ fn a_host_in_maintenance_stays_out_and_a_pause_ends_by_itself() {
 }
 
 #[test]
+fn s99_a_machine_that_does_not_go_down_stays_out_until_that_is_known_and_joins_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(dir.path());
+    let (going, ended) = (dir.path().join("going"), dir.path().join("ended"));
+    let power = lab.state_dir("h3").join("machine/power");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.1; done", ended.display());
+    std::fs::write(&power, format!("#!/bin/sh\ntouch {}\n{wait}\nexit 1\n", going.display()))
+        .unwrap();
+    lab.done("h1", "host-disable host=h3");
+    lab.done("h1", "host-evacuate host=h3");
+    lab.done("h1", "host-shutdown host=h3");
+    wait_for("the way down", || going.exists());
+    assert_eq!(lab.state("h1", "h3"), "excluded");
+    // Long enough for a daemon that is started anew to be admitted.
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(lab.state("h1", "h3"), "excluded");
+    std::fs::write(&ended, "").unwrap();
+    wait_for("its return", || lab.state("h1", "h3") == "member");
+    lab.done("h1", "host-enable host=h3");
+    lab.done("h1", "vm-migrate vm=scratch-1 host=h3");
+}
+
+#[test]
 fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());

@@ -1,98 +1,61 @@
-//! Shutting a host down cleanly with HA on, and taking it back (R9.4, S99, S101).
+//! Switching a host off cleanly with HA on (R9.4, S99, S101): the steps, and what a failure leaves.
 
-/// What the agent must do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether this host takes part in its pool's HA.
+    pub armed: bool,
+    /// Whether its daemon runs a session; one in maintenance has left already.
+    pub in_session: bool,
+    /// Whether it is the master.
+    pub is_master: bool,
+}
+
+/// What is done, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Disable the host: no new VM comes.
-    DisableHost,
-    /// Hand the mastership to another host first.
+    /// Refuse VMs from now on, then count: none may be here (R5.3c).
+    AssertEmpty,
+    /// Hand the mastership to another host.
     GiveUpMastership,
-    /// Move every VM away.
-    Evacuate,
-    /// Have the daemon leave: it marks "no VMs here", a view goes on without it, it disarms.
+    /// Show the mark "leaving, no VMs here" until a view goes on without this host; it disarms.
     SetExcluded,
-    /// Stop the daemon.
+    /// End the session.
     StopDaemon,
-    /// Shut the machine down.
-    ShutDown,
-    /// Way back after an exclusion: begin a new session.
-    Rejoin,
+    /// Switch the machine off.
+    SwitchOff,
 }
 
-/// What came of the last step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It was done.
-    Done,
-    /// It failed.
-    Failed(String),
-}
-
-/// Why a clean shutdown is not begun.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// What becomes of the refusal of VMs when a step failed, and the machine stays up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// No view can be decided.
-    #[error("the statefile is lost; no view without this host can be decided")]
-    NoStatefile,
-    /// Nobody is left.
-    #[error("this is the last host of the view; switch HA off instead")]
-    LastHost,
+    /// It ends: this host is a member as before, or joins in a new session.
+    Ends,
+    /// It stays for this boot: others may have read that no VM is here, and may act by it at any
+    /// time.
+    Stays,
 }
 
-/// One clean shutdown.
-#[derive(Debug, Clone)]
-pub struct Leave {
-    steps: std::collections::VecDeque<Step>,
-    current: Option<Step>,
-    outcome: Option<Result<(), String>>,
+/// The steps for one host.
+pub fn steps(facts: Facts) -> Vec<Step> {
+    if !facts.armed {
+        return vec![Step::SwitchOff];
+    }
+    let mut steps = vec![Step::AssertEmpty];
+    if facts.in_session {
+        steps.extend(facts.is_master.then_some(Step::GiveUpMastership));
+        steps.extend([Step::SetExcluded, Step::StopDaemon]);
+    }
+    steps.push(Step::SwitchOff);
+    steps
 }
 
-impl Leave {
-    /// Begins a shutdown of a host of a view with so many members.
-    pub fn begin(
-        members: usize,
-        is_master: bool,
-        statefile_ok: bool,
-    ) -> Result<(Self, Step), Refusal> {
-        if members <= 1 {
-            return Err(Refusal::LastHost);
-        }
-        if !statefile_ok {
-            return Err(Refusal::NoStatefile);
-        }
-        let mut steps = vec![Step::DisableHost, Step::Evacuate];
-        if is_master {
-            steps.push(Step::GiveUpMastership);
-        }
-        steps.extend([Step::SetExcluded, Step::StopDaemon, Step::ShutDown]);
-        let mut steps = std::collections::VecDeque::from(steps);
-        let first = steps.pop_front().unwrap_or(Step::DisableHost);
-        Ok((Leave { steps, current: Some(first.clone()), outcome: None }, first))
-    }
-
-    /// How it ended, once it has.
-    pub fn outcome(&self) -> Option<&Result<(), String>> {
-        self.outcome.as_ref()
-    }
-
-    /// Takes what came of the last step and gives the next one.
-    pub fn event(&mut self, event: Event) -> Option<Step> {
-        let current = self.current.take()?;
-        match (event, current) {
-            (Event::Done, Step::ShutDown) => self.outcome = Some(Ok(())),
-            (Event::Done, Step::Rejoin) => {}
-            (Event::Done, _) => self.current = self.steps.pop_front(),
-            // Up to here the host is a member: it stays up, disabled, and says why (S101).
-            (
-                Event::Failed(why),
-                Step::DisableHost | Step::Evacuate | Step::GiveUpMastership | Step::SetExcluded,
-            ) => self.outcome = Some(Err(why)),
-            (Event::Failed(why), _) => {
-                self.outcome = Some(Err(why));
-                self.current = Some(Step::Rejoin);
-            }
-        }
-        self.current.clone()
+/// What follows when a step failed; `refused` when the daemon has not even begun with it.
+pub fn after_failure(step: Step, refused: bool) -> Refusal {
+    match step {
+        Step::AssertEmpty | Step::GiveUpMastership | Step::SwitchOff => Refusal::Ends,
+        Step::SetExcluded if refused => Refusal::Ends,
+        Step::SetExcluded | Step::StopDaemon => Refusal::Stays,
     }
 }
 
@@ -100,45 +63,40 @@ impl Leave {
 mod tests {
     use super::*;
 
+    const MASTER: Facts = Facts { armed: true, in_session: true, is_master: true };
+
     #[test]
-    fn s99_a_clean_shutdown_leaves_before_it_disarms() {
-        let (mut leave, first) = Leave::begin(3, true, true).unwrap();
-        let mut steps = vec![first];
-        while let Some(step) = leave.event(Event::Done) {
-            steps.push(step);
-        }
+    fn s99_a_clean_shutdown_leaves_before_the_machine_goes_down() {
         let order = [
-            Step::DisableHost,
-            Step::Evacuate,
+            Step::AssertEmpty,
             Step::GiveUpMastership,
             Step::SetExcluded,
             Step::StopDaemon,
-            Step::ShutDown,
+            Step::SwitchOff,
         ];
-        assert_eq!(steps, order);
-        assert_eq!(leave.outcome(), Some(&Ok(())));
+        assert_eq!(steps(MASTER), order);
+        let member = steps(Facts { is_master: false, ..MASTER });
+        assert!(!member.contains(&Step::GiveUpMastership));
     }
 
     #[test]
-    fn s101_a_vm_that_does_not_move_keeps_the_host_up() {
-        let (mut leave, _) = Leave::begin(3, false, true).unwrap();
-        assert_eq!(leave.event(Event::Done), Some(Step::Evacuate));
-        assert_eq!(leave.event(Event::Failed("VM db1 has no room".to_owned())), None);
-        assert_eq!(leave.outcome(), Some(&Err("VM db1 has no room".to_owned())));
+    fn a_host_in_maintenance_and_one_without_ha_have_nothing_to_leave() {
+        let left = Facts { in_session: false, is_master: false, ..MASTER };
+        assert_eq!(steps(left), [Step::AssertEmpty, Step::SwitchOff]);
+        assert_eq!(steps(Facts { armed: false, ..MASTER }), [Step::SwitchOff]);
     }
 
     #[test]
-    fn a_machine_that_does_not_go_down_rejoins() {
-        let (mut leave, _) = Leave::begin(2, false, true).unwrap();
-        for _ in 0..4 {
-            leave.event(Event::Done);
-        }
-        assert_eq!(leave.event(Event::Failed("busy".to_owned())), Some(Step::Rejoin));
+    fn a_mark_that_was_shown_is_kept_to() {
+        assert_eq!(after_failure(Step::SetExcluded, true), Refusal::Ends);
+        assert_eq!(after_failure(Step::SetExcluded, false), Refusal::Stays);
+        assert_eq!(after_failure(Step::StopDaemon, false), Refusal::Stays);
     }
 
     #[test]
-    fn without_a_decision_it_is_not_begun() {
-        assert_eq!(Leave::begin(3, false, false).unwrap_err(), Refusal::NoStatefile);
-        assert_eq!(Leave::begin(1, false, true).unwrap_err(), Refusal::LastHost);
+    fn s101_a_host_that_stays_serves_again() {
+        assert_eq!(after_failure(Step::AssertEmpty, false), Refusal::Ends);
+        assert_eq!(after_failure(Step::GiveUpMastership, false), Refusal::Ends);
+        assert_eq!(after_failure(Step::SwitchOff, false), Refusal::Ends);
     }
 }

@@ -8,8 +8,7 @@
 //! | disabling, with and without a statefile | [`disable`] |
 //! | one host alone, without any decision | [`emergency`] |
 //! | what a host does when it starts | [`boot`] |
-//! | shutting a host down cleanly, and coming back | [`leave`] |
-//! | changing the master | [`mastership`] |
+//! | shutting a host down cleanly | [`leave`] |
 //! | what may be said with `ha-config` | [`settings`] |
 //!
 //! # What holds, and why
@@ -37,7 +36,6 @@ pub mod disable;
 pub mod emergency;
 pub mod enable;
 pub mod leave;
-pub mod mastership;
 pub mod preflight;
 pub mod settings;
 

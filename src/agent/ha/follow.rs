@@ -1,7 +1,7 @@
 //! From the daemon's word to this agent's standing: master, member, or neither.
 
 use super::{Session, address_of, boot, client, daemon, disable, emergency, is_armed, refusal};
-use super::{near_misses, pause, session, takeover, view};
+use super::{leave, near_misses, pause, session, takeover, view};
 use crate::agent::master_change::{self, step_down};
 use crate::agent::standing::Standing;
 use crate::agent::{Agent, maintenance, pool_ref, reconcile, recover, vm};
@@ -62,6 +62,11 @@ fn follow_daemon(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
     daemon::ensure(agent)?;
     let client = client(agent)?;
     if client.liveset().map_err(refusal)?.phase == Phase::Off {
+        if leave::is_leaving(agent) {
+            // Its session is over, and the machine goes down.
+            *agent.ha.locked() = None;
+            return Ok(());
+        }
         boot::settle(agent)?;
         if session(agent).as_ref() != Some(kept) {
             return Ok(());
@@ -74,6 +79,10 @@ fn follow_daemon(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
         }
         let before = agent.ha.locked().replace(liveset.clone());
         react(agent, kept, before.as_ref(), &liveset);
+        let over = liveset.phase == Phase::Off && before.is_some_and(|it| it.phase != Phase::Off);
+        if over {
+            break;
+        }
         if !is_armed(agent) || maintenance::is_out(agent) {
             return Ok(());
         }

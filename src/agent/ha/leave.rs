@@ -1,14 +1,16 @@
-//! A host that is switched off cleanly (R9.4): it leaves the view, disarms, then goes down.
+//! A host that is switched off cleanly, by [`crate::ha::leave`]: it leaves the view, disarms, then
+//! goes down. One that does not go down joins again.
 //!
 //! The daemon kills the agent of a master that leaves (R6.2), so a process of its own does this:
 //! `xe-agent --state-dir DIR leave poweroff|reboot`.
 
 use super::Session;
 use crate::agent::{Agent, config, power};
+use crate::ha::leave::{Facts, Refusal, Step, after_failure, steps};
 use crate::heartbeat::liveset::Phase;
 use crate::host::faults::Faults;
 use crate::host::hypervisor::{self, Settings};
-use crate::xhad::control::Client;
+use crate::xhad::control::{Client, ControlError, RefusedKind};
 use anyhow::{Context, bail};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -55,34 +57,45 @@ fn assert_empty(state_dir: &Path) -> anyhow::Result<()> {
 pub fn run(state_dir: &Path, how: &str) -> anyhow::Result<()> {
     // The call that asked for this is still being answered.
     std::thread::sleep(Duration::from_millis(500));
-    let left = leave_view(state_dir);
-    if left.is_err() {
-        let _ = std::fs::remove_file(mark(state_dir));
-    }
-    left?;
-    power::switch_off(how).with_context(|| format!("the machine did not {how}"))
-}
-
-fn leave_view(state_dir: &Path) -> anyhow::Result<()> {
+    let client = Client::of_state_dir(state_dir).with_timeout(Duration::from_secs(120));
     let session = config::read::<Session>(&state_dir.join("ha.json")).ok();
-    if session.is_some_and(|session| session.armed) {
-        assert_empty(state_dir)?;
-        let client = Client::of_state_dir(state_dir).with_timeout(Duration::from_secs(120));
-        if client.liveset().is_ok_and(|liveset| liveset.phase == Phase::Off) {
-            // A host in maintenance has left already.
-            return Ok(());
-        }
-        if client.liveset().is_ok_and(|liveset| liveset.is_master) {
-            client.give_up_mastership(None).context("another host must be master first")?;
-        }
-        client.set_excluded().context("no view without this host was decided")?;
-        for _ in 0..100 {
-            if client.liveset().is_ok_and(|liveset| liveset.phase == Phase::Disarmed) {
-                break;
+    let liveset = client.liveset();
+    let facts = Facts {
+        armed: session.is_some_and(|session| session.armed),
+        in_session: !liveset.as_ref().is_ok_and(|set| set.phase == Phase::Off),
+        is_master: liveset.is_ok_and(|set| set.is_master),
+    };
+    for step in steps(facts) {
+        let done = take(step, state_dir, &client, how);
+        if let Err(error) = &done {
+            let kind = error.downcast_ref::<ControlError>().and_then(ControlError::kind);
+            if after_failure(step, kind == Some(RefusedKind::WrongState)) == Refusal::Ends {
+                let _ = std::fs::remove_file(mark(state_dir));
             }
-            std::thread::sleep(Duration::from_millis(100));
         }
-        client.stop().context("the heartbeat daemon is still armed")?;
+        done?;
     }
     Ok(())
+}
+
+fn take(step: Step, state_dir: &Path, client: &Client, how: &str) -> anyhow::Result<()> {
+    match step {
+        Step::AssertEmpty => assert_empty(state_dir),
+        Step::GiveUpMastership => {
+            client.give_up_mastership(None).context("another host must be master first")
+        }
+        Step::SetExcluded => client.set_excluded().context("no view without this host was decided"),
+        Step::StopDaemon => {
+            for _ in 0..100 {
+                if client.liveset().is_ok_and(|liveset| liveset.phase == Phase::Disarmed) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            client.stop().context("the heartbeat daemon is still armed")
+        }
+        Step::SwitchOff => {
+            power::switch_off(how).with_context(|| format!("the machine did not {how}"))
+        }
+    }
 }
