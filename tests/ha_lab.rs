@@ -150,6 +150,25 @@ fn s99_a_machine_that_does_not_go_down_stays_out_until_that_is_known_and_joins_a
 }
 
 #[test]
+fn s95_ha_is_switched_off_while_all_have_lost_the_storage() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(dir.path());
+    let hosts = ["h1", "h2", "h3"];
+    hosts.iter().for_each(|host| drop(lab.lab(&["fault", host, "disk-eio"])));
+    let by_network = || lab.done("h1", "pool-ha-status").contains("by network");
+    wait_for("network mode", by_network);
+    lab.done("h1", "pool-ha-disable");
+    for host in hosts {
+        wait_for("the end of its session", || !lab.state_dir(host).join("ha.json").exists());
+    }
+    hosts.iter().for_each(|host| drop(lab.lab(&["fault", host, "disk-heal"])));
+    let running = lab.done("h1", "vm-list power-state=running is-control-domain=false --minimal");
+    assert_eq!(running.matches('-').count(), 6 * 4, "{running}");
+    lab.done("h1", "pool-ha-enable ha-config:timeout=10");
+    assert_eq!(lab.state("h1", "h3"), "member");
+}
+
+#[test]
 fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());

@@ -16,7 +16,8 @@ pub enum Step {
     StartDaemon(Uuid),
     /// Write "HA is on" to the pool's database.
     SetPoolFlag,
-    /// Way back: stop this host's daemon; if it is armed by now, have "off" decided first.
+    /// Way back: stop this host's daemon; if it is armed by now, have "off" decided first, or
+    /// every other member know.
     StopDaemon(Uuid),
     /// Way back: make this host forget session and key.
     ForgetKeys(Uuid),
@@ -43,9 +44,11 @@ enum Stage {
     Keys(Awaited),
     Starting(Awaited),
     Flag,
-    Back { why: String, left: usize },
-    Enabled,
-    Undone(String),
+    /// Way back: the daemons end.
+    Stopping(Awaited),
+    /// Way back: so many steps are left.
+    Cleaning(usize),
+    Over,
 }
 
 /// One attempt to enable HA.
@@ -53,76 +56,97 @@ enum Stage {
 pub struct Enable {
     hosts: Vec<Uuid>,
     stage: Stage,
+    /// The first failure.
+    failure: Option<String>,
+    /// Hosts whose daemon did not end on the way back: they may be armed.
+    armed: Vec<Uuid>,
 }
 
 impl Enable {
     /// Begins, after the pre-flight said yes.
     pub fn begin(hosts: &[Uuid]) -> (Self, Vec<Step>) {
-        let enable = Enable { hosts: hosts.to_vec(), stage: Stage::Preparing };
+        let (hosts, stage) = (hosts.to_vec(), Stage::Preparing);
+        let enable = Enable { hosts, stage, failure: None, armed: Vec::new() };
         (enable, vec![Step::PrepareStatefile])
     }
 
     /// How it ended, once it has: enabled, or undone for that reason.
     pub fn outcome(&self) -> Option<Result<(), String>> {
-        match &self.stage {
-            Stage::Enabled => Some(Ok(())),
-            Stage::Undone(why) => Some(Err(why.clone())),
-            _ => None,
+        if self.stage != Stage::Over {
+            return None;
         }
+        let Some(why) = &self.failure else { return Some(Ok(())) };
+        let armed = self.armed.iter().map(|host| format!("; host {host} may still be armed"));
+        Some(Err(why.clone() + &armed.collect::<String>()))
     }
 
-    /// Takes an event and gives the next steps.
+    /// Takes an event and gives the next steps. A failure is acted on once every host has
+    /// answered: until then one of them may still become armed.
     pub fn event(&mut self, event: Event) -> Vec<Step> {
-        if let Stage::Back { why, left } = &mut self.stage {
-            // Failures on the way back are for the administrator; nothing waits for them.
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.stage = Stage::Undone(why.clone());
-            }
-            return Vec::new();
+        let (host, fault) = match event {
+            Event::Done => (None, None),
+            Event::Failed(why) => (None, Some(why)),
+            Event::HostDone(host) => (Some(host), None),
+            Event::HostFailed(host, why) => (Some(host), Some(format!("host {host}: {why}"))),
+        };
+        let failed = fault.is_some();
+        if let Some(fault) = fault {
+            self.failure.get_or_insert(fault);
         }
-        match (&mut self.stage, event) {
-            (_, Event::HostFailed(host, why)) => self.back(format!("host {host}: {why}")),
-            (_, Event::Failed(why)) => self.back(why),
-            (Stage::Preparing, Event::Done) => {
-                self.stage = Stage::Keys(Awaited::all(&self.hosts));
-                self.hosts.iter().copied().map(Step::HandOverKeys).collect()
-            }
-            (Stage::Keys(awaited), Event::HostDone(host)) => {
+        match (&mut self.stage, host) {
+            (Stage::Preparing | Stage::Flag, None) => {}
+            (Stage::Keys(awaited) | Stage::Starting(awaited), Some(host)) => {
                 if !awaited.answered(host) {
                     return Vec::new();
                 }
-                self.stage = Stage::Starting(Awaited::all(&self.hosts));
-                self.hosts.iter().copied().map(Step::StartDaemon).collect()
             }
-            (Stage::Starting(awaited), Event::HostDone(host)) => {
+            (Stage::Stopping(awaited), Some(host)) => {
+                self.armed.extend(failed.then_some(host));
                 if !awaited.answered(host) {
                     return Vec::new();
                 }
-                self.stage = Stage::Flag;
-                vec![Step::SetPoolFlag]
             }
-            (Stage::Flag, Event::Done) => {
-                self.stage = Stage::Enabled;
-                Vec::new()
+            (Stage::Cleaning(left), _) => {
+                // Failures of these are for the administrator; nothing waits for them.
+                *left -= 1;
+                if *left > 0 {
+                    return Vec::new();
+                }
             }
-            _ => Vec::new(),
+            _ => return Vec::new(),
         }
+        self.next()
     }
 
-    fn back(&mut self, why: String) -> Vec<Step> {
-        let hosts = || self.hosts.iter().copied();
-        let steps: Vec<Step> = match &self.stage {
-            Stage::Preparing => vec![Step::EraseStatefile],
-            Stage::Keys(_) => hosts().map(Step::ForgetKeys).chain([Step::EraseStatefile]).collect(),
-            Stage::Starting(_) | Stage::Flag => hosts()
-                .map(Step::StopDaemon)
-                .chain(hosts().map(Step::ForgetKeys))
-                .chain([Step::EraseStatefile])
-                .collect(),
-            Stage::Back { .. } | Stage::Enabled | Stage::Undone(_) => return Vec::new(),
+    /// The stage is over.
+    fn next(&mut self) -> Vec<Step> {
+        let (hosts, awaited) = (self.hosts.iter().copied(), Awaited::all(&self.hosts));
+        let (stage, steps): (Stage, Vec<Step>) = match (&self.stage, &self.failure) {
+            (Stage::Preparing, None) => {
+                (Stage::Keys(awaited), hosts.map(Step::HandOverKeys).collect())
+            }
+            (Stage::Keys(_), None) => {
+                (Stage::Starting(awaited), hosts.map(Step::StartDaemon).collect())
+            }
+            (Stage::Starting(_), None) => (Stage::Flag, vec![Step::SetPoolFlag]),
+            (Stage::Starting(_) | Stage::Flag, Some(_)) => {
+                (Stage::Stopping(awaited), hosts.map(Step::StopDaemon).collect())
+            }
+            (Stage::Preparing, Some(_)) => (Stage::Cleaning(1), vec![Step::EraseStatefile]),
+            (Stage::Keys(_) | Stage::Stopping(_), _) => {
+                let stopped = hosts.filter(|host| !self.armed.contains(host));
+                let mut steps: Vec<Step> = stopped.map(Step::ForgetKeys).collect();
+                if self.armed.is_empty() {
+                    // A host that is armed reads there that HA was switched off.
+                    steps.push(Step::EraseStatefile);
+                }
+                let stage =
+                    if steps.is_empty() { Stage::Over } else { Stage::Cleaning(steps.len()) };
+                (stage, steps)
+            }
+            (Stage::Flag | Stage::Cleaning(_) | Stage::Over, _) => (Stage::Over, Vec::new()),
         };
-        self.stage = Stage::Back { why, left: steps.len() };
+        self.stage = stage;
         steps
     }
 }
@@ -159,16 +183,38 @@ mod tests {
         enable.event(Event::Done);
         hosts().into_iter().for_each(|host| drop(enable.event(Event::HostDone(host))));
         enable.event(Event::HostDone(hosts()[0]));
-        let back = enable.event(Event::HostFailed(hosts()[2], "no packet arrives".to_owned()));
-        assert_eq!(back.len(), 7);
-        assert_eq!(back[0], Step::StopDaemon(hosts()[0]), "daemons stop before keys go");
-        assert_eq!(back[6], Step::EraseStatefile);
-        // A late success changes nothing any more.
-        for _ in 0..7 {
-            assert!(enable.event(Event::HostDone(hosts()[1])).is_empty());
+        assert!(enable.event(Event::HostFailed(hosts()[2], "no packet arrives".into())).is_empty());
+        // Whoever has not answered yet may become armed.
+        let stops = enable.event(Event::HostDone(hosts()[1]));
+        assert_eq!(stops, hosts().into_iter().map(Step::StopDaemon).collect::<Vec<_>>());
+        enable.event(Event::HostDone(hosts()[2]));
+        enable.event(Event::HostDone(hosts()[0]));
+        let cleaning = enable.event(Event::HostDone(hosts()[1]));
+        assert_eq!(cleaning[2..], [Step::ForgetKeys(hosts()[2]), Step::EraseStatefile]);
+        for _ in 0..4 {
+            assert_eq!(enable.outcome(), None);
+            assert!(enable.event(Event::Done).is_empty());
         }
         let why = enable.outcome().unwrap().unwrap_err();
         assert!(why.contains(&hosts()[2].to_string()) && why.contains("no packet"));
+    }
+
+    #[test]
+    fn a_host_that_stays_armed_keeps_its_keys_and_can_read_the_statefile() {
+        let (mut enable, _) = Enable::begin(&hosts());
+        enable.event(Event::Done);
+        for _ in 0..2 {
+            hosts().into_iter().for_each(|host| drop(enable.event(Event::HostDone(host))));
+        }
+        assert_eq!(enable.event(Event::Failed("the database is full".into())).len(), 3);
+        enable.event(Event::HostDone(hosts()[0]));
+        enable.event(Event::HostDone(hosts()[1]));
+        let cleaning = enable.event(Event::HostFailed(hosts()[2], "no answer".into()));
+        assert_eq!(cleaning, [Step::ForgetKeys(hosts()[0]), Step::ForgetKeys(hosts()[1])]);
+        enable.event(Event::Done);
+        enable.event(Event::Done);
+        let why = enable.outcome().unwrap().unwrap_err();
+        assert!(why.contains("is full") && why.contains("may still be armed"), "{why}");
     }
 
     #[test]

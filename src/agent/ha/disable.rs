@@ -1,78 +1,51 @@
 //! Switching HA off for the pool, step by step as [`crate::ha::disable`] says.
 
-use super::{HostStep, address_of, client, end_session, refusal, session};
-use crate::agent::jobs::{self, Job};
+use super::{address_of, client, end_session, refusal, session};
 use crate::agent::standing::Standing;
 use crate::agent::vm::master_epoch;
 use crate::agent::{Agent, master_change, pool_ref};
-use crate::ha::disable::{Disable, Event, Step};
+use crate::ha::disable::{STEPS, Step, left_by};
 use crate::heartbeat::{Liveset, Mode};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use crate::xhad::control::PoolState;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the hosts may take to notice that a decided view switched HA off.
 const NOTICE: Duration = Duration::from_secs(30);
 
-/// Switches HA off: by decided views when the statefile answers (R9.2), else host by host (R9.3).
+/// Switches HA off by decided views.
 pub fn disable(agent: &Arc<Agent>) -> Answer<()> {
-    let epoch = master_epoch(agent)?;
+    master_epoch(agent)?;
     let db = agent.store.read();
-    let pool = pool_ref(&db).unwrap_or("");
-    if !db.flag("pool", pool, "ha_enabled") {
+    if !db.flag("pool", pool_ref(&db).unwrap_or(""), "ha_enabled") {
         return Err(Failure::bare("HA_NOT_ENABLED"));
     }
-    let Some(liveset) = agent.ha.liveset() else {
+    if agent.ha.liveset().is_none() {
         // The flag is a leftover: no daemon runs here (S98).
         return record(agent);
-    };
+    }
     agent.history.note("ha-disable", "asked for by a user", serde_json::json!({}));
-    let (mut switch, steps) = Disable::begin(&liveset.members, liveset.statefile_ok);
-    let mut todo: VecDeque<Step> = steps.into();
-    while let Some(step) = todo.pop_front() {
-        let event = carry_out(agent, epoch, &step);
-        todo.extend(switch.event(event));
-    }
-    match switch.outcome() {
-        Some(Ok(())) => Ok(()),
-        Some(Err(why)) => Err(Failure::new("HA_LOST_STATEFILE", [why.as_str()])),
-        None => Err(Failure::internal("the switch ended half way")),
-    }
-}
-
-fn carry_out(agent: &Arc<Agent>, epoch: u64, step: &Step) -> Event {
     let decide = |state| client(agent).and_then(|c| c.set_pool_state(state).map_err(refusal));
-    let on_host = |host: &uuid::Uuid, step: HostStep| {
-        let db = agent.store.read();
-        let row = db.by_uuid("host", &host.to_string()).unwrap_or("").to_owned();
-        jobs::on_host(agent, &row, epoch, &Job::Ha(step)).map(|_| ())
-    };
-    let (outcome, host) = match step {
-        Step::DecideOffPending => (decide(PoolState::OffPending), None),
-        Step::DecideOff => (decide(PoolState::Off), None),
-        // Failover is blocked by the mark itself: an unarmed host is never presumed dead (R5).
-        Step::BlockFailover(host) => (Ok(()), Some(*host)),
-        Step::Disarm(host) => (on_host(host, HostStep::Disarm), Some(*host)),
-        // A host that saw the decided view has ended its session already.
-        Step::StopDaemon(host) => (wait_off(agent, *host), Some(*host)),
-        Step::ClearPoolFlag => (clear(agent), None),
-    };
-    match (outcome, host) {
-        (Ok(()), None) => Event::Done,
-        (Ok(()), Some(host)) => Event::HostDone(host),
-        (Err(failure), None) => Event::Failed(failure.to_string()),
-        (Err(failure), Some(host)) => Event::HostFailed(host, failure.to_string()),
+    for step in STEPS {
+        let done = match step {
+            Step::DecideOffPending => decide(PoolState::OffPending),
+            Step::DecideOff => decide(PoolState::Off),
+            Step::AwaitOff => await_off(agent),
+            Step::ClearPoolFlag => record(agent),
+        };
+        done.map_err(|failure| {
+            let why = format!("{failure}; {}", left_by(step));
+            Failure::new("HA_LOST_STATEFILE", [why])
+        })?;
     }
+    Ok(())
 }
 
-/// Waits until this host acts as master without HA; another host stops by itself.
-fn wait_off(agent: &Agent, host: uuid::Uuid) -> Answer<()> {
-    if host != agent.config.host {
-        return Ok(());
-    }
+/// Waits until this host acts as master without HA; the others stop by themselves.
+fn await_off(agent: &Agent) -> Answer<()> {
     let step = Duration::from_millis(100);
     for _ in 0..NOTICE.as_millis() / step.as_millis() {
         if session(agent).is_none() && agent.standing().is_master() {
@@ -81,10 +54,6 @@ fn wait_off(agent: &Agent, host: uuid::Uuid) -> Answer<()> {
         std::thread::sleep(step);
     }
     Err(Failure::new("HA_LOST_STATEFILE", ["this host is still armed"]))
-}
-
-fn clear(agent: &Arc<Agent>) -> Answer<()> {
-    record(agent)
 }
 
 /// Writes "HA is off" to the database.

@@ -36,7 +36,7 @@ use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::{Liveset, PROTOCOL};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use crate::xhad::control::{Client, ControlError, RefusedKind};
+use crate::xhad::control::{Client, ControlError, PoolState, RefusedKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -149,12 +149,10 @@ pub enum HostStep {
     },
     /// Form the first view with all the others; armed when this is done.
     Join,
-    /// Stop the daemon; it must not be armed (any more).
+    /// Stop the daemon; one that is armed disarms first, in order.
     StopDaemon,
     /// Forget the session.
     Forget,
-    /// Disarm once the others have seen the mark, without a decided view.
-    Disarm,
     /// Refuse VMs, stay out of the view, or come back into it.
     Maintain {
         /// Which of them.
@@ -237,18 +235,34 @@ pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
             kept.armed = true;
             keep(agent, &kept)?;
         }
-        HostStep::StopDaemon => {
-            let client = client(agent)?.with_timeout(Duration::from_secs(30));
-            if client.stop().is_err() {
-                client.disarm_fencing(true).map_err(refusal)?;
-                client.stop().map_err(refusal)?;
-            }
-        }
+        HostStep::StopDaemon => stop_daemon(&client(agent)?)?,
         HostStep::Forget => forget(agent),
         HostStep::Maintain { stage } => maintenance::set_here(agent, *stage)?,
-        HostStep::Disarm => client(agent)?.disarm_fencing(false).map_err(refusal)?,
     }
     Ok(serde_json::Value::Null)
+}
+
+/// Ends the daemon's session. One that is armed may be counted on by the others: it disarms by a
+/// decided "off", or once every other member knows, as ever (R9.2, R9.3).
+fn stop_daemon(client: &Client) -> Answer<()> {
+    let client = client.clone().with_timeout(Duration::from_secs(60));
+    if client.stop().is_ok() {
+        return Ok(());
+    }
+    let off = client
+        .set_pool_state(PoolState::OffPending)
+        .and_then(|()| client.set_pool_state(PoolState::Off));
+    if off.is_err() {
+        client.disarm_fencing(false).map_err(refusal)?;
+    }
+    for _ in 0..100 {
+        let ended = |phase| matches!(phase, Phase::Disarmed | Phase::Off);
+        if client.liveset().is_ok_and(|liveset| ended(liveset.phase)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    client.stop().map_err(refusal)
 }
 
 /// Keeps a session, unarmed, with the paths at which this host sees its volumes; starts the daemon.
