@@ -77,7 +77,11 @@ fn due(facts: &Facts) -> Action {
         (true, Statefile::Off | Statefile::Init, Some(true)) if !facts.is_master => {
             Action::FetchAndJoin
         }
-        (true, Statefile::Off | Statefile::Init, _) => Action::RunWithoutHa,
+        (true, Statefile::Off, _) | (true, Statefile::Init, Some(false)) => Action::RunWithoutHa,
+        // This host was armed, so a view was decided: the statefile has gone back in time. The
+        // daemon goes by its own record (found by simulation: such a host ran without HA beside
+        // a pool that had it on).
+        (true, Statefile::Init, _) => Action::Join,
         (true, Statefile::OtherSession, Some(true)) if !facts.is_master => Action::FetchAndJoin,
         (true, Statefile::OtherSession, Some(false)) => Action::RunWithoutHa,
         (true, Statefile::OtherSession, _) => Action::Wait(
@@ -130,6 +134,15 @@ mod tests {
         let away = facts(true, Statefile::Off, Some(false));
         assert_eq!(decide(&away), Action::RunWithoutHa);
         assert_eq!(decide(&facts(true, Statefile::Off, None)), Action::RunWithoutHa);
+    }
+
+    #[test]
+    fn a_statefile_that_shows_no_view_to_an_armed_host_has_gone_back_in_time() {
+        assert_eq!(decide(&facts(true, Statefile::Init, None)), Action::Join);
+        let master = Facts { is_master: true, ..facts(true, Statefile::Init, Some(true)) };
+        assert_eq!(decide(&master), Action::Join);
+        let taken_back = facts(true, Statefile::Init, Some(false));
+        assert_eq!(decide(&taken_back), Action::RunWithoutHa);
     }
 
     #[test]

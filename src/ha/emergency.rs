@@ -11,8 +11,6 @@ pub struct Facts {
     pub storage_lost_by_all: bool,
     /// Whether every other member can be heard now.
     pub all_heard: bool,
-    /// How many VMs run here.
-    pub running_vms: usize,
     /// Whether the operator typed that these VMs may run twice.
     pub may_run_twice: bool,
 }
@@ -20,6 +18,8 @@ pub struct Facts {
 /// What the agent must do, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Refuse VMs on this host: what is stopped next must not be started again meanwhile.
+    RefuseVms,
     /// Stop the VMs of this host: the others may restart them.
     StopVms,
     /// Disarm once every other member has echoed the mark.
@@ -56,10 +56,10 @@ pub fn plan(facts: Facts) -> Plan {
     }
     let steps = if facts.all_heard {
         vec![Step::Disarm, Step::ClearLocalFlag]
-    } else if facts.running_vms == 0 || facts.may_run_twice {
+    } else if facts.may_run_twice {
         vec![Step::DisarmByForce, Step::ClearLocalFlag]
     } else {
-        vec![Step::StopVms, Step::DisarmByForce, Step::ClearLocalFlag]
+        vec![Step::RefuseVms, Step::StopVms, Step::DisarmByForce, Step::ClearLocalFlag]
     };
     let others_reset = if facts.storage_lost_by_all { facts.others } else { 0 };
     Plan { steps, others_reset }
@@ -74,7 +74,6 @@ mod tests {
         others: 2,
         storage_lost_by_all: false,
         all_heard: true,
-        running_vms: 3,
         may_run_twice: false,
     };
 
@@ -88,7 +87,7 @@ mod tests {
     #[test]
     fn cut_off_it_stops_its_vms_first_or_the_operator_takes_the_risk() {
         let cut = Facts { all_heard: false, ..ARMED };
-        assert_eq!(plan(cut).steps[0], Step::StopVms);
+        assert_eq!(plan(cut).steps[..2], [Step::RefuseVms, Step::StopVms]);
         let risk = Facts { may_run_twice: true, ..cut };
         assert_eq!(plan(risk).steps[0], Step::DisarmByForce);
     }

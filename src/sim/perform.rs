@@ -62,6 +62,10 @@ impl World {
             Verb::HangAgent if up => self.hang_agent(a, true),
             Verb::WakeAgent if up => self.hang_agent(a, false),
             Verb::Tear if alive => self.tear(a),
+            Verb::SwitchOn => self.switch_on(a),
+            Verb::SwitchOff => self.switch_off(a),
+            Verb::Emergency => self.switch_off_alone(a),
+            Verb::ShutDown => self.shut_down(a),
             Verb::Crash
             | Verb::Boot
             | Verb::Pause
@@ -184,9 +188,14 @@ impl World {
         self.require_in_time(whole, || why);
     }
 
+    /// HA was switched off, or an enable was taken back.
+    fn is_off(&self) -> bool {
+        self.newest_mode() == Some(Mode::Off) || !self.pool_on && self.newest_mode().is_none()
+    }
+
     fn is_whole(&self) -> bool {
         let hosts = self.machines.len();
-        if self.newest_mode() == Some(Mode::Off) {
+        if self.is_off() {
             return (0..hosts).all(|h| matches!(self.phase(h), Phase::Disarmed | Phase::Off));
         }
         let armed = |h: usize| self.phase(h) == Phase::Armed && self.members(h).len() == hosts;
@@ -195,7 +204,7 @@ impl World {
 
     /// What an operator does about one host.
     fn tend(&mut self, host: usize) {
-        let off = self.newest_mode() == Some(Mode::Off);
+        let off = self.is_off();
         let machine = &self.machines[host];
         if !machine.alive {
             if self.now > machine.ended_at + 6 * SECOND {

@@ -29,7 +29,8 @@ pub fn disable(agent: &Arc<Agent>, soft: bool) -> Answer<()> {
     let client = client(agent)?.with_timeout(Duration::from_secs(60));
     for step in plan.steps {
         match step {
-            Step::StopVms => stop_all_vms(agent)?,
+            Step::RefuseVms => set_mark(agent)?,
+            Step::StopVms => stop_all_vms(agent).inspect_err(|_| clear_mark(agent))?,
             Step::Disarm => client.disarm_fencing(false).map_err(refusal)?,
             Step::DisarmByForce => client.disarm_fencing(true).map_err(refusal)?,
             Step::ClearLocalFlag if soft => keep(agent, &kept)?,
@@ -71,7 +72,6 @@ pub fn is_marked(agent: &Agent) -> bool {
 }
 
 fn facts(agent: &Agent) -> Answer<Facts> {
-    let found = agent.driver.scan().map_err(|error| Failure::internal(error.to_string()))?;
     let liveset = client(agent)?.liveset().ok();
     let armed = liveset
         .as_ref()
@@ -86,18 +86,25 @@ fn facts(agent: &Agent) -> Answer<Facts> {
         others: others.clone().count(),
         storage_lost_by_all: liveset.as_ref().is_some_and(|set| set.storage_lost_by_all),
         all_heard: others.clone().all(|host| host.liveness == Liveness::Live),
-        running_vms: found.len(),
         may_run_twice: false,
     })
 }
 
-/// The others may restart this host's VMs: none may be left here.
+/// The others may restart this host's VMs: none may be left here. Two counts in a row must find
+/// none, since a start that was let in just before the mark may show late.
 fn stop_all_vms(agent: &Agent) -> Answer<()> {
-    let found = agent.driver.scan().map_err(|error| Failure::internal(error.to_string()))?;
-    for vm in found {
-        agent.driver.hard_stop(vm.vm).map_err(|error| Failure::internal(error.to_string()))?;
-        let why = "emergency disable without the others' knowledge";
-        agent.history.note("vm-stopped", why, serde_json::json!({ "vm": vm.vm }));
+    let internal =
+        |error: crate::host::hypervisor::DriverError| Failure::internal(error.to_string());
+    let mut empty = 0;
+    while empty < 2 {
+        let found = agent.driver.scan().map_err(internal)?;
+        empty = if found.is_empty() { empty + 1 } else { 0 };
+        for vm in found {
+            agent.driver.hard_stop(vm.vm).map_err(internal)?;
+            let why = "emergency disable without the others' knowledge";
+            agent.history.note("vm-stopped", why, serde_json::json!({ "vm": vm.vm }));
+        }
+        std::thread::sleep(Duration::from_millis(500));
     }
     Ok(())
 }

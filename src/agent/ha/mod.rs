@@ -318,6 +318,10 @@ pub fn assert_may_run(agent: &Agent) -> Answer<()> {
     if leave::is_leaving(agent) {
         return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the host is being switched off"]));
     }
+    if emergency::is_marked(agent) && is_armed(agent) {
+        let why = "HA is being switched off on this host by an emergency disable";
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+    }
     if maintenance::is_here(agent) {
         return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the host is in maintenance"]));
     }

@@ -37,6 +37,8 @@ enum Look {
     Agent(usize),
     /// Whether a host is up.
     Up(usize),
+    /// Whether HA is on, as the pool's database says.
+    Database,
     /// Protected VMs that run nowhere.
     Missing,
     /// Where a VM runs.
@@ -71,6 +73,7 @@ impl Expected {
             ["answer", host] => Look::Answer(one(host)?),
             ["noted", host] => Look::Noted(one(host)?),
             ["agent", host] => Look::Agent(one(host)?),
+            ["database"] => Look::Database,
             ["up", host] => Look::Up(one(host)?),
             ["vm", vm] => Look::Vm(a_vm(vm)?),
             ["power", vm] => Look::Power(a_vm(vm)?),
@@ -125,6 +128,7 @@ impl Look {
             Look::Noted(host) => return (world.notes_of(host), true),
             Look::Agent(host) => yes(world.has_agent(host)),
             Look::Up(host) => yes(world.machines[host].alive),
+            Look::Database => (if world.pool_on { "on" } else { "off" }).to_owned(),
             Look::Vm(vm) => names(world.runs_on(vm)),
             Look::Power(vm) => world.power_of(vm).to_owned(),
             Look::Starts(vm) => world.starts_of(vm).to_string(),

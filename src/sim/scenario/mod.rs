@@ -144,9 +144,12 @@ impl Scenario {
         world.remembers = true;
         match &self.enables {
             None => world.form(),
-            Some(hosts) => hosts.iter().for_each(|host| {
-                world.start(*host, true);
-            }),
+            Some(hosts) => {
+                world.pool_on = true;
+                hosts.iter().for_each(|host| {
+                    world.start(*host, true);
+                });
+            }
         }
         world.boot_reset_hosts = self.boots;
         let begin = world.now;

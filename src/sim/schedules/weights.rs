@@ -54,6 +54,10 @@ pub(super) const DISKS: Weights = &[
 ];
 
 pub(super) const ADMIN: Weights = &[
+    (Verb::SwitchOn, 4),
+    (Verb::SwitchOff, 2),
+    (Verb::Emergency, 3),
+    (Verb::ShutDown, 3),
     (Verb::OffPending, 2),
     (Verb::Off, 1),
     (Verb::On, 3),

@@ -3,8 +3,10 @@
 use super::World;
 use super::disk::Blocks;
 use super::machine::{AgentState, Job, What};
+use crate::ha::leave;
 use crate::heartbeat::node::{Effect, Refusal};
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
+use crate::heartbeat::view::Mode;
 
 impl World {
     /// Carries an effect out; a watchdog that was set gives its reading.
@@ -41,10 +43,13 @@ impl World {
                 return self.set_watchdog(host, end);
             }
             Effect::Disarm => {
+                let off = self.mode(host) == Some(Mode::Off);
                 let machine = &mut self.machines[host];
                 machine.watchdog = Nanos::MAX;
                 machine.disarmed = true;
                 machine.fresh = true;
+                // Its agent forgets the session by a decided "off".
+                machine.takes_part &= !off;
             }
             Effect::Reset if self.machines[host].alive => self.reset(host),
             Effect::KillAgent => self.kill_agent(host),
@@ -58,10 +63,11 @@ impl World {
             }
             Effect::Answer(ticket, outcome) => {
                 let machine = &mut self.machines[host];
-                // Refused at once, it was never shown: VMs may be started again.
                 let refused = matches!(outcome, Err(Refusal::WrongState(_)));
+                let after = leave::after_failure(leave::Step::SetExcluded, refused);
+                let ends = outcome.is_err() && after == leave::Refusal::Ends;
                 let stays = outcome.is_ok() && ticket == machine.stay_ticket;
-                machine.guests.leaving &= !(stays || refused && ticket == machine.leave_ticket);
+                machine.guests.leaving &= !(stays || ends && ticket == machine.leave_ticket);
                 machine.answers.insert(ticket, outcome);
             }
             Effect::FenceDevice(slot) => self.fence_device(host, slot.index()),

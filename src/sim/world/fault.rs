@@ -49,6 +49,7 @@ impl World {
         machine.ended_at = self.now;
         machine.parked.clear();
         machine.backlog.clear();
+        machine.errand = None;
         self.guests_end(host);
     }
 
@@ -66,7 +67,7 @@ impl World {
         }
     }
 
-    /// Boots a host that is down, with its daemon as a host that joins.
+    /// Boots a host that is down; its daemon joins, if HA is on. Gives the ticket of that.
     pub fn boot(&mut self, host: usize) -> u64 {
         self.tell(format_args!("h{} boots", host + 1));
         let machine = &mut self.machines[host];
@@ -78,7 +79,7 @@ impl World {
         machine.risk_taken = false;
         machine.fresh = false;
         self.start_agent(host);
-        self.start(host, false)
+        self.settle(host)
     }
 
     /// Only the daemon dies; the machine goes on until its watchdog fires.

@@ -23,6 +23,8 @@ impl What {
                 | What::JobDone(_)
                 | What::GuestEnds(..)
                 | What::Reply(_)
+                | What::Errand
+                | What::Settle
         )
     }
 }
@@ -61,8 +63,14 @@ impl World {
             return;
         }
         match what {
-            What::Deliver(packet) => self.step(host, Input::Packet(0, &packet)),
+            What::Deliver(packet) => {
+                // One of an earlier session has another key.
+                if packet.generation == self.generation {
+                    self.step(host, Input::Packet(0, &packet));
+                }
+            }
             What::Bytes(bytes) => self.open(host, &bytes),
+            What::Kept(_, what) if what.generation != self.generation => {}
             What::Kept(record, what) => {
                 self.machines[host].kept = Some((*what).clone());
                 self.step(host, Input::Kept(record));
@@ -81,6 +89,10 @@ impl World {
             What::JobDone(number) => self.job_done(host, number),
             What::GuestEnds(vm, run) => self.guest_ends_in(host, vm, run),
             What::Reply(reply) => self.take_reply(host, reply),
+            What::Errand => self.errand_goes_on(host),
+            What::Settle => {
+                self.settle(host);
+            }
             What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) => {}
         }
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::clock::Clock;
 use super::disk::Blocks;
+use super::errand::Errand;
 use super::guests::{Command, Guests, Reply};
 use super::shell::Shell;
 use crate::heartbeat::Node;
@@ -47,6 +48,10 @@ pub(super) enum What {
     /// A guest crashes, if that run of the VM is still there.
     GuestEnds(usize, u64),
     Reply(Reply),
+    /// An errand goes on.
+    Errand,
+    /// The host looks again whether it takes part in HA.
+    Settle,
     ToWitness(Packet),
     WitnessKept(Life, Arc<Kept>, Packet),
 }
@@ -141,6 +146,10 @@ pub struct Machine {
     /// The epoch and place of the view that was checked last.
     pub(super) checked: (u64, usize),
     pub(super) guests: Guests,
+    /// What an administrator has asked for.
+    pub(super) errand: Option<Errand>,
+    /// Its own flag: it takes part in its pool's HA.
+    pub(super) takes_part: bool,
     pub(super) shell: Option<Shell>,
 }
 
@@ -182,6 +191,8 @@ impl Machine {
             acts_until: 0,
             checked: (0, 0),
             guests: Guests::default(),
+            errand: None,
+            takes_part: false,
             shell: None,
         }
     }

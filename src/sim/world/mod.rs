@@ -9,6 +9,7 @@
 //! | events and effects | `happen`, `effects`, `cycle`, `net` |
 //! | what can be done to it | [`fault`] |
 //! | what must hold | [`check`] |
+//! | HA on and off, step by step | `errand`, `settle` |
 //! | VMs, the hosts' part and the master's | `guests`, `shell`, `rows` |
 //! | what VMs are like, what users and guests do | `wish`, `people` |
 
@@ -18,6 +19,7 @@ mod clock;
 mod cycle;
 pub mod disk;
 mod effects;
+mod errand;
 pub mod fault;
 mod guests;
 mod happen;
@@ -28,6 +30,7 @@ mod net;
 mod people;
 mod queue;
 mod rows;
+mod settle;
 mod shell;
 mod story;
 mod turn;
@@ -162,7 +165,13 @@ pub struct World {
     queue: Queue<(usize, u32, What)>,
     random: u64,
     ticket: u64,
+    /// How often HA was switched on, and the session that came of it last.
+    sessions: u32,
     generation: Uuid,
+    /// What is added to a session's epochs, so that those of the pool never go back.
+    epoch_base: u64,
+    /// What the pool's database says: HA is on.
+    pub(in crate::sim) pool_on: bool,
     /// What the database says of the VMs; durable, and fenced by epoch.
     rows: Rows,
     outpost: Option<Outpost>,
@@ -206,7 +215,10 @@ impl World {
             queue: Queue::new(),
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             ticket: 0,
-            generation: Uuid::from_u128(77),
+            sessions: 0,
+            generation: Uuid::from_u128(1),
+            epoch_base: 0,
+            pool_on: false,
             rows: Rows::default(),
             outpost: None,
             people: People::default(),
@@ -240,9 +252,7 @@ impl World {
     /// takes longer than 30 seconds and 2 T.
     pub fn form(&mut self) {
         let hosts = self.machines.len();
-        for host in 0..hosts {
-            self.start(host, true);
-        }
+        self.switch_on(0);
         let limit = 30.max(2 * u64::from(self.setting.timeout_s));
         let armed = self.run_until(limit, |world| (0..hosts).all(|h| world.armed_with(h, hosts)));
         self.require(armed, || format!("no view of all hosts within {limit} s"));
@@ -272,12 +282,13 @@ impl World {
         let running = !machine.guests.executing.is_empty();
         let (hosts, t) = (self.uuids.clone(), self.setting.timeout_s);
         let me = Slot::at(host);
+        let kept = machine.kept.clone().filter(|kept| kept.generation == self.generation);
         Config {
             acceptors: Acceptors {
                 statefiles: self.setting.statefiles,
                 witness: self.setting.witness,
             },
-            kept: machine.kept.clone().map(|kept| self.remembered(kept)),
+            kept: kept.map(|kept| self.remembered(kept)),
             braked: (self.setting.braked && machine.resets > 2).then_some(20 * SECOND),
             resident: machine.fresh && running,
             fresh: machine.fresh && !running,
@@ -312,6 +323,7 @@ impl World {
         let machine = &mut self.machines[host];
         machine.node = Some(node);
         machine.fresh = false;
+        machine.takes_part = true;
         machine.guests.leaving = false;
         machine.checked = (0, 0);
         machine.acts_until = 0;

@@ -69,7 +69,8 @@ impl World {
     }
 
     pub(super) fn epoch_of(&self, host: usize) -> u64 {
-        self.machines[host].node.as_ref().map_or(0, |node| node.liveset_epoch())
+        let epoch = self.machines[host].node.as_ref().map_or(0, |node| node.liveset_epoch());
+        self.epoch_base + epoch
     }
 
     fn take_over(&mut self, host: usize, epoch: u64) {

@@ -33,6 +33,13 @@ impl Outpost {
     }
 }
 
+impl Outpost {
+    /// Another session begins: nothing of the last one counts.
+    pub(super) fn forget(&mut self) {
+        (self.program, self.kept) = (None, None);
+    }
+}
+
 impl World {
     /// The witness starts, in a later life, with what it kept.
     pub fn start_witness(&mut self) {

@@ -1,0 +1,64 @@
+//! What a host does about HA when it has booted, by [`crate::ha::boot`].
+
+use super::disk::Copy;
+use super::machine::What;
+use super::{Path, World};
+use crate::ha::boot::{Action, Facts, Statefile, decide};
+use crate::heartbeat::liveset::Phase;
+use crate::heartbeat::timing::SECOND;
+use crate::heartbeat::view::Mode;
+
+impl World {
+    /// Decides and does what is due; gives the ticket of a daemon's start, else zero.
+    pub(super) fn settle(&mut self, host: usize) -> u64 {
+        let machine = &self.machines[host];
+        let master = self.acting().first().copied();
+        let asked = |master: usize| self.net.calls[host][master] || self.net.calls[master][host];
+        let facts = Facts {
+            local_flag: machine.takes_part,
+            statefile: self.statefile_word(host),
+            pool_flag: master.filter(|master| !asked(*master)).map(|_| self.pool_on),
+            is_master: false,
+            session_runs: machine.node.is_some() && self.phase(host) != Phase::Off,
+            vms_here: !machine.guests.executing.is_empty(),
+        };
+        match decide(&facts) {
+            Action::Join | Action::FetchAndJoin => return self.start(host, false),
+            Action::RunWithoutHa => {
+                self.tell(format_args!("h{} runs without HA", host + 1));
+                self.machines[host].takes_part = false;
+                let off = !self.pool_on || self.newest_mode() == Some(Mode::Off);
+                self.require(off, || format!("h{} runs without HA, and HA is on", host + 1));
+            }
+            Action::Wait(why) => {
+                self.tell(format_args!("h{} waits: {why}", host + 1));
+                self.push(self.now + SECOND, host, What::Settle);
+            }
+            Action::CarryOn | Action::AskAdministrator(_) => {}
+        }
+        0
+    }
+
+    /// What a host reads of the newest view.
+    fn statefile_word(&self, host: usize) -> Statefile {
+        let machine = &self.machines[host];
+        if !machine.takes_part {
+            return Statefile::Unknown;
+        }
+        let readable = (0..self.disks.len()).filter(|disk| machine.paths[*disk] == Path::Fine);
+        let shown: Vec<_> = readable.map(|disk| self.disks[disk].shown(host)).collect();
+        if shown.is_empty() {
+            return Statefile::Unreadable("no path to it".to_owned());
+        }
+        let copies = shown.iter().flat_map(|content| content.decisions.iter().flatten());
+        let views = copies.filter_map(|copy| match copy {
+            Copy::Whole(decision) => decision.decided.as_deref(),
+            Copy::Blank | Copy::Broken => None,
+        });
+        match views.max_by_key(|view| view.epoch).map(|view| view.mode) {
+            None => Statefile::Init,
+            Some(Mode::Off) => Statefile::Off,
+            Some(_) => Statefile::Active,
+        }
+    }
+}
