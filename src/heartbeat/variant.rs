@@ -108,6 +108,8 @@ variants! {
         "the operator's word stands against a life that shows itself (R5.3e)"
     RecordGoesBack "record-goes-back"
         "a boot that reads a statefile gone back in time forgets what was kept (R2.4)"
+    BlankIsOff "blank-is-off"
+        "an armed host that reads no view in the statefile runs without HA (R9.1)"
     UnarmedStarts "unarmed-starts" "an unarmed host starts VMs (R5)"
     BarrierSkipped "barrier-skipped" "a new master does not ask what runs (R6.3)"
     OwnerRowSkipped "owner-row-skipped" "a migration lets its target run first (R6.4)"

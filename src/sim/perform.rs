@@ -151,7 +151,9 @@ impl World {
                 self.resume(host);
             }
             self.hang_agent(host, false);
+            self.enable_host(host, true);
         }
+        self.mend_vms();
     }
 
     /// The operators bring every host back: boot what is down, start daemons, end what was begun.

@@ -3,10 +3,11 @@
 mod pen;
 mod weights;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::script::Script;
-use super::world::Setting;
+use super::world::{Setting, Wish};
 use crate::heartbeat::timing::{MILLISECOND, Timing};
 use pen::{Dice, Pen};
 use weights::{ADMIN, DISKS, LINKS, STORM};
@@ -94,6 +95,9 @@ impl Schedule {
         if setting.witness && dice.below(2) == 0 {
             setting.statefiles = 2;
         }
+        if self == Guests && dice.below(2) == 0 {
+            setting.wishes = wishes(&mut dice, setting.vms);
+        }
         setting
     }
 
@@ -119,6 +123,17 @@ impl Schedule {
         pen.script.sort_by_key(|(at, _)| *at);
         pen.script
     }
+}
+
+/// VMs with orders, delays and groups of their own.
+fn wishes(dice: &mut Dice, vms: usize) -> BTreeMap<usize, Wish> {
+    let wish = |vm| Wish {
+        order: dice.below(4) as i64,
+        delay_s: [0, 0, 2, 15][dice.below(4) as usize],
+        group: (dice.below(3) == 0).then(|| dice.below(2)),
+        ..Wish::of(vm)
+    };
+    (0..vms).zip((0..vms).map(wish)).collect()
 }
 
 impl fmt::Display for Schedule {

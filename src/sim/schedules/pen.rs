@@ -33,6 +33,19 @@ impl Dice {
     }
 }
 
+/// What guests and users do while VMs are being recovered.
+const PEOPLE: [Verb; 9] = [
+    Verb::CrashVm,
+    Verb::ShutVm,
+    Verb::StopVm,
+    Verb::BreakVm,
+    Verb::MendVm,
+    Verb::LoopVm,
+    Verb::Disable,
+    Verb::Enable,
+    Verb::Tolerate,
+];
+
 /// Writes a script.
 pub(super) struct Pen<'a> {
     pub(super) dice: Dice,
@@ -74,8 +87,10 @@ impl Pen<'_> {
             Verb::Delay => ([0, 0, 500, 4000][self.dice.below(4) as usize], 0),
             Verb::Late => (self.host(), [0, 0, 300, 4000][self.dice.below(4) as usize]),
             Verb::Rewind => (self.disk(), 1 + self.dice.below(40) as usize),
-            Verb::EndVm => (self.vm(), 0),
-            Verb::MoveVm => (self.vm(), self.host()),
+            Verb::EndVm | Verb::CrashVm | Verb::ShutVm | Verb::StopVm => (self.vm(), 0),
+            Verb::MoveVm | Verb::BreakVm | Verb::MendVm => (self.vm(), self.host()),
+            Verb::LoopVm => (self.vm(), [0, 1, 7, 40][self.dice.below(4) as usize]),
+            Verb::Tolerate => (self.dice.below(self.setting.hosts as u64) as usize, 0),
             Verb::PathFails
             | Verb::PathHangs
             | Verb::PathFine
@@ -250,6 +265,11 @@ impl Pen<'_> {
             let next = [Verb::HandOver, Verb::MoveVm, Verb::KillAgent, Verb::HangAgent, Verb::Cut];
             for _ in 0..self.dice.below(4) {
                 let verb = next[self.dice.below(5) as usize];
+                let when = begin + self.dice.below(self.t + 6000);
+                self.any(when, verb);
+            }
+            for _ in 0..self.dice.below(4) {
+                let verb = PEOPLE[self.dice.below(PEOPLE.len() as u64) as usize];
                 let when = begin + self.dice.below(self.t + 6000);
                 self.any(when, verb);
             }

@@ -98,6 +98,13 @@ impl World {
         }
     }
 
+    /// Every VM can be started everywhere, none crashes any more, and one failure is tolerated.
+    pub(in crate::sim) fn mend_vms(&mut self) {
+        self.people.broken.clear();
+        self.people.loops.clear();
+        self.tolerate(1);
+    }
+
     /// A user shuts a VM down, or ends its waiting: it stays off. One that is being started is
     /// busy.
     pub(in crate::sim) fn stop_vm(&mut self, vm: usize) {

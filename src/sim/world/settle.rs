@@ -6,6 +6,7 @@ use super::{Path, World};
 use crate::ha::boot::{Action, Facts, Statefile, decide};
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::timing::SECOND;
+use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::Mode;
 
 impl World {
@@ -22,7 +23,8 @@ impl World {
             session_runs: machine.node.is_some() && self.phase(host) != Phase::Off,
             vms_here: !machine.guests.executing.is_empty(),
         };
-        match decide(&facts) {
+        let blank = facts.statefile == Statefile::Init && self.wrong(Variant::BlankIsOff);
+        match if blank { Action::RunWithoutHa } else { decide(&facts) } {
             Action::Join | Action::FetchAndJoin => return self.start(host, false),
             Action::RunWithoutHa => {
                 self.tell(format_args!("h{} runs without HA", host + 1));
