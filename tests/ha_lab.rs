@@ -150,6 +150,30 @@ fn s99_a_machine_that_does_not_go_down_stays_out_until_that_is_known_and_joins_a
 }
 
 #[test]
+fn s92_an_enable_that_fails_on_one_host_is_taken_back_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(dir.path());
+    let hosts = ["h1", "h2", "h3"];
+    let nobody = || hosts.iter().all(|host| !lab.state_dir(host).join("ha.json").exists());
+    lab.done("h1", "pool-ha-disable");
+    wait_for("the end of all sessions", nobody);
+    let config = std::fs::read(lab.state_dir("h3").join("agent.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let address = config["address"].as_str().unwrap();
+    let port = u16::try_from(config["udp-port"].as_u64().unwrap()).unwrap();
+    let taken = std::net::UdpSocket::bind((address, port)).unwrap();
+    let refused = lab.xe("h1", "pool-ha-enable ha-config:timeout=10");
+    assert!(!refused.status.success());
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("in use") && why.contains("h3"), "{why}");
+    assert!(nobody());
+    assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "false\n");
+    drop(taken);
+    lab.done("h1", "pool-ha-enable ha-config:timeout=10");
+    assert_eq!(lab.state("h1", "h3"), "member");
+}
+
+#[test]
 fn s95_ha_is_switched_off_while_all_have_lost_the_storage() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());

@@ -120,11 +120,19 @@ fn carry_out(
         (None, Ok(())) => Event::Done,
         (host, Err(failure)) => {
             let why = failure.to_string();
-            refused.get_or_insert(failure);
+            note_failure(refused, failure);
             host.map_or(Event::Failed(why.clone()), |host| Event::HostFailed(host, why))
         }
     };
     outcomes.into_iter().map(event).collect()
+}
+
+/// Keeps the failure to tell of: the first, unless that one only waited in vain for another host.
+fn note_failure(refused: &mut Option<Failure>, failure: Failure) {
+    let waited = |known: &Failure| known.code == "HA_FAILED_TO_FORM_LIVESET";
+    if refused.as_ref().is_none_or(|known| waited(known) && !waited(&failure)) {
+        *refused = Some(failure);
+    }
 }
 
 fn host_of(step: &Step) -> Option<Uuid> {
