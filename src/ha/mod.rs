@@ -5,7 +5,7 @@
 //! |---|---|
 //! | may HA be enabled, and what will it bear? | [`preflight`] |
 //! | enabling, with the way back | [`enable`] |
-//! | disabling, with and without a statefile | [`disable`] |
+//! | disabling, by decided views | [`disable`] |
 //! | one host alone, without any decision | [`emergency`] |
 //! | what a host does when it starts | [`boot`] |
 //! | shutting a host down cleanly | [`leave`] |

@@ -1,6 +1,6 @@
 //! Switching HA off for the pool, step by step as [`crate::ha::disable`] says.
 
-use super::{address_of, client, end_session, refusal, session};
+use super::{address_of, client, end_session, is_armed, refusal, session};
 use crate::agent::standing::Standing;
 use crate::agent::vm::master_epoch;
 use crate::agent::{Agent, master_change, pool_ref};
@@ -23,8 +23,8 @@ pub fn disable(agent: &Arc<Agent>) -> Answer<()> {
     if !db.flag("pool", pool_ref(&db).unwrap_or(""), "ha_enabled") {
         return Err(Failure::bare("HA_NOT_ENABLED"));
     }
-    if agent.ha.liveset().is_none() {
-        // The flag is a leftover: no daemon runs here (S98).
+    if !is_armed(agent) {
+        // The flag is a leftover: the master takes no part in any session (S98).
         return record(agent);
     }
     agent.history.note("ha-disable", "asked for by a user", serde_json::json!({}));
