@@ -150,6 +150,25 @@ fn s99_a_machine_that_does_not_go_down_stays_out_until_that_is_known_and_joins_a
 }
 
 #[test]
+fn s45_s49_s50_only_the_heartbeat_changes_the_master_of_an_armed_pool() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(dir.path());
+    let h2 = lab.done("h1", "host-list name-label=h2 --minimal");
+    let by_hand = [
+        ("h1", format!("pool-designate-new-master host-uuid={}", h2.trim_end())),
+        ("h2", "pool-emergency-transition-to-master --force".to_owned()),
+        ("h2", "pool-emergency-reset-master master-address=127.0.0.4".to_owned()),
+    ];
+    for (host, line) in by_hand {
+        let refused = lab.xe(host, &line);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && why.contains("HA"), "{line}: {why}");
+    }
+    assert_eq!(lab.state("h1", "h1"), "master");
+    assert_eq!(lab.state("h1", "h2"), "member");
+}
+
+#[test]
 fn s92_an_enable_that_fails_on_one_host_is_taken_back_everywhere() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());

@@ -14,15 +14,16 @@ impl World {
     pub(super) fn settle(&mut self, host: usize) -> u64 {
         let machine = &self.machines[host];
         let master = self.acting().first().copied();
-        let asked = |master: usize| self.net.calls[host][master] || self.net.calls[master][host];
+        let cut = |master: usize| self.net.calls[host][master] || self.net.calls[master][host];
         let facts = Facts {
             local_flag: machine.takes_part,
             statefile: self.statefile_word(host),
-            pool_flag: master.filter(|master| !asked(*master)).map(|_| self.pool_on),
+            pool_flag: master.filter(|master| !cut(*master)).map(|_| self.pool_on),
             is_master: false,
             session_runs: machine.node.is_some() && self.phase(host) != Phase::Off,
             vms_here: !machine.guests.executing.is_empty(),
         };
+        let unreadable = matches!(facts.statefile, Statefile::Unreadable(_));
         let blank = facts.statefile == Statefile::Init && self.wrong(Variant::BlankIsOff);
         match if blank { Action::RunWithoutHa } else { decide(&facts) } {
             Action::Join | Action::FetchAndJoin => return self.start(host, false),
@@ -32,6 +33,8 @@ impl World {
                 let off = !self.pool_on || self.newest_mode() == Some(Mode::Off);
                 self.require(off, || format!("h{} runs without HA, and HA is on", host + 1));
             }
+            // A path may break after the statefile was read, and not every toolstack reads it.
+            Action::Wait(_) if unreadable && self.chance(2) == 0 => return self.start(host, false),
             Action::Wait(why) => {
                 self.tell(format_args!("h{} waits: {why}", host + 1));
                 self.push(self.now + SECOND, host, What::Settle);
