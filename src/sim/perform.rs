@@ -168,7 +168,8 @@ impl World {
             if patient && self.now > half {
                 // Whoever has seen a statefile go back waits until it is booted again.
                 patient = false;
-                let waits = |host: &usize| self.phase(*host) == Phase::Waiting;
+                let waits =
+                    |host: &usize| matches!(self.phase(*host), Phase::Waiting | Phase::Starting);
                 let waiting: Vec<usize> = (0..self.machines.len()).filter(waits).collect();
                 waiting.into_iter().for_each(|host| self.crash(host));
             }

@@ -236,7 +236,7 @@ pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
             keep(agent, &kept)?;
         }
         HostStep::StopDaemon => stop_daemon(&client(agent)?)?,
-        HostStep::Forget => forget(agent),
+        HostStep::Forget => end_session(agent),
         HostStep::Maintain { stage } => maintenance::set_here(agent, *stage)?,
     }
     Ok(serde_json::Value::Null)
@@ -271,8 +271,10 @@ pub(super) fn prepare(agent: &Agent, session: &Session) -> Answer<()> {
     find_volumes(agent, &mut session)?;
     session.armed = false;
     emergency::clear_mark(agent);
-    keep(agent, &session)?;
-    daemon::ensure(agent)
+    daemon::ensure(agent)?;
+    // One that only waits for a statefile of an earlier session; an armed one refuses.
+    client(agent)?.stop().map_err(refusal)?;
+    keep(agent, &session)
 }
 
 /// Finds where this host sees the heartbeat volumes and the metadata volume.

@@ -13,6 +13,10 @@ use crate::heartbeat::view::Slot;
 
 impl World {
     pub(super) fn disk_write(&mut self, host: usize, mut job: Job) {
+        if self.machines[host].session != self.sessions {
+            // The statefile has another key now.
+            return self.disk_failed(host, &job);
+        }
         match self.machines[host].paths[job.disk] {
             Path::Hangs => self.machines[host].parked.push(What::Write(job)),
             Path::Fails => self.disk_failed(host, &job),

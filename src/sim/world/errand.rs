@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
+use super::World;
 use super::machine::{AgentState, What};
-use super::{Statefile, World};
 use crate::ha::enable::{Enable, Event};
 use crate::ha::{disable, emergency, enable, leave};
 use crate::heartbeat::liveset::{Liveness, Phase};
@@ -242,6 +242,7 @@ impl World {
             }
             HandOverKeys(uuid) => {
                 let other = self.reach(host, of(uuid))?;
+                self.stop_unarmed(other);
                 if !matches!(self.phase(other), Phase::Disarmed | Phase::Off) {
                     return Err(Fault::of("it is armed"));
                 }
@@ -259,6 +260,7 @@ impl World {
             }
             ForgetKeys(uuid) => {
                 let other = self.reach(host, of(uuid))?;
+                self.stop_unarmed(other);
                 self.machines[other].takes_part = false;
             }
         }
@@ -351,32 +353,6 @@ impl World {
                 self.start_daemon(host);
             }
         }
-    }
-
-    /// A new session begins on blank statefiles. Nothing of an earlier one is taken for its own.
-    fn new_session(&mut self) {
-        self.sessions += 1;
-        self.generation = Uuid::from_u128(u128::from(self.sessions));
-        self.blank_statefiles();
-        if let Some(outpost) = self.outpost.as_mut().filter(|_| self.sessions > 1) {
-            outpost.forget();
-            self.start_witness();
-        }
-    }
-
-    fn blank_statefiles(&mut self) {
-        let hosts = self.machines.len();
-        self.disks.iter_mut().for_each(|disk| *disk = Statefile::new(hosts));
-        for (_, _, what) in self.queue.all_mut() {
-            match what {
-                What::Write(job) => job.blocks = Default::default(),
-                What::Land(_, blocks) => *blocks = Default::default(),
-                _ => {}
-            }
-        }
-        self.epoch_base += self.chain.keys().next_back().copied().unwrap_or(0);
-        self.chain.clear();
-        self.over.clear();
     }
 }
 

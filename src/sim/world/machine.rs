@@ -150,6 +150,8 @@ pub struct Machine {
     pub(super) errand: Option<Errand>,
     /// Its own flag: it takes part in its pool's HA.
     pub(super) takes_part: bool,
+    /// The session that its daemon was started for last.
+    pub(super) session: u32,
     pub(super) shell: Option<Shell>,
 }
 
@@ -193,6 +195,7 @@ impl Machine {
             guests: Guests::default(),
             errand: None,
             takes_part: false,
+            session: 0,
             shell: None,
         }
     }

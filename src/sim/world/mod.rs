@@ -9,7 +9,7 @@
 //! | events and effects | `happen`, `effects`, `cycle`, `net` |
 //! | what can be done to it | [`fault`] |
 //! | what must hold | [`check`] |
-//! | HA on and off, step by step | `errand`, `settle` |
+//! | HA on and off, step by step | `errand`, `session`, `settle` |
 //! | VMs, the hosts' part and the master's | `guests`, `shell`, `rows` |
 //! | what VMs are like, what users and guests do | `wish`, `people` |
 
@@ -30,6 +30,7 @@ mod net;
 mod people;
 mod queue;
 mod rows;
+mod session;
 mod settle;
 mod shell;
 mod story;
@@ -324,6 +325,7 @@ impl World {
         machine.node = Some(node);
         machine.fresh = false;
         machine.takes_part = true;
+        machine.session = self.sessions;
         machine.guests.leaving = false;
         machine.checked = (0, 0);
         machine.acts_until = 0;

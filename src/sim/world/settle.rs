@@ -13,7 +13,7 @@ impl World {
     /// Decides and does what is due; gives the ticket of a daemon's start, else zero.
     pub(super) fn settle(&mut self, host: usize) -> u64 {
         let machine = &self.machines[host];
-        let master = self.acting().first().copied();
+        let master = self.acting().first().copied().or_else(|| self.master_without_ha(host));
         let cut = |master: usize| self.net.calls[host][master] || self.net.calls[master][host];
         let facts = Facts {
             local_flag: machine.takes_part,
@@ -44,6 +44,15 @@ impl World {
         0
     }
 
+    /// The host that is master while HA is off; any of them will do.
+    fn master_without_ha(&self, asking: usize) -> Option<usize> {
+        let is_up = |host: usize| {
+            let machine = &self.machines[host];
+            machine.alive && !machine.paused && !machine.takes_part && host != asking
+        };
+        (0..self.machines.len()).find(|host| !self.pool_on && is_up(*host))
+    }
+
     /// What a host reads of the newest view.
     fn statefile_word(&self, host: usize) -> Statefile {
         let machine = &self.machines[host];
@@ -54,6 +63,9 @@ impl World {
         let shown: Vec<_> = readable.map(|disk| self.disks[disk].shown(host)).collect();
         if shown.is_empty() {
             return Statefile::Unreadable("no path to it".to_owned());
+        }
+        if machine.session != self.sessions {
+            return Statefile::OtherSession;
         }
         let copies = shown.iter().flat_map(|content| content.decisions.iter().flatten());
         let views = copies.filter_map(|copy| match copy {
