@@ -156,8 +156,9 @@ impl Ladder {
     /// Whether the class is closed for `chosen` with any `missing` hosts from `position` on.
     fn closed(&self, chosen: &[usize], position: usize, missing: usize) -> bool {
         self.tables.iter().any(|(weights, limit, suffix)| {
-            let sum: u128 = chosen.iter().map(|at| weights[*at]).sum();
-            suffix[position].get(missing).is_none_or(|rest| sum + rest < *limit)
+            let Some(rest) = suffix[position].get(missing) else { return true };
+            let weights = chosen.iter().map(|at| weights[*at]);
+            weights.fold(*rest, u128::saturating_add) < *limit
         })
     }
 }
@@ -167,8 +168,8 @@ fn suffixes(numbers: &[u128], r: usize) -> Vec<Vec<u128>> {
     let mut largest: Vec<u128> = Vec::with_capacity(r + 1);
     let sums = |largest: &[u128]| {
         let mut sums = vec![0];
-        sums.extend(largest.iter().scan(0, |sum, number| {
-            *sum += number;
+        sums.extend(largest.iter().scan(0u128, |sum, number| {
+            *sum = sum.saturating_add(*number);
             Some(*sum)
         }));
         sums

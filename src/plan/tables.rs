@@ -59,12 +59,11 @@ impl Table {
         let (bytes, vcpus, vms) = sums.at_least(position, self.from);
         let taken = left_beyond(field, *host, class, self.largest.vcpus)
             .map_or(0, |left| self.least_taken(&field.census, left, class.grain));
-        let lost = bytes * u128::from(self.scale[0])
-            + u128::from(vcpus) * u128::from(self.scale[1])
-            + u128::from(vms) * u128::from(self.scale[2]);
+        let weigh = |amount: u128, of: usize| amount.saturating_mul(u128::from(self.scale[of]));
+        let lost = [weigh(bytes, 0), weigh(vcpus.into(), 1), weigh(vms.into(), 2)];
         self.limit = self.limit + taken - self.taken[position];
         self.taken[position] = taken;
-        self.weights[position] = lost + taken;
+        self.weights[position] = lost.into_iter().fold(taken, u128::saturating_add);
     }
 
     /// The least that was taken, by weight, from a host that can no longer take a VM of the class:
@@ -122,12 +121,23 @@ fn scale(field: &Field, hosts: &[usize], class: &Class, vcpus: u64) -> [u64; 3] 
     [BYTE, weigh(field.census.counts_vcpus(), all[1]), weigh(field.census.counts_vms(), all[2])]
 }
 
-/// The sum of the `r` largest numbers.
+/// The sum of the `r` largest numbers; the largest number of all when it is beyond that.
 pub fn top(numbers: &[u128], r: usize) -> u128 {
-    if r == 0 || r >= numbers.len() {
-        return if r == 0 { 0 } else { numbers.iter().sum() };
-    }
     let mut numbers = numbers.to_vec();
-    numbers.select_nth_unstable_by(r - 1, |a, b| b.cmp(a));
-    numbers[..r].iter().sum()
+    if r > 0 && r < numbers.len() {
+        numbers.select_nth_unstable_by(r - 1, |a, b| b.cmp(a));
+    }
+    numbers.into_iter().take(r).fold(0, u128::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_beyond_all_numbers_stays_the_largest() {
+        assert_eq!(top(&[3, 1, 2], 2), 5);
+        assert_eq!((top(&[3, 1], 0), top(&[3, 1], 9)), (0, 4));
+        assert_eq!(top(&[u128::MAX, 1, u128::MAX], 3), u128::MAX);
+    }
 }

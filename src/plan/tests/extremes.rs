@@ -29,9 +29,14 @@ fn wild() -> impl Strategy<Value = Problem> {
     })
 }
 
+/// `XE_CASES` asks for more.
+fn cases() -> u32 {
+    std::env::var("XE_CASES").ok().and_then(|word| word.parse().ok()).unwrap_or(1_000)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 1_000, failure_persistence: None, ..ProptestConfig::default()
+        cases: cases(), failure_persistence: None, ..ProptestConfig::default()
     })]
 
     #[test]
