@@ -98,10 +98,12 @@
 //!   strict majority of the view remembered forms the next one, a thousand epochs further on, so
 //!   that none is ever given twice. (Trace: three hosts, T = 3; the statefile goes back by 10 s
 //!   while the last two reboot; a lone one formed epoch 4 again.) The same jump follows where a
-//!   dead member's block is damaged on so many statefiles that it may hide a decided view. The
-//!   record never goes back: a boot that reads an older view keeps the newer one. (Trace: three
-//!   hosts, T = 30; the statefile goes back, the one that knows boots, kept what it read, and
-//!   boots again.)
+//!   dead member's block is damaged on so many statefiles that it may hide a decided view, and
+//!   where freshly booted hosts form without somebody: who is missing may be the only one that
+//!   knows. (Trace: three hosts, T = 5; one decides epoch 4 alone, the statefile goes back and
+//!   hangs for it; another one boots and formed epoch 4 again.) The record never goes back: a boot
+//!   that reads an older view keeps the newer one. (Trace: three hosts, T = 30; the statefile goes
+//!   back, the one that knows boots, kept what it read, and boots again.)
 //! * **The boot number is kept there, too** (R2.5): after a block was damaged between two boots the
 //!   same life came twice, and what was seen of the first one counted for the second.
 //! * **A link is known by the view that it follows**, not by the epoch that the next one gets

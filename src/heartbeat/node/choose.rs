@@ -39,7 +39,7 @@ impl Node {
             .filter(|joiner| set.iter().all(|slot| self.connected(now, *joiner, *slot)));
         members.extend(joiner.and_then(|slot| self.as_member(slot)));
         members.sort_by_key(|member| member.slot);
-        let mut next = self.followed_by(old, members);
+        let mut next = self.followed_by(old, members, self.next_epoch());
         (next.mode, next.base) = self.next_mode(now, old);
         next.trusted = self.disks_to_trust(now);
         next.master = self.next_master(now, &next);
@@ -152,8 +152,7 @@ impl Node {
     }
 
     /// The next link with these members: whoever is missing has gone.
-    pub(super) fn followed_by(&self, old: &View, members: Vec<Member>) -> View {
-        let epoch = self.next_epoch();
+    pub(super) fn followed_by(&self, old: &View, members: Vec<Member>, epoch: u64) -> View {
         let stays = |slot: Slot, life: Life| {
             members.iter().any(|member| member.slot == slot && member.life >= life)
         };

@@ -1,6 +1,7 @@
 //! The view that freshly booted hosts may form by themselves (R7.2, R7.3).
 
 use super::Node;
+use super::network::AFTER_REWIND;
 use crate::heartbeat::quorum::majority;
 use crate::heartbeat::report::{ARMED, WAITING};
 use crate::heartbeat::timing::Nanos;
@@ -26,7 +27,9 @@ impl Node {
             return None;
         }
         let members: Option<Vec<Member>> = set.iter().map(|slot| self.as_member(*slot)).collect();
-        let mut next = self.followed_by(old, members?);
+        // Whoever is missing may alone have known of views that a statefile forgot (R2.4).
+        let forgotten = if absent.is_empty() { 0 } else { AFTER_REWIND };
+        let mut next = self.followed_by(old, members?, self.next_epoch() + forgotten);
         if old.mode == Mode::Network {
             next.mode = Mode::Disk;
         }

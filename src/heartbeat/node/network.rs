@@ -13,7 +13,7 @@ use crate::heartbeat::vote::{Bid, Vote};
 
 /// By so many epochs the next view is above the newest that is remembered, after the statefiles
 /// have gone back in time: more views than this were not decided unseen by all who form it.
-const AFTER_REWIND: u64 = 1000;
+pub(super) const AFTER_REWIND: u64 = 1000;
 
 /// The own part as an acceptor over the network. Others are told what of it is kept ([`Keeping`]).
 #[derive(Debug, Clone, Default)]
