@@ -93,6 +93,9 @@ pub struct Lease {
     pub act: bool,
     /// Until when, CLOCK_BOOTTIME in nanoseconds; zero when it may not.
     pub act_until_ns: u64,
+    /// The epoch in which this host was admitted; zero before. No older command may start a VM.
+    #[serde(default)]
+    pub admitted: u64,
 }
 
 /// A line longer than this is no request; the longest is the start of the largest pool.

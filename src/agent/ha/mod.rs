@@ -315,6 +315,14 @@ fn preflight(agent: &Agent, session: &Session) -> Answer<serde_json::Value> {
     serde_json::to_value(answer).map_err(|error| Failure::internal(error.to_string()))
 }
 
+/// The epoch since which this host is a member, as its daemon says now: what a master has asked of
+/// it before was meant for an earlier life (R5.3c). Zero without HA.
+pub fn admitted_in(agent: &Agent) -> Answer<u64> {
+    let Some(session) = session(agent).filter(|session| session.armed) else { return Ok(0) };
+    let lease = client(agent)?.check_lease().map_err(refusal)?;
+    Ok(session.epoch_base + lease.admitted)
+}
+
 /// Refuses to run VMs on a host that is not armed while its pool has HA on (R5).
 pub fn assert_may_run(agent: &Agent) -> Answer<()> {
     if leave::is_leaving(agent) {

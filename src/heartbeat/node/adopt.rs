@@ -81,12 +81,13 @@ impl Node {
     /// What the view means for this host.
     fn place(&mut self, now: Nanos, was_in: bool) {
         let Some(view) = &self.view else { return };
-        let (mode, is_in) = (view.mode, view.has(self.me(), self.life));
+        let (mode, is_in, epoch) = (view.mode, view.has(self.me(), self.life), view.epoch);
         match (&self.stage, is_in) {
             (Stage::Forming { .. } | Stage::Waiting, true) => {
                 // The watchdog runs on as it was set; the lease proper begins with the first
                 // renewal under R4.1. Until then this host starts nothing.
                 self.admitted_at.get_or_insert(now);
+                self.admitted_in = epoch;
                 self.stage = Stage::Member;
             }
             (Stage::Member, false) if was_in && !self.wrong(Variant::ExcludedRenews) => {

@@ -195,6 +195,8 @@ impl Node {
             view,
             adopted_at,
             admitted_at,
+            // Told to the agent alone.
+            admitted_in: _,
             came_back_at,
             muted_epoch,
             proposing,

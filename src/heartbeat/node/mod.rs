@@ -97,6 +97,8 @@ pub struct Node {
     view: Option<Arc<View>>,
     adopted_at: Nanos,
     admitted_at: Option<Nanos>,
+    /// The epoch of the first view that this life is in.
+    admitted_in: u64,
     /// When this host adopted the view in which nobody lives by the network any more.
     came_back_at: Nanos,
     /// Until when views may not be proposed because the own ballots were lost.
@@ -147,6 +149,7 @@ impl Node {
             view: None,
             adopted_at: now,
             admitted_at: None,
+            admitted_in: 0,
             came_back_at: 0,
             muted_epoch: 0,
             proposing: Proposing::default(),

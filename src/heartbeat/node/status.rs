@@ -65,6 +65,13 @@ impl Node {
         self.epoch()
     }
 
+    /// The epoch of the first view that this life is in; zero before. What a master has asked of
+    /// this host before that was meant for an earlier life, which may have left as an empty host
+    /// (R5.3c): none of it may take effect any more (found by simulation).
+    pub fn admitted_in(&self) -> u64 {
+        self.admitted_in
+    }
+
     /// Until when this host may act as master, none when it may not (R4.4, R6.1).
     pub fn may_act_until(&self, now: Nanos) -> Option<Nanos> {
         let view = self.view.as_ref()?;

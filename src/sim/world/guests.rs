@@ -140,8 +140,11 @@ impl World {
             AgentState::Well => {}
         }
         let present = command.boot == machine.boot_id.to_string();
-        let stale = command.epoch < machine.guests.newest && !self.wrong(Variant::StaleCommand);
         let starts = matches!(command.order, Order::Start | Order::Receive);
+        let admitted = machine.node.as_ref().map_or(0, |node| node.admitted_in());
+        let since = if starts { self.epoch_base + admitted } else { 0 };
+        let oldest = machine.guests.newest.max(since);
+        let stale = command.epoch < oldest && !self.wrong(Variant::StaleCommand);
         let meant = present || !starts && command.order != Order::Scan;
         if stale || !meant || starts && !self.may_run(host) {
             return self.reply(host, command, Outcome::Refused);

@@ -231,10 +231,19 @@ impl World {
     pub(super) fn take_reply(&mut self, host: usize, reply: Reply) {
         let pid = self.machines[host].pid;
         let current = self.machines[host].shell.as_ref().is_some_and(|shell| shell.pid == pid);
-        if !current || reply.command.from.1 != pid || !self.acts(host) {
+        if !current || reply.command.from.1 != pid {
             return;
         }
         let (order, vm) = (reply.command.order, reply.command.vm);
+        if !self.acts(host) {
+            // Nothing follows from it here; the next scan tells what became of the VM.
+            let Some(shell) = &mut self.machines[host].shell else { return };
+            if shell.ours.get(&vm) == Some(&reply.command.number) {
+                shell.ours.remove(&vm);
+                shell.moves.remove(&vm);
+            }
+            return;
+        }
         if order == Order::Scan {
             if let Outcome::Found(found) = &reply.outcome {
                 self.reconcile(host, (reply.host, reply.command.run), found);

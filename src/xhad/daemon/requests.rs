@@ -16,7 +16,7 @@ fn refusal(kind: RefusedKind, sentence: &str) -> Response {
 
 impl Daemon {
     pub(super) fn request(&mut self, request: Request, reply: SyncSender<Response>) {
-        let off = || Lease { epoch: 0, act: false, act_until_ns: 0 };
+        let off = || Lease { epoch: 0, act: false, act_until_ns: 0, admitted: 0 };
         let response = match request {
             Request::Start(config) => return self.start(*config, reply),
             Request::Rejoin => return self.rejoin(reply),

@@ -225,7 +225,8 @@ impl Session {
         let now = boottime_ns();
         let until = self.node.may_act_until(now);
         let epoch = self.node.liveset_epoch();
-        Lease { epoch, act: until.is_some(), act_until_ns: until.unwrap_or(0) }
+        let (act_until_ns, admitted) = (until.unwrap_or(0), self.node.admitted_in());
+        Lease { epoch, act: until.is_some(), act_until_ns, admitted }
     }
 
     /// Takes what the subscribers must be told since the last call.
