@@ -273,8 +273,7 @@ pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done>
 /// Does a job on this host.
 pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
     let makes_vm = matches!(job, Job::Start { .. } | Job::Resume { .. } | Job::Receive { .. });
-    // Held until the job has ended: a host that leaves as an empty one waits for it.
-    let _starting = if makes_vm { super::ha::leave::begin_start(agent)? } else { None };
+    let _starting = if makes_vm { super::starts::begin(agent)? } else { None };
     if makes_vm {
         agent.gate.raise(super::ha::admitted_in(agent)?);
     }

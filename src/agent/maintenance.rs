@@ -9,7 +9,7 @@
 use super::ha::HostStep;
 use super::jobs::{self, Done, Job};
 use super::standing::Standing;
-use super::{Agent, config, evacuate, guard, ha, master_change, vm};
+use super::{Agent, config, evacuate, guard, ha, master_change, starts, vm};
 use crate::heartbeat::liveset::Phase;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pool};
@@ -255,15 +255,10 @@ fn come_back(agent: &Agent, leaving: bool) -> Answer<()> {
     }
 }
 
-/// Leaves the view: two counts in a row that find no VM, since a start that was let in just before
-/// the mark may show late.
+/// Leaves the view: empty, and no start is under way that was let in before the mark.
 fn leave(agent: &Agent, client: &crate::xhad::control::Client) -> Answer<()> {
-    for _ in 0..2 {
-        let found = agent.driver.scan().map_err(|error| Failure::internal(error.to_string()))?;
-        if !found.is_empty() {
-            return Err(Failure::new("OPERATION_NOT_ALLOWED", ["VMs are still here"]));
-        }
-        std::thread::sleep(Duration::from_millis(500));
+    if !starts::scan_after(agent)?.is_empty() {
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["VMs are still here"]));
     }
     client.set_excluded().map_err(ha::refusal)?;
     agent.history.note("maintenance", "this host leaves the view", serde_json::json!({}));

@@ -48,6 +48,7 @@ pub mod server;
 pub mod session;
 pub mod standing;
 pub mod start;
+pub mod starts;
 pub mod storage_jobs;
 pub mod store;
 pub mod tasks;

@@ -3,7 +3,7 @@
 
 use super::{client, forget, keep, refusal, session};
 use crate::agent::standing::Standing;
-use crate::agent::{Agent, config, master_change, pool_ref, vm};
+use crate::agent::{Agent, config, master_change, pool_ref, starts, vm};
 use crate::ha::emergency::{Facts, Step, plan};
 use crate::heartbeat::liveset::Liveness;
 use crate::xenapi::Failure;
@@ -90,21 +90,12 @@ fn facts(agent: &Agent) -> Answer<Facts> {
     })
 }
 
-/// The others may restart this host's VMs: none may be left here. Two counts in a row must find
-/// none, since a start that was let in just before the mark may show late.
+/// The others may restart this host's VMs: none may be left here.
 fn stop_all_vms(agent: &Agent) -> Answer<()> {
-    let internal =
-        |error: crate::host::hypervisor::DriverError| Failure::internal(error.to_string());
-    let mut empty = 0;
-    while empty < 2 {
-        let found = agent.driver.scan().map_err(internal)?;
-        empty = if found.is_empty() { empty + 1 } else { 0 };
-        for vm in found {
-            agent.driver.hard_stop(vm.vm).map_err(internal)?;
-            let why = "emergency disable without the others' knowledge";
-            agent.history.note("vm-stopped", why, serde_json::json!({ "vm": vm.vm }));
-        }
-        std::thread::sleep(Duration::from_millis(500));
+    for vm in starts::scan_after(agent)? {
+        agent.driver.hard_stop(vm.vm).map_err(|error| Failure::internal(error.to_string()))?;
+        let why = "emergency disable without the others' knowledge";
+        agent.history.note("vm-stopped", why, serde_json::json!({ "vm": vm.vm }));
     }
     Ok(())
 }

@@ -5,16 +5,13 @@
 //! `xe-agent --state-dir DIR leave poweroff|reboot`.
 
 use super::Session;
-use crate::agent::{Agent, config, power};
+use crate::agent::{Agent, config, power, starts};
 use crate::ha::leave::{Facts, Refusal, Step, after_failure, steps};
 use crate::heartbeat::liveset::Phase;
 use crate::host::faults::Faults;
 use crate::host::hypervisor::{self, Settings};
-use crate::xenapi::Failure;
-use crate::xenapi::failure::Answer;
 use crate::xhad::control::{Client, ControlError, RefusedKind};
 use anyhow::{Context, bail};
-use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -43,37 +40,11 @@ pub fn is_leaving(agent: &Agent) -> bool {
     agent.state_dir.as_ref().and_then(read).as_ref() == Some(&agent.boot)
 }
 
-/// The lock that every start of a VM shares, and that a leave has alone for a moment.
-fn starts(state_dir: &Path) -> std::io::Result<File> {
-    let path = state_dir.join("starts.lock");
-    File::options().create(true).append(true).open(path)
-}
-
-/// To be held while a VM is started, from before the look at the mark until it shows in a scan: an
-/// agent that stands still in between is waited for.
-pub fn begin_start(agent: &Agent) -> Answer<Option<File>> {
-    let Some(state_dir) = &agent.state_dir else { return Ok(None) };
-    let shared = starts(state_dir).and_then(|file| file.lock_shared().map(|()| file));
-    shared.map(Some).map_err(|error| Failure::internal(error.to_string()))
-}
-
-/// Waits until no start that has not seen the mark is under way.
-fn await_starts(state_dir: &Path) -> anyhow::Result<()> {
-    let file = starts(state_dir)?;
-    for _ in 0..300 {
-        if file.try_lock().is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    bail!("a VM is still being started here, or the agent stands still")
-}
-
 /// Makes sure that no VM is here and none will be (R5.3c): the mark first, then the count.
 fn assert_empty(state_dir: &Path) -> anyhow::Result<()> {
     let boot = crate::host::boot_id::current(&Faults::from_environment())?;
     config::write(&mark(state_dir), &boot)?;
-    await_starts(state_dir)?;
+    starts::wait_for_earlier(state_dir)?;
     let host = config::Config::load(state_dir)?;
     let settings = Settings::new(state_dir.join("vms"), boot);
     let left = hypervisor::open(host.hypervisor, settings)?.scan()?;
