@@ -80,7 +80,8 @@ fn hook(lab: &Lab, host: &str, name: &str) {
     std::fs::create_dir_all(&dir).unwrap();
     let program = dir.join("10-note");
     let log = lab.0.join("hooks.log");
-    std::fs::write(&program, format!("#!/bin/sh\necho {name} $@ >> {}\n", log.display())).unwrap();
+    let text = format!("#!/bin/sh\necho {name} $@ >> {}\nsleep 0.5\n", log.display());
+    std::fs::write(&program, text).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -232,8 +233,15 @@ fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
     let log = log();
     let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("{text}: {log}"));
     let pre = at(&format!("host-pre-declare-dead -hostuuid {h2} -reason fenced\n"));
-    at(&format!("host-post-declare-dead -hostuuid {h2} -reason fenced\n"));
-    assert!(pre < at("pool-pre-ha-vm-restart -pooluuid "), "{log}");
+    let post = at(&format!("host-post-declare-dead -hostuuid {h2} -reason fenced\n"));
+    assert!(pre < post && post < at("pool-pre-ha-vm-restart -pooluuid "), "{log}");
+    assert_eq!(log.matches("host-post-declare-dead").count(), 1, "{log}");
+    // It is told of a death, not of a host that may still write to its VMs' disks.
+    let timeline = || String::from_utf8(lab.lab(&["timeline"]).stdout).unwrap();
+    wait_for("the program's end", || timeline().contains("host-post-declare-dead/"));
+    let timeline = timeline();
+    let at = |text: &str| timeline.find(text).unwrap_or_else(|| panic!("{text}: {timeline}"));
+    assert!(at("host-excluded") < at("host-post-declare-dead"), "{timeline}");
     assert!(lab.messages("h1").contains("HA_HOST_FAILED"));
     assert!(!lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
     lab.lab(&["fault", "h2", "power-on"]);

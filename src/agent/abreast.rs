@@ -111,6 +111,11 @@ mod tests {
             let start = start.map(|(field, row)| (field, Value::from(row)));
             tx.create("xe_intent", "OpaqueRef:intent", start);
             tx.set("pool", "OpaqueRef:pool1", "ha_plan_exists_for", 1);
+            tx.create("GPU_group", "OpaqueRef:gpus", [("name_label", Value::from("cards"))]);
+            let card = [("GPU_group", "OpaqueRef:gpus"), ("host", "OpaqueRef:host-anna")];
+            tx.create("PGPU", "OpaqueRef:card", card.map(|(field, row)| (field, row.into())));
+            let vgpu = [("GPU_group", "OpaqueRef:gpus"), ("VM", "OpaqueRef:vm13")];
+            tx.create("VGPU", "OpaqueRef:vgpu", vgpu.map(|(field, row)| (field, row.into())));
         })
     }
 

@@ -1,6 +1,7 @@
 //! Where a VM can run: what its disks, networks and devices ask of a host.
 
 use super::capacity::{assert_within_limits, footprint, free_memory, is_live};
+use super::devices::{self, Device};
 use super::new_host::is_booting;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pbd, Pif, Sr, Vbd, Vdi, Vif, Vm};
@@ -37,21 +38,44 @@ pub fn sees_sr(db: &Database, host: &str, sr: &str) -> bool {
         .any(|pbd| pbd.host() == Some(host) && pbd.SR() == Some(sr) && pbd.currently_attached())
 }
 
-/// Whether a host can connect VMs to a network. A network without any interface exists inside each
-/// host alone and can be had everywhere.
+/// Whether a host can connect VMs to a network: by an interface that is plugged. A network without
+/// any interface exists inside each host alone and can be had everywhere.
 pub fn sees_network(db: &Database, host: &str, network: &str) -> bool {
     let on = |pif: &Pif<'_>| pif.network() == Some(network) && pif.bond_slave_of().is_none();
     let mut interfaces = Pif::all(db).filter(on).peekable();
-    interfaces.peek().is_none() || interfaces.any(|pif| pif.host() == Some(host))
+    interfaces.peek().is_none()
+        || interfaces.any(|pif| pif.host() == Some(host) && pif.currently_attached())
 }
 
-/// The hosts whose storage and networks the VM can use, whatever else speaks against them.
+/// Whether a network passes hardware of a host through to VMs (SR-IOV).
+pub fn passes_hardware(db: &Database, network: &str) -> bool {
+    let interfaces = db.set_of("network", network, "PIFs");
+    interfaces.iter().any(|pif| !db.set_of("PIF", pif, "sriov_logical_PIF_of").is_empty())
+}
+
+/// The hosts whose storage, networks and devices the VM can use, whatever else speaks against them.
 pub fn possible_hosts(db: &Database, vm: &Vm<'_>) -> Vec<String> {
     Reach::of(db).hosts(vm, |hosts| hosts.iter().map(|host| (*host).to_owned()).collect())
 }
 
-/// The SRs and the networks of a VM.
-type Needs<'a> = (Vec<&'a str>, Vec<&'a str>);
+/// What a VM asks of a host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needs<'a> {
+    srs: Vec<&'a str>,
+    networks: Vec<&'a str>,
+    devices: Vec<Device<'a>>,
+}
+
+impl<'a> Needs<'a> {
+    /// Of one VM.
+    pub fn of(db: &'a Database, vm: &Vm<'a>) -> Self {
+        Self {
+            srs: needed_srs(db, vm),
+            networks: needed_networks(db, vm),
+            devices: devices::needed(db, vm),
+        }
+    }
+}
 
 /// Where VMs can run, for many of them: most need the same storage and networks, so the answer
 /// for these, `T`, is made once.
@@ -60,7 +84,7 @@ pub struct Reach<'a, T> {
     hosts: Vec<&'a str>,
     /// The hosts that have an SR attached.
     srs: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    /// The hosts that have an interface on a network.
+    /// The hosts that have a plugged interface on a network.
     networks: BTreeMap<&'a str, BTreeSet<&'a str>>,
     known: BTreeMap<Needs<'a>, T>,
 }
@@ -76,7 +100,8 @@ impl<'a, T: Clone> Reach<'a, T> {
         }
         for pif in Pif::all(db).filter(|pif| pif.bond_slave_of().is_none()) {
             if let Some(network) = pif.network() {
-                networks.entry(network).or_insert_with(BTreeSet::new).extend(pif.host());
+                let hosts = networks.entry(network).or_insert_with(BTreeSet::new);
+                hosts.extend(pif.host().filter(|_| pif.currently_attached()));
             }
         }
         let hosts = Host::all(db).map(|host| host.reference).collect();
@@ -85,7 +110,7 @@ impl<'a, T: Clone> Reach<'a, T> {
 
     /// What is made of the hosts that a VM can run on.
     pub fn hosts(&mut self, vm: &Vm<'a>, make: impl FnOnce(&[&'a str]) -> T) -> T {
-        let needs = (needed_srs(self.db, vm), needed_networks(self.db, vm));
+        let needs = Needs::of(self.db, vm);
         if let Some(known) = self.known.get(&needs) {
             return known.clone();
         }
@@ -95,8 +120,9 @@ impl<'a, T: Clone> Reach<'a, T> {
             self.networks.get(network).is_none_or(|hosts| hosts.contains(host))
         };
         let can = |host: &&str| {
-            needs.0.iter().all(|sr| attached(sr, host))
-                && needs.1.iter().all(|network| reached(network, host))
+            needs.srs.iter().all(|sr| attached(sr, host))
+                && needs.networks.iter().all(|network| reached(network, host))
+                && needs.devices.iter().all(|device| device.is_on(self.db, host))
         };
         let hosts: Vec<&str> = self.hosts.iter().copied().filter(can).collect();
         let made = make(&hosts);
@@ -138,15 +164,29 @@ pub fn assert_can_boot_here(
             return Err(Failure::new("VM_REQUIRES_NETWORK", [vm.reference, network]));
         }
     }
+    if let Some(device) = devices::needed(db, vm).iter().find(|device| !device.is_on(db, host)) {
+        return Err(device.lacking(vm.reference));
+    }
+    assert_room(db, vm, host, given)
+}
+
+/// Refuses when the host has not the memory, or not the vCPUs and VMs within the pool's limits.
+pub fn assert_room(
+    db: &Database,
+    vm: &Vm<'_>,
+    host: &str,
+    given: &BTreeMap<String, u64>,
+) -> Answer<()> {
+    if vm.resident_on() == Some(host) {
+        return Ok(());
+    }
+    let row = Host::get(db, host)?;
     let (needed, free) = (footprint(vm), free_memory(db, &row, given)?);
-    if vm.resident_on() != Some(host) && needed > free {
+    if needed > free {
         let words = [needed.to_string(), free.to_string()];
         return Err(Failure::new("HOST_NOT_ENOUGH_FREE_MEMORY", words));
     }
-    match vm.resident_on() == Some(host) {
-        true => Ok(()),
-        false => assert_within_limits(db, vm, &row),
-    }
+    assert_within_limits(db, vm, &row)
 }
 
 /// Refuses when the VM cannot run on every enabled host, with the first reason.
@@ -156,6 +196,12 @@ pub fn assert_agile(db: &Database, vm: &Vm<'_>) -> Answer<()> {
     }
     if !vm.VUSBs().is_empty() {
         return Err(Failure::new("VM_HAS_VUSBS", [vm.reference]));
+    }
+    if !vm.attached_PCIs().is_empty() {
+        return Err(Failure::new("VM_HAS_PCI_ATTACHED", [vm.reference]));
+    }
+    if needed_networks(db, vm).iter().any(|network| passes_hardware(db, network)) {
+        return Err(Failure::new("VM_HAS_SRIOV_VIF", [vm.reference]));
     }
     let enabled = || Host::all(db).filter(Host::enabled);
     for sr in needed_srs(db, vm) {

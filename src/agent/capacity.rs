@@ -1,7 +1,7 @@
 //! The pool as the planner sees it: what hosts have left, what VMs take, where each can run.
 
 use super::Agent;
-use super::agility::{Reach, needed_networks, needed_srs};
+use super::agility::{Needs, Reach};
 use super::limits::{self, Limits};
 use crate::plan::{Change, Host as PlanHost, Problem, Vm as PlanVm};
 use crate::pool::Database;
@@ -108,6 +108,15 @@ fn starting(db: &Database) -> impl Iterator<Item = (&str, Vm<'_>)> {
     })
 }
 
+/// The hosts on which VMs are being started, by VM.
+struct Starts<'a>(BTreeMap<&'a str, &'a str>);
+
+impl<'a> Starts<'a> {
+    fn of(db: &'a Database) -> Self {
+        Self(starting(db).map(|(host, vm)| (vm.reference, host)).collect())
+    }
+}
+
 /// The host of a VM that takes something of it.
 fn home<'a>(vm: &Vm<'a>) -> Option<&'a str> {
     vm.resident_on().filter(|_| occupies(vm))
@@ -167,13 +176,14 @@ impl Capacity {
         }
         (found.hosts, found.problem.hosts) = found.rooms(db, given)?.into_iter().unzip();
         let mut reach = Reach::of(db);
+        let starts = Starts::of(db);
         for vm in Vm::all(db).filter(is_machine) {
             let allowed = reach.hosts(&vm, |hosts| {
                 let may = |at: &usize| hosts.contains(&found.hosts[*at].as_str());
                 let may: BTreeSet<usize> = (0..found.hosts.len()).filter(may).collect();
                 (may.len() < found.hosts.len()).then_some(may)
             });
-            found.problem.vms.push(found.machine(db, &vm, allowed));
+            found.problem.vms.push(found.machine(db, &vm, &starts, allowed));
             found.vms.push(vm.reference.to_owned());
         }
         Ok(found)
@@ -206,12 +216,20 @@ impl Capacity {
         Host::all(db).filter(|host| is_live(db, host)).map(room).collect()
     }
 
-    fn machine(&self, db: &Database, vm: &Vm<'_>, allowed: Option<BTreeSet<usize>>) -> PlanVm {
+    fn machine(
+        &self,
+        db: &Database,
+        vm: &Vm<'_>,
+        starts: &Starts<'_>,
+        allowed: Option<BTreeSet<usize>>,
+    ) -> PlanVm {
+        // One that is being started has its place: to plan another one would count it twice (S82).
+        let starting = || starts.0.get(vm.reference).and_then(|host| self.host(host));
         PlanVm {
             id: vm.uuid().to_owned(),
             memory: footprint(vm),
             vcpus: limits::vcpus(vm),
-            host: home(vm).and_then(|host| self.host(host)),
+            host: home(vm).and_then(|host| self.host(host)).or_else(starting),
             // A suspended VM is left as it is: its image waits on the SR.
             protected: is_protected(vm) && vm.power_state() != "Suspended",
             allowed,
@@ -243,14 +261,18 @@ impl Capacity {
         (old, new): (&Database, &Database),
         given: &BTreeMap<String, u64>,
     ) -> Answer<Option<Vec<Change>>> {
-        let Some(rows) = changed(old, new, "VM").filter(|_| lies_still(old, new)) else {
+        let Some(mut rows) = changed(old, new, "VM").filter(|_| lies_still(old, new)) else {
             return Ok(None);
         };
+        let (began, starts) = (Starts::of(old), Starts::of(new));
+        let differ = |vm: &&str| began.0.get(vm) != starts.0.get(vm);
+        rows.extend(began.0.keys().chain(starts.0.keys()).copied().filter(differ));
+        rows.sort_unstable();
+        rows.dedup();
         let mut changes = Vec::new();
         for row in rows {
             let (was, is) = (Vm::get(old, row)?, Vm::get(new, row)?);
-            let needs = |db, vm| (needed_srs(db, vm), needed_networks(db, vm));
-            if is_machine(&was) != is_machine(&is) || needs(old, &was) != needs(new, &is) {
+            if is_machine(&was) != is_machine(&is) || Needs::of(old, &was) != Needs::of(new, &is) {
                 return Ok(None);
             }
             if let Some(host) = home(&was) {
@@ -261,7 +283,7 @@ impl Capacity {
             }
             if let Some(at) = self.vm(row) {
                 let known = &self.problem.vms[at];
-                let vm = self.machine(new, &is, known.allowed.clone());
+                let vm = self.machine(new, &is, &starts, known.allowed.clone());
                 if vm != *known {
                     changes.push(Change::Vm(at, vm));
                 }
@@ -282,13 +304,18 @@ impl Capacity {
 
 /// What the problem takes from rows of other classes than VMs and hosts. It hardly ever changes;
 /// when it does, everything is built anew.
-const READ: [(&str, &[&str]); 6] = [
+const READ: [(&str, &[&str]); 11] = [
     ("PBD", &["host", "SR", "currently_attached"]),
-    ("PIF", &["host", "network", "bond_slave_of"]),
+    ("PIF", &["host", "network", "bond_slave_of", "currently_attached"]),
     ("VBD", &["empty", "VDI"]),
     ("VDI", &["SR"]),
     ("VIF", &["network"]),
     ("VM_group", &["placement"]),
+    ("VGPU", &["GPU_group", "type"]),
+    ("PGPU", &["GPU_group", "host", "enabled_VGPU_types"]),
+    ("VUSB", &["USB_group"]),
+    ("PUSB", &["USB_group", "host"]),
+    ("PCI", &["host"]),
 ];
 
 /// Whether nothing of that differs.

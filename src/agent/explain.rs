@@ -162,17 +162,22 @@ impl<'a> Explainer<'a> {
             let why = "its network exists inside each host alone".to_owned();
             return self.push(("network", network), None, why, &[&mend[0], &mend[1]]);
         }
-        if pifs
-            .iter()
-            .any(|pif| !db.set_of("PIF", pif.reference, "sriov_logical_PIF_of").is_empty())
-        {
+        if agility::passes_hardware(db, network) {
             let mend = format!("vif-move uuid={} network-uuid=UUID", self.uuid("VIF", vif));
             let why = "its network passes hardware through (SR-IOV)".to_owned();
             self.push(("network", network), None, why, &[&mend]);
         }
         for host in self.enabled_hosts() {
-            let here = |pif: &&Pif<'_>| pif.host() == Some(host.reference);
-            if !sees_network(db, host.reference, network) {
+            let here = |pif: &Pif<'_>| pif.host() == Some(host.reference);
+            if sees_network(db, host.reference, network) {
+                continue;
+            }
+            if let Some(pif) = pifs.iter().find(|pif| here(pif) && pif.bond_slave_of().is_none()) {
+                let why =
+                    format!("the interface of {} on its network is unplugged", host.name_label());
+                let mend = format!("pif-plug uuid={}", pif.uuid());
+                self.push(("PIF", pif.reference), Some(host.reference), why, &[&mend]);
+            } else {
                 let why = format!("{} has no interface on its network", host.name_label());
                 let vlan = db.int("PIF", pifs[0].reference, "VLAN");
                 let mend = match vlan {
@@ -183,12 +188,6 @@ impl<'a> Explainer<'a> {
                     _ => format!("pif-scan host-uuid={}", host.uuid()),
                 };
                 self.push(("network", network), Some(host.reference), why, &[&mend]);
-            } else if let Some(pif) = pifs.iter().filter(here).find(|pif| !pif.currently_attached())
-            {
-                let why =
-                    format!("the interface of {} on its network is unplugged", host.name_label());
-                let mend = format!("pif-plug uuid={}", pif.uuid());
-                self.push(("PIF", pif.reference), Some(host.reference), why, &[&mend]);
             }
         }
     }

@@ -9,14 +9,30 @@ use crate::pool::rows::{Host, Pif, Pool, Sr, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
+/// To be held from the look at the rows until what was judged by them is recorded: two operations
+/// that keep the plan one by one can break it together, or take the same room.
+pub fn admit(agent: &Agent) -> MutexGuard<'_, ()> {
+    agent.admission.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How many failures the pool is promised to survive, when an operation may be refused for it: HA
-/// is on, overcommitting is not allowed, and a plan exists.
-fn promised(db: &Database) -> Option<usize> {
-    let pool = Pool::all(db).next()?;
-    let guarded = pool.ha_enabled() && !pool.ha_allow_overcommit();
-    let failures = usize::try_from(pool.ha_plan_exists_for()).ok()?;
-    (guarded && failures > 0).then_some(failures)
+/// is on, overcommitting is not allowed, and a plan exists. The row is renewed a moment after what
+/// changes it, so where it says less than was wished, the rows themselves are asked.
+fn promised(agent: &Agent, db: &Database) -> Answer<Option<usize>> {
+    if !guards_agility(db) {
+        return Ok(None);
+    }
+    let Some(pool) = Pool::all(db).next() else { return Ok(None) };
+    let count = |number: i64| usize::try_from(number).unwrap_or(0);
+    let wished = count(pool.ha_host_failures_to_tolerate());
+    let recorded = count(pool.ha_plan_exists_for());
+    let failures = match recorded < wished {
+        true => max_failures(agent, db)?.max.min(wished),
+        false => recorded,
+    };
+    Ok(Some(failures).filter(|failures| *failures > 0))
 }
 
 /// Refuses when changes of the planning problem take away a plan that exists.
@@ -25,7 +41,7 @@ pub fn preserves_plan(
     db: &Database,
     changes: impl FnOnce(&Capacity) -> Vec<Change>,
 ) -> Answer<()> {
-    let Some(failures) = promised(db) else { return Ok(()) };
+    let Some(failures) = promised(agent, db)? else { return Ok(()) };
     agent.abreast.ask_whether((db, failures), agent.host_memory(), |found, pool| {
         refusal(db, found, plan::guard(pool, &changes(found)), failures).map_or(Ok(()), Err)
     })?
@@ -180,7 +196,7 @@ pub fn first_for_start<'h>(
     hosts: &[&'h str],
 ) -> Answer<Option<&'h str>> {
     let row = Vm::get(db, vm)?;
-    let Some(failures) = promised(db) else { return Ok(hosts.first().copied()) };
+    let Some(failures) = promised(agent, db)? else { return Ok(hosts.first().copied()) };
     agent.abreast.ask_whether((db, failures), agent.host_memory(), |found, pool| {
         let mut refused = None;
         for host in hosts {
@@ -223,7 +239,7 @@ pub fn protect(agent: &Agent, db: &Database, vm: &str) -> Answer<()> {
     if Vm::get(db, vm)?.power_state() == "Suspended" {
         return Ok(());
     }
-    if let Some(failures) = promised(db) {
+    if let Some(failures) = promised(agent, db)? {
         let rows = capacity(agent, db)?;
         let allowed = rows.vm(vm).and_then(|at| rows.problem.vms[at].allowed.as_ref());
         let hosts: Option<Vec<&str>> = allowed.map(|allowed| {

@@ -23,9 +23,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// An occasion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
-    /// A host failed; nothing of it is restarted yet.
+    /// A host failed: it may still run, and nothing of it is restarted yet.
     HostPreDeclareDead,
-    /// A host counts as dead.
+    /// A host is dead: its VMs run no more, and are restarted next.
     HostPostDeclareDead,
     /// VMs are about to be restarted.
     PoolPreHaVmRestart,
@@ -55,25 +55,16 @@ pub struct Hooks {
 /// Restarts that follow each other within this time are one recovery.
 const ONE_RECOVERY: Duration = Duration::from_secs(60);
 
-/// Before anything of hosts that failed is restarted.
-pub fn before_death(agent: &Agent, failed: &[Uuid]) {
+/// For each of these hosts, side by side: it failed, or it is dead, for a reason.
+pub fn around_death(agent: &Agent, hook: Hook, hosts: &[(Uuid, &str)]) {
     std::thread::scope(|scope| {
-        for host in failed {
+        for (host, reason) in hosts {
             scope.spawn(move || {
                 let host = host.to_string();
-                let words = [("hostuuid", host.as_str()), ("reason", "fenced")];
-                run(agent, Hook::HostPreDeclareDead, &words);
+                run(agent, hook, &[("hostuuid", host.as_str()), ("reason", reason)]);
             });
         }
     });
-}
-
-/// After hosts failed.
-pub fn after_death(agent: &Arc<Agent>, failed: &[Uuid]) {
-    for host in failed {
-        let words = vec![("hostuuid", host.to_string()), ("reason", "fenced".to_owned())];
-        run_aside(agent, Hook::HostPostDeclareDead, words);
-    }
 }
 
 /// Before VMs are restarted; once for each recovery.
@@ -115,9 +106,10 @@ pub fn run(agent: &Agent, hook: Hook, words: &[(&str, &str)]) {
         let begun = boottime_ns();
         let outcome = run_one(&program, words, deadline);
         let took_ms = (boottime_ns() - begun) / 1_000_000;
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
         agent.history.note(
             "hook",
-            &outcome,
+            &format!("{}/{name}: {outcome}", hook.name()),
             serde_json::json!({ "program": program.display().to_string(), "took_ms": took_ms }),
         );
     }

@@ -95,6 +95,7 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         mail: super::mail::Outbox::default(),
         hooks: super::hooks::Hooks::default(),
         abreast: super::abreast::Abreast::default(),
+        admission: std::sync::Mutex::default(),
         standing: RwLock::new(Standing::Master { epoch: 1 }),
     }))
 }

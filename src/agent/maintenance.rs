@@ -67,6 +67,7 @@ fn mark(agent: &Agent, host: &str, on: bool) -> Answer<()> {
 /// host stays disabled and in the heartbeat, and the answer names the VM.
 pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
     let epoch = vm::master_epoch(agent)?;
+    let admitted = guard::admit(agent);
     let db = agent.store.read();
     if agent.ha.liveset().is_some_and(|set| ha_is_on(&db) && set.members.len() < 2) {
         let why = "it is the last host of the view; switch HA off instead";
@@ -80,6 +81,7 @@ pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
         tx.put_key("host", host, "other_config", DISABLED, "true");
         Ok(())
     })?;
+    drop(admitted);
     if evacuate {
         evacuate::evacuate(agent, host, 0)?;
     }

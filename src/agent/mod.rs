@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod capacity;
 pub mod classes;
 pub mod config;
+pub mod devices;
 pub mod dispatch;
 pub mod dump;
 pub mod evacuate;
@@ -69,7 +70,7 @@ use standing::Standing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use store::Store;
 
 /// One agent.
@@ -112,6 +113,8 @@ pub struct Agent {
     pub hooks: hooks::Hooks,
     /// What the planner was asked about last.
     pub abreast: abreast::Abreast,
+    /// Held while an operation is judged and recorded, see [`guard::admit`].
+    admission: Mutex<()>,
     standing: RwLock<Standing>,
 }
 

@@ -3,11 +3,12 @@
 //! One thread runs the policy. It looks whenever something woke it, and at the times that the
 //! policy names; starts run on threads of their own and report back.
 
+use super::hooks::{self, Hook};
 use super::marks::Marks;
 pub use super::marks::Starting;
 pub(super) use super::recovery_rows::view;
 use super::vm::{self, start};
-use super::{Agent, alerts, ha, hooks, pool_ref};
+use super::{Agent, alerts, ha, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
 use crate::recovery::messages::About;
@@ -34,6 +35,9 @@ pub struct Wake {
 struct Inbox {
     woken: bool,
     events: VecDeque<Event>,
+    /// Hosts that failed, and hosts that are dead, of which no hook was told yet, and why.
+    failed: Vec<(Uuid, &'static str)>,
+    dead: Vec<(Uuid, &'static str)>,
     hold_until: Duration,
 }
 
@@ -56,6 +60,18 @@ pub fn wake(agent: &Agent) {
 pub fn push(agent: &Agent, event: Event) {
     lock(&agent.wake.inbox).events.push_back(event);
     wake(agent);
+}
+
+/// Has the hooks told of hosts that failed and of hosts that are dead, before anything that follows
+/// from it: it must be called before the living set that says so is shown.
+pub fn announce(
+    agent: &Agent,
+    failed: impl Iterator<Item = (Uuid, &'static str)>,
+    dead: impl Iterator<Item = (Uuid, &'static str)>,
+) {
+    let mut inbox = lock(&agent.wake.inbox);
+    inbox.failed.extend(failed);
+    inbox.dead.extend(dead);
 }
 
 /// Holds restarts back for a time; zero ends that.
@@ -141,13 +157,9 @@ fn attempt(policy: &mut Recovery, step: impl FnOnce(&mut Recovery) -> Answer<()>
 }
 
 fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
-    let failed = match &event {
-        Event::View { failed } => failed.clone(),
-        _ => Vec::new(),
-    };
-    hooks::before_death(agent, &failed);
     let db = agent.store.read();
     let pool = view(agent, &db)?;
+    tell_hooks(agent);
     let actions = policy.step(now(), &pool, event);
     if actions.iter().any(|action| matches!(action, Action::Start { .. })) {
         hooks::before_restarts(agent);
@@ -162,9 +174,18 @@ fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
         mark_halted(agent, &db, &std::mem::take(&mut halted))?;
         act(agent, &db, action)?;
     }
-    mark_halted(agent, &db, &halted)?;
-    hooks::after_death(agent, &failed);
-    Ok(())
+    mark_halted(agent, &db, &halted)
+}
+
+/// Runs the programs for what the rows just read may say for the first time. What a program for a
+/// dead host does, such as taking its locks away, is done before a VM of that host starts.
+fn tell_hooks(agent: &Agent) {
+    let (failed, dead) = {
+        let mut inbox = lock(&agent.wake.inbox);
+        (std::mem::take(&mut inbox.failed), std::mem::take(&mut inbox.dead))
+    };
+    hooks::around_death(agent, Hook::HostPreDeclareDead, &failed);
+    hooks::around_death(agent, Hook::HostPostDeclareDead, &dead);
 }
 
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {

@@ -164,6 +164,7 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         mail: super::mail::Outbox::default(),
         hooks: super::hooks::Hooks::default(),
         abreast: super::abreast::Abreast::default(),
+        admission: std::sync::Mutex::default(),
         standing: RwLock::new(Standing::Emergency(starting)),
     }))
 }

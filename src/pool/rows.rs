@@ -127,6 +127,7 @@ views! {
         VIFs: Vec<&'a str>,
         VGPUs: Vec<&'a str>,
         VUSBs: Vec<&'a str>,
+        attached_PCIs: Vec<&'a str>,
     }
     /// A host.
     Host = "host" {

@@ -47,6 +47,7 @@ pub(super) const METHODS: Methods = &[
 fn disable(call: &Call<'_>) -> Answer {
     let host = call.text(0);
     let auto_enable = call.given < 2 || call.flag(1);
+    let _admitted = guard::admit(call.agent);
     let db = call.agent.store.read();
     db.require("host", host)?;
     guard::disable_host(call.agent, &db, host)?;
@@ -184,8 +185,11 @@ fn declare_dead(call: &Call<'_>) -> Answer {
         Ok(())
     })?;
     host_facts::set_live(agent, &uuid, false);
-    let words = vec![("hostuuid", uuid), ("reason", "user".to_owned())];
-    hooks::run_aside(agent, Hook::HostPostDeclareDead, words);
+    // With HA on it is dead only when its lease has ended for certain; the recovery tells then.
+    if !ha::is_armed(agent) {
+        let words = vec![("hostuuid", uuid), ("reason", "user".to_owned())];
+        hooks::run_aside(agent, Hook::HostPostDeclareDead, words);
+    }
     crate::agent::recover::wake(agent);
     Ok(Value::void())
 }

@@ -133,6 +133,7 @@ fn set_failures(call: &Call<'_>) -> Answer {
     let words = ["ha_host_failures_to_tolerate".to_owned(), wanted.to_string()];
     let number_wanted =
         usize::try_from(wanted).map_err(|_| Failure::new("INVALID_VALUE", words))?;
+    let _admitted = guard::admit(call.agent);
     let db = call.agent.store.read();
     let pool = Pool::get(&db, call.text(0))?;
     // Fewer than before is always possible: it is what mends an overcommitted pool.

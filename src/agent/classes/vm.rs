@@ -183,6 +183,7 @@ fn set_priority(call: &Call<'_>) -> Answer {
 }
 
 fn set_priority_to(call: &Call<'_>, vm: &str, priority: &str) -> Answer {
+    let _admitted = guard::admit(call.agent);
     let db = call.agent.store.read();
     let row = Vm::get(&db, vm)?;
     if priority == "restart"
@@ -251,6 +252,7 @@ fn set_number(call: &Call<'_>, field: &str) -> Answer {
 
 fn set_memory(call: &Call<'_>, fields: &[(usize, &str)]) -> Answer {
     let vm = call.text(0);
+    let _admitted = guard::admit(call.agent);
     let db = call.agent.store.read();
     if let Some((at, _)) = fields.iter().find(|(_, field)| *field == "memory_static_max") {
         let overhead = Vm::get(&db, vm)?.memory_overhead();

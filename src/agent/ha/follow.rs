@@ -77,6 +77,7 @@ fn follow_daemon(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
             // Until now no VM might start here (R6.1 for an agent that has just begun).
             agent.gate.raise(kept.epoch_base + liveset.epoch);
         }
+        view::announce(agent, agent.ha.liveset().as_ref(), &liveset);
         let before = agent.ha.locked().replace(liveset.clone());
         react(agent, kept, before.as_ref(), &liveset);
         let over = liveset.phase == Phase::Off && before.is_some_and(|it| it.phase != Phase::Off);

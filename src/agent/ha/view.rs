@@ -3,11 +3,41 @@
 use crate::agent::standing::Standing;
 use crate::agent::{Agent, host_facts, recover, vm};
 use crate::heartbeat::Liveset;
-use crate::heartbeat::liveset::Liveness;
+use crate::heartbeat::liveset::{DeadBoot, Liveness};
 use crate::heartbeat::view::Proof;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// Has the hooks told of hosts that failed or died, before anybody can act on it.
+pub fn announce(agent: &Agent, before: Option<&Liveset>, now: &Liveset) {
+    // An agent that has just begun does not know which of it is news.
+    if before.is_some() && now.is_master {
+        let dead = deaths(before, now).filter(|dead| dead.reason != Proof::LeftEmpty);
+        let reason = |proof| if proof == Proof::Operator { "user" } else { "fenced" };
+        let dead = dead.map(|dead| (dead.host, reason(dead.reason)));
+        let failed = failed(before, now).into_iter().map(|host| (host, "fenced"));
+        recover::announce(agent, failed, dead);
+    }
+}
+
+/// Hosts that left the view without having been asked to.
+fn failed(before: Option<&Liveset>, now: &Liveset) -> Vec<Uuid> {
+    // A host that disarmed by emergency is out of the view but did not fail: its VMs run on.
+    let left_on_purpose = |host: &Uuid| {
+        let status = now.hosts.iter().find(|status| status.uuid == *host);
+        status.is_some_and(|status| status.liveness == Liveness::Excluded || !status.armed)
+    };
+    let old = before.map_or(&[][..], |before| &before.members);
+    let gone = old.iter().filter(|host| !now.members.contains(host));
+    gone.copied().filter(|host| !left_on_purpose(host)).collect()
+}
+
+/// Hosts that are known dead now.
+fn deaths<'a>(before: Option<&'a Liveset>, now: &'a Liveset) -> impl Iterator<Item = &'a DeadBoot> {
+    let known = before.map_or(&[][..], |before| &before.dead);
+    now.dead.iter().filter(|dead| !known.contains(dead))
+}
 
 /// Shows who lives, tells recovery who failed, and notes whose VMs may be restarted.
 pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
@@ -19,13 +49,7 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
             host_facts::set_live(agent, &status.uuid.to_string(), members.contains(&status.uuid));
         }
     }
-    // A host that disarmed by emergency is out of the view but did not fail: its VMs run on.
-    let left_on_purpose = |host: &Uuid| {
-        let status = now.hosts.iter().find(|status| status.uuid == *host);
-        status.is_some_and(|status| status.liveness == Liveness::Excluded || !status.armed)
-    };
-    let failed: Vec<Uuid> =
-        old.difference(&members).copied().filter(|host| !left_on_purpose(host)).collect();
+    let failed = failed(before, now);
     if !failed.is_empty() {
         agent.history.note(
             "hosts-failed",
@@ -37,8 +61,7 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
         recover::push(agent, crate::recovery::Event::View { failed });
     }
     tell_storage(agent, before, now);
-    let dead_before = before.map_or(&[][..], |before| &before.dead);
-    for dead in now.dead.iter().filter(|dead| !dead_before.contains(dead)) {
+    for dead in deaths(before, now) {
         if dead.reason != Proof::LeftEmpty {
             agent.ha.note_lost(dead.host);
         }

@@ -1,9 +1,9 @@
 //! Shutdown, reboot, pause, suspend: what ends or halts a VM on its host.
 
-use super::start::{Begin, start_on};
+use super::start::{self, Begin, Pending};
 use super::{assert_machine, assert_power, master_epoch, message, set_halted, uuid_of};
-use crate::agent::Agent;
 use crate::agent::jobs::{self, Job};
+use crate::agent::{Agent, guard};
 use crate::pool::rows::Vm;
 use crate::recovery::Loss;
 use crate::xenapi::failure::Answer;
@@ -91,7 +91,21 @@ fn halted(agent: &Agent, vm: &str) -> Answer<()> {
     agent.store.commit(|tx| {
         set_halted(tx, vm);
         Ok(())
-    })
+    })?;
+    // There may be room now for one that waits.
+    crate::agent::recover::wake(agent);
+    Ok(())
+}
+
+/// Records the end of a VM and the intent to start it again where it was. No other user's start
+/// takes its room meanwhile.
+pub fn again(agent: &Agent, vm: &str, host: &str) -> Answer<Pending> {
+    let _admitted = guard::admit(agent);
+    agent.store.commit(|tx| {
+        set_halted(tx, vm);
+        Ok(())
+    })?;
+    start::prepare(agent, vm, host, Begin::Boot, "second half of a reboot")
 }
 
 fn discard_suspended(agent: &Agent, vm: &str) -> Answer<()> {
@@ -115,8 +129,7 @@ pub fn reboot(agent: &Agent, vm: &str, down: Down) -> Answer<()> {
         Down::Hard => Job::HardStop { vm: uuid },
     };
     jobs::on_host(agent, &host, epoch, &job)?;
-    halted(agent, vm)?;
-    start_on(agent, vm, &host, Begin::Boot, "second half of a reboot")?;
+    again(agent, vm, &host)?.execute(agent)?;
     message(agent, "VM_REBOOTED", 5, "VM", &uuid.to_string(), "");
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::start::{assert_intent, job_vm, own_disks, record_running, write_intent};
 use super::{assert_machine, assert_power, master_epoch, message};
-use crate::agent::agility::assert_can_boot_here;
+use crate::agent::agility::{assert_can_boot_here, assert_room};
 use crate::agent::jobs::{self, Done, Job};
 use crate::agent::{Agent, guard};
 use crate::pool::rows::Vm;
@@ -13,6 +13,7 @@ use crate::xenapi::{Failure, NULL_REF};
 /// Moves a running VM to another host of the pool.
 pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
     let epoch = master_epoch(agent)?;
+    let admitted = guard::admit(agent);
     let db = agent.store.read();
     let row = Vm::get(&db, vm)?;
     assert_machine(&row)?;
@@ -36,9 +37,13 @@ pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
     let _waiting = crate::agent::recover::Starting::mark(agent, vm)?;
     // Notes that the target may hold an instance from now on.
     let intent = agent.store.commit(|tx| {
-        assert_power(&Vm::get(tx.db(), vm)?, &["Running"])?;
+        let row = Vm::get(tx.db(), vm)?;
+        assert_power(&row, &["Running"])?;
+        // A recovery may have taken the room since.
+        assert_room(tx.db(), &row, to, agent.host_memory())?;
         write_intent(tx, vm, (to, boot), run, epoch)
     })?;
+    drop(admitted);
     Move { agent, vm, from: &from, to, epoch, intent, job: &job }.run()?;
     message(agent, "VM_MIGRATED", 5, "VM", &job.vm.to_string(), "");
     Ok(())

@@ -1,7 +1,7 @@
 //! Starting a VM: where, and then intent, command, result.
 
 use super::{intent_of, master_epoch, message, uuid_of};
-use crate::agent::agility::{assert_can_boot_here, possible_hosts};
+use crate::agent::agility::{assert_can_boot_here, assert_room, possible_hosts};
 use crate::agent::capacity::{self, footprint, is_live};
 use crate::agent::jobs::{self, Job, JobDisk, JobVm};
 use crate::agent::recover::Starting;
@@ -34,6 +34,7 @@ pub fn start(
     (task, force): (Option<&str>, bool),
 ) -> Answer<()> {
     master_epoch(agent)?;
+    let admitted = guard::admit(agent);
     let db = agent.store.read();
     let row = Vm::get(&db, vm)?;
     super::assert_machine(&row)?;
@@ -51,7 +52,9 @@ pub fn start(
         None => choose(agent, &db, &row, force)?,
     };
     tasks::progress(agent, task, 0.1);
-    start_on(agent, vm, &host, begin, "asked for by a user")?;
+    let pending = prepare(agent, vm, &host, begin, "asked for by a user")?;
+    drop(admitted);
+    pending.execute(agent)?;
     let db = agent.store.read();
     let delay = db.int("VM", vm, "start_delay");
     if delay > 0 && !agent.is_simulated() {
@@ -150,7 +153,11 @@ pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) ->
 pub fn prepare(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<Pending> {
     let epoch = master_epoch(agent)?;
     let waiting = Starting::mark(agent, vm)?;
-    let (intent, job) = agent.store.commit(|tx| intend(tx, vm, host, epoch, begin))?;
+    let (intent, job) = agent.store.commit(|tx| {
+        // Others may have taken the room since this host was chosen.
+        assert_room(tx.db(), &Vm::get(tx.db(), vm)?, host, agent.host_memory())?;
+        intend(tx, vm, host, epoch, begin)
+    })?;
     let db = agent.store.read();
     agent.history.note(
         "vm-start-intent",
@@ -295,6 +302,7 @@ fn settle(agent: &Agent, start: &Pending, outcome: Answer<()>) -> Answer<()> {
             })?;
             let name = if start.begin == Begin::Resume { "VM_RESUMED" } else { "VM_STARTED" };
             note("vm-started", name, agent.store.read().text("host", host, "uuid"));
+            crate::agent::recover::wake(agent);
             message(agent, name, 5, "VM", &job.vm.to_string(), "");
             Ok(())
         }
