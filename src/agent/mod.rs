@@ -55,6 +55,7 @@ pub mod store;
 pub mod tasks;
 pub mod vm;
 pub mod volume;
+pub mod volumes;
 pub mod what_if;
 
 use crate::host::hypervisor::Hypervisor;

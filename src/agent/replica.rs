@@ -22,6 +22,11 @@ pub trait Replica: Send {
     fn works(&self) -> bool {
         true
     }
+
+    /// How many of its copies are well, and how many there are; none where there is just one place.
+    fn copies(&mut self) -> Option<(usize, usize)> {
+        None
+    }
 }
 
 /// The journal of this host: `<state-dir>/db.journal`.

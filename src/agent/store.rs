@@ -228,6 +228,11 @@ impl Store {
         lock(&self.writer).volume.as_ref().map(|volume| volume.works())
     }
 
+    /// How many copies of the volume are well, and how many there are.
+    pub fn volume_copies(&self) -> Option<(usize, usize)> {
+        lock(&self.writer).volume.as_mut()?.copies()
+    }
+
     /// Takes records that the master (or the volume) holds. The rows are shown as they arrive; a
     /// snapshot replaces them all.
     pub fn adopt(&self, bytes: &[u8]) -> Answer<()> {
@@ -298,7 +303,7 @@ impl Writer {
             record.encode(&self.position).map_err(|e| failed("memory", e.to_string()))?;
         // The volume first: a record that only this host holds could be lost with it.
         if let Some(volume) = &mut self.volume {
-            volume.append(&bytes).map_err(|e| failed("the metadata volume", e.to_string()))?;
+            volume.append(&bytes).map_err(|e| failed("shared storage", e.to_string()))?;
         }
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.append(&bytes)

@@ -1,25 +1,21 @@
-//! The metadata volume: the pool database's journal on shared storage.
+//! A metadata volume: the pool database's journal on shared storage.
 //!
-//! The volume is 16 segments of 16 MiB. A master writes only into a segment that it took itself, so
+//! A volume is 16 segments of 16 MiB. A master writes only into a segment that it took itself, so
 //! that a stalled old master, which still writes into its own, destroys nothing of the new one's.
 //! A segment is a header block, a snapshot, and records; every record begins at a block of 4 KiB,
 //! so that a torn write cannot take an earlier record with it.
 
-use super::replica::Replica;
 use crate::host::direct_io::DirectFile;
 use crate::host::faults::Faults;
 use crate::pool::journal::{self, JournalError, Position, Replayed};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
 
 const BLOCK: usize = 4096;
 const SEGMENTS: u64 = 16;
-const SEGMENT: u64 = 16 << 20;
-const MAGIC: [u8; 8] = *b"XEMETA01";
-/// How long a record may take to reach the volume before the volume counts as failed.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Small in tests, where segments are to be full soon.
+const SEGMENT: u64 = if cfg!(test) { 128 << 10 } else { 16 << 20 };
+const MAGIC: [u8; 8] = *b"XEMETA02";
 
 /// Rounds up to whole blocks.
 fn padded(bytes: &[u8]) -> Vec<u8> {
@@ -28,11 +24,18 @@ fn padded(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The header of a segment: who took it, as the how-manieth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The bytes of a volume that a record takes.
+pub fn length(record: &[u8]) -> u64 {
+    (record.len().div_ceil(BLOCK) * BLOCK) as u64
+}
+
+/// What orders the uses of segments, on one volume and over several: the epoch of the master, its
+/// term (see [`super::volumes`]), and how many uses this volume saw before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Header {
     epoch: u64,
-    serial: u64,
+    term: u64,
+    turn: u64,
 }
 
 impl Header {
@@ -40,46 +43,59 @@ impl Header {
         let mut block = vec![0; BLOCK];
         block[..8].copy_from_slice(&MAGIC);
         block[8..16].copy_from_slice(&self.epoch.to_le_bytes());
-        block[16..24].copy_from_slice(&self.serial.to_le_bytes());
-        let crc = crc32c::crc32c(&block[..24]);
-        block[24..28].copy_from_slice(&crc.to_le_bytes());
+        block[16..24].copy_from_slice(&self.term.to_le_bytes());
+        block[24..32].copy_from_slice(&self.turn.to_le_bytes());
+        let crc = crc32c::crc32c(&block[..32]);
+        block[32..36].copy_from_slice(&crc.to_le_bytes());
         block
     }
 
     fn decode(block: &[u8]) -> Option<Self> {
         let number = |at: usize| Some(u64::from_le_bytes(block.get(at..at + 8)?.try_into().ok()?));
-        let crc = u32::from_le_bytes(block.get(24..28)?.try_into().ok()?);
-        let whole = block.get(..8)? == MAGIC && crc32c::crc32c(&block[..24]) == crc;
-        Some(Self { epoch: number(8)?, serial: number(16)? }).filter(|_| whole)
+        let crc = u32::from_le_bytes(block.get(32..36)?.try_into().ok()?);
+        let whole = block.get(..8)? == MAGIC && crc32c::crc32c(&block[..32]) == crc;
+        Some(Self { epoch: number(8)?, term: number(16)?, turn: number(24)? }).filter(|_| whole)
     }
 }
 
 /// The newest state on a volume.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Newest {
     /// The rows and where they stand; nothing when no master wrote yet.
     pub replayed: Replayed,
-    serial: u64,
+    /// The epoch and the term of the segment that holds them.
+    pub of: (u64, u64),
 }
 
-/// Reads the newest state of a volume. A segment whose snapshot is not whole was only being begun:
-/// the one before it holds.
-pub fn read(path: &Path, faults: &Faults) -> io::Result<Newest> {
-    let file = DirectFile::open(path, faults.clone())?;
+impl Newest {
+    /// What makes one volume's state newer than another's.
+    pub fn rank(&self) -> (u64, u64, u64) {
+        (self.of.0, self.of.1, self.replayed.position.generation)
+    }
+}
+
+/// The segments that are in use, the newest last, each with its number.
+fn segments(file: &DirectFile) -> io::Result<Vec<(Header, u64)>> {
     let mut headers = Vec::new();
     for segment in 0..SEGMENTS {
         let block = file.read(segment * SEGMENT, BLOCK)?;
         headers.extend(Header::decode(&block).map(|header| (header, segment)));
     }
     headers.sort_unstable();
-    let last = headers.last().map_or(0, |(header, _)| header.serial);
-    for (header, segment) in headers.iter().rev() {
+    Ok(headers)
+}
+
+/// Reads the newest state of a volume. A segment whose snapshot is not whole was only being begun:
+/// the one before it holds.
+pub fn read(path: &Path, faults: &Faults) -> io::Result<Newest> {
+    let file = DirectFile::open(path, faults.clone())?;
+    for (header, segment) in segments(&file)?.iter().rev() {
         let bytes = file.read(segment * SEGMENT, usize::try_from(SEGMENT).unwrap_or(0))?;
         if let Some(replayed) = replay(&bytes[BLOCK..], header.epoch)? {
-            return Ok(Newest { replayed, serial: last });
+            return Ok(Newest { replayed, of: (header.epoch, header.term) });
         }
     }
-    Ok(Newest { replayed: Replayed::default(), serial: last })
+    Ok(Newest::default())
 }
 
 /// Replays a segment after its header; none when its snapshot is not whole.
@@ -125,99 +141,67 @@ fn assert_no_later(rest: &[u8], epoch: u64, at: &Position) -> io::Result<()> {
     Ok(())
 }
 
-/// A volume that this master writes.
-pub struct Volume {
-    ask: SyncSender<Vec<u8>>,
-    answer: Receiver<io::Result<()>>,
-    /// An answer that is still owed because an earlier record timed out.
-    owed: bool,
-}
-
-struct Writer {
-    file: DirectFile,
+/// Writes a volume for one master.
+pub struct Writer {
+    path: PathBuf,
+    faults: Faults,
     epoch: u64,
-    serial: u64,
-    /// The next free byte of the volume, and the end of the segment.
+    /// Opened when it is first needed: its storage may be away then.
+    file: Option<DirectFile>,
+    /// The next free byte of the volume, and the end of the segment; equal before the first one.
     at: u64,
     end: u64,
-    snapshot: Box<dyn Fn() -> Vec<u8> + Send>,
-}
-
-impl Volume {
-    /// Takes the next segment of a volume for an epoch and writes a snapshot into it. `snapshot`
-    /// gives the present state as one record whenever a segment is full.
-    pub fn begin(
-        path: PathBuf,
-        faults: Faults,
-        epoch: u64,
-        newest: &Newest,
-        snapshot: Box<dyn Fn() -> Vec<u8> + Send>,
-    ) -> io::Result<Self> {
-        let file = DirectFile::open(&path, faults)?;
-        let mut writer = Writer { file, epoch, serial: newest.serial, at: 0, end: 0, snapshot };
-        writer.take_segment()?;
-        let (ask, asked) = sync_channel::<Vec<u8>>(1);
-        let (reply, answer) = sync_channel(1);
-        std::thread::Builder::new().name("metadata".to_owned()).spawn(move || {
-            for record in asked {
-                if reply.send(writer.append(&record)).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { ask, answer, owed: false })
-    }
 }
 
 impl Writer {
-    fn take_segment(&mut self) -> io::Result<()> {
-        self.serial += 1;
-        let begin = self.serial % SEGMENTS * SEGMENT;
-        let snapshot = padded(&(self.snapshot)());
+    /// For a volume in an epoch; nothing is touched yet.
+    pub fn new(path: PathBuf, faults: Faults, epoch: u64) -> Self {
+        Self { path, faults, epoch, file: None, at: 0, end: 0 }
+    }
+
+    /// Takes the segment that was used longest ago, and writes this snapshot into it. When that
+    /// fails half-way, the next try takes the same one: what the volume held before stays.
+    pub fn begin(&mut self, term: u64, snapshot: &[u8]) -> io::Result<()> {
+        (self.at, self.end) = (0, 0);
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => DirectFile::open(&self.path, self.faults.clone())?,
+        };
+        let file = self.file.insert(file);
+        let used = segments(file)?;
+        let turn = used.iter().map(|(header, _)| header.turn).max().unwrap_or(0) + 1;
+        let free = |segment: &u64| used.iter().all(|(_, other)| other != segment);
+        let oldest = used.first().map_or(0, |(_, segment)| *segment);
+        let begin = (0..SEGMENTS).find(free).unwrap_or(oldest) * SEGMENT;
+        let snapshot = padded(snapshot);
         if snapshot.len() as u64 + BLOCK as u64 > SEGMENT / 2 {
             return Err(io::Error::other("the database is too large for the metadata volume"));
         }
-        let header = Header { epoch: self.epoch, serial: self.serial };
         // The snapshot first: a header without one would hide the segment before.
-        self.file.write(begin, &vec![0; BLOCK])?;
-        self.file.write(begin + BLOCK as u64, &snapshot)?;
-        self.file.write(begin, &header.encode())?;
+        file.write(begin, &vec![0; BLOCK])?;
+        file.write(begin + BLOCK as u64, &snapshot)?;
+        file.write(begin, &Header { epoch: self.epoch, term, turn }.encode())?;
         self.at = begin + BLOCK as u64 + snapshot.len() as u64;
         self.end = begin + SEGMENT;
         Ok(())
     }
 
-    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+    /// The bytes that are left in the segment.
+    pub fn room(&self) -> u64 {
+        self.end - self.at
+    }
+
+    /// Adds a record to the segment.
+    pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        let file = self.file.as_ref().filter(|_| self.at < self.end);
+        let file = file.ok_or_else(|| io::Error::other("no segment was taken"))?;
         let record = padded(record);
         if self.at + record.len() as u64 > self.end {
-            self.take_segment()?;
+            return Err(io::Error::other("the segment is full"));
         }
-        self.file.write(self.at, &record)?;
+        file.write(self.at, &record)?;
         self.at += record.len() as u64;
         Ok(())
-    }
-}
-
-impl Replica for Volume {
-    fn works(&self) -> bool {
-        !self.owed
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let gone = || io::Error::other("the volume's writer has ended");
-        if self.owed {
-            // The record that timed out may or may not be there; only a new epoch may go on.
-            return Err(io::Error::other("an earlier record did not reach the volume in time"));
-        }
-        self.ask.send(bytes.to_vec()).map_err(|_| gone())?;
-        match self.answer.recv_timeout(PATIENCE) {
-            Ok(written) => written,
-            Err(RecvTimeoutError::Timeout) => {
-                self.owed = true;
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the volume did not answer in 2 s"))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(gone()),
-        }
     }
 }
 
@@ -249,10 +233,16 @@ mod tests {
         (bytes, position, changes)
     }
 
-    fn snapshot(state: &Replayed) -> Box<dyn Fn() -> Vec<u8> + Send> {
+    fn snapshot(state: &Replayed) -> Vec<u8> {
         let record = Record::snapshot(&state.database, &state.position, "boot");
-        let bytes = record.encode(&state.position).unwrap().0;
-        Box::new(move || bytes.clone())
+        record.encode(&state.position).unwrap().0
+    }
+
+    fn begin(path: &Path, epoch: u64) -> Writer {
+        let newest = read(path, &Faults::none()).unwrap();
+        let mut writer = Writer::new(path.to_owned(), Faults::none(), epoch);
+        writer.begin(1, &snapshot(&newest.replayed)).unwrap();
+        writer
     }
 
     #[test]
@@ -264,11 +254,7 @@ mod tests {
         let newest = read(&path, &faults).unwrap();
         assert_eq!(newest.replayed, Replayed::default());
 
-        let begin = |epoch, newest: &Newest| {
-            let snapshot = snapshot(&newest.replayed);
-            Volume::begin(path.clone(), Faults::none(), epoch, newest, snapshot).unwrap()
-        };
-        let mut old = begin(1, &newest);
+        let mut old = begin(&path, 1);
         let (bytes, first, changes) = record(&Position::default(), 1, "one");
         old.append(&bytes).unwrap();
         let newest = read(&path, &faults).unwrap();
@@ -276,7 +262,7 @@ mod tests {
         expected.apply(&changes);
         assert_eq!((newest.replayed.position, &newest.replayed.database), (first, &expected));
 
-        let mut new = begin(2, &newest);
+        let mut new = begin(&path, 2);
         let (bytes, second, changes) = record(&first, 2, "two");
         new.append(&bytes).unwrap();
         // The old master wakes up and writes what it still had in hand.
@@ -294,17 +280,15 @@ mod tests {
         let path = directory.path().join("metadata");
         let raw = std::fs::File::create(&path).unwrap();
         raw.set_len(SEGMENTS * SEGMENT).unwrap();
-        let newest = read(&path, &Faults::none()).unwrap();
-        let start = snapshot(&newest.replayed);
-        let mut volume = Volume::begin(path.clone(), Faults::none(), 1, &newest, start).unwrap();
+        let mut volume = begin(&path, 1);
         let mut position = Position::default();
         for name in ["one", "two", "three"] {
             let (bytes, next, _) = record(&position, 1, name);
             volume.append(&bytes).unwrap();
             position = next;
         }
-        // Segment 1 holds header, snapshot, and the three records, a block each.
-        let block = |number: u64| SEGMENT + number * BLOCK as u64 + 60;
+        // Segment 0 holds header, snapshot, and the three records, a block each.
+        let block = |number: u64| number * BLOCK as u64 + 60;
         raw.write_all_at(b"x", block(4)).unwrap();
         assert_eq!(read(&path, &Faults::none()).unwrap().replayed.position.generation, 2);
         raw.write_all_at(b"x", block(2)).unwrap();

@@ -233,27 +233,27 @@ fn new_session(
         hosts.push((uuid_of(db, "host", host.reference)?, host.address().to_owned()));
     }
     hosts.sort();
-    let mut statefiles = Vec::new();
-    for sr in srs {
-        let vdi = volumes::ensure(agent, db, sr, epoch, false)?;
-        statefiles.push(Statefile { sr: uuid_of(db, "SR", sr)?, vdi, path: Default::default() });
-    }
-    let first = srs.first().map_or("", String::as_str);
+    let volume = |sr: &String, metadata: bool| {
+        let vdi = volumes::ensure(agent, db, sr, epoch, metadata)?;
+        Ok(Statefile { sr: uuid_of(db, "SR", sr)?, vdi, path: Default::default() })
+    };
+    let statefiles = srs.iter().map(|sr| volume(sr, false)).collect::<Answer<_>>()?;
+    // Of an even number a majority is no smaller than of one more: the last one adds nothing.
+    let copies = srs.len() - usize::from(srs.len() % 2 == 0);
+    let metadata = srs.iter().take(copies).map(|sr| volume(sr, true)).collect::<Answer<_>>()?;
     Ok(Session {
         generation: Uuid::new_v4(),
         key_hex: key.iter().map(|byte| format!("{byte:02x}")).collect(),
         timeout_s,
         hosts,
         statefiles,
-        sr: uuid_of(db, "SR", first)?,
-        metadata: volumes::ensure(agent, db, first, epoch, true)?,
+        metadata,
         witness: witness(&settings)?,
         links: links(db, &settings)?,
         settings,
         disk_cycle: 0,
         epoch_base: epoch,
         first_master: agent.config.host,
-        metadata_path: Default::default(),
         armed: false,
     })
 }

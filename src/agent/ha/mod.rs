@@ -57,10 +57,8 @@ pub struct Session {
     pub hosts: Vec<(Uuid, String)>,
     /// The heartbeat volumes.
     pub statefiles: Vec<Statefile>,
-    /// The SR that holds the metadata volume.
-    pub sr: Uuid,
-    /// The metadata volume.
-    pub metadata: Uuid,
+    /// The metadata volumes, on as many of the same SRs as an odd number takes.
+    pub metadata: Vec<Statefile>,
     /// What else was said when HA was switched on.
     #[serde(default)]
     pub settings: Settings,
@@ -77,15 +75,12 @@ pub struct Session {
     pub epoch_base: u64,
     /// The master of the first view.
     pub first_master: Uuid,
-    /// Where this host sees the metadata volume.
-    #[serde(default)]
-    pub metadata_path: PathBuf,
     /// Whether this host takes part whenever it starts.
     #[serde(default)]
     pub armed: bool,
 }
 
-/// A heartbeat volume.
+/// A heartbeat volume, or a metadata volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statefile {
     /// Its SR.
@@ -101,6 +96,11 @@ impl Session {
     /// Where this host sees the heartbeat volumes.
     pub fn statefile_paths(&self) -> Vec<PathBuf> {
         self.statefiles.iter().map(|statefile| statefile.path.clone()).collect()
+    }
+
+    /// Where this host sees the metadata volumes.
+    pub fn metadata_paths(&self) -> Vec<PathBuf> {
+        self.metadata.iter().map(|volume| volume.path.clone()).collect()
     }
 }
 
@@ -283,10 +283,9 @@ fn find_volumes(agent: &Agent, session: &mut Session) -> Answer<()> {
         let sr = agent.plugs.get(sr).map_err(super::storage_jobs::sr_failure)?;
         sr.find(vdi).map(|vdi| vdi.path).map_err(super::storage_jobs::sr_failure)
     };
-    for statefile in &mut session.statefiles {
-        statefile.path = path(statefile.sr, statefile.vdi)?;
+    for volume in session.statefiles.iter_mut().chain(&mut session.metadata) {
+        volume.path = path(volume.sr, volume.vdi)?;
     }
-    session.metadata_path = path(session.sr, session.metadata)?;
     Ok(())
 }
 

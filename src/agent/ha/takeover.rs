@@ -1,21 +1,22 @@
-//! The metadata volume in the hands of a master.
+//! The metadata volumes in the hands of a master.
 
 use super::Session;
 use crate::agent::Agent;
-use crate::agent::volume::{self, Volume};
+use crate::agent::volumes::{self, Volumes};
 use crate::host::faults::Faults;
 use crate::pool::journal::{Position, Record};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use std::sync::Arc;
 
-/// Makes this host the writer of the volume in an epoch: takes what the volume has and this host
-/// lacks, then a segment of its own.
+/// Makes this host the writer of the volumes in an epoch: takes what they have and this host lacks,
+/// then a segment of its own on each.
 pub fn take_over(agent: &Arc<Agent>, session: &Session, epoch: u64) -> Answer<()> {
     let failed = |error: std::io::Error| Failure::new("XE_METADATA_VOLUME", [error.to_string()]);
     let faults = Faults::from_environment();
     agent.store.set_volume(None);
-    let newest = volume::read(&session.metadata_path, &faults).map_err(failed)?;
+    let paths = session.metadata_paths();
+    let newest = volumes::read(&paths, &faults).map_err(failed)?;
     let there = newest.replayed.position;
     let here = agent.store.position();
     if is_newer(&there, &here) {
@@ -26,9 +27,8 @@ pub fn take_over(agent: &Arc<Agent>, session: &Session, epoch: u64) -> Answer<()
     }
     let reader = Arc::clone(agent);
     let snapshot = Box::new(move || reader.store.snapshot_for_writer());
-    let path = session.metadata_path.clone();
-    let volume = Volume::begin(path, faults, epoch, &newest, snapshot).map_err(failed)?;
-    agent.store.set_volume(Some(Box::new(volume)));
+    let volumes = Volumes::begin(&paths, &faults, epoch, snapshot).map_err(failed)?;
+    agent.store.set_volume(Some(Box::new(volumes)));
     Ok(())
 }
 

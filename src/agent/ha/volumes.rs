@@ -1,4 +1,4 @@
-//! The SR that carries HA: what is asked of it, and its two volumes.
+//! The SRs that carry HA: what is asked of them, and their two volumes.
 
 use crate::agent::jobs::{self, Done, Job};
 use crate::agent::vm::{master_epoch, uuid_of};
@@ -46,7 +46,7 @@ pub fn assert_can_host(agent: &Agent, sr: &str) -> Answer<()> {
 }
 
 /// The SRs that carry the statefiles: those named, else as many as are wanted of those that all
-/// hosts see. The first also holds the metadata volume.
+/// hosts see. They hold the metadata volumes as well.
 pub fn choose_srs(
     agent: &Agent,
     db: &Database,
