@@ -32,7 +32,8 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 /// Parameters that are ours, on purpose.
-const OURS: [(&str, &str); 18] = [
+const OURS: [(&str, &str); 19] = [
+    ("host-emergency-ha-disable", "vms-may-run-twice"),
     ("host-evacuate", "dry-run"),
     ("host-evacuate", "json"),
     ("pool-emergency-transition-to-master", "uuid"),

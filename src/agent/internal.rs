@@ -61,6 +61,7 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             Ok(Value::void())
         }
         "boot" => Ok(Value::from(agent.boot.as_str())),
+        "is_armed" => Ok(Value::Bool(super::ha::is_armed(agent))),
         "is_master" => Ok(Value::Bool(agent.standing().is_master())),
         "new_master" => {
             super::master_change::follow(agent, text(0));

@@ -277,6 +277,7 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
     if makes_vm {
         agent.gate.raise(super::ha::admitted_in(agent)?);
     }
+    super::ha::assert_of_view(agent, epoch)?;
     let pass = agent.gate.enter(epoch, makes_vm)?;
     match job {
         Job::Start { vm, paused } => {

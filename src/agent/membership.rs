@@ -182,14 +182,54 @@ pub fn emergency_transition(agent: &Arc<Agent>) -> Answer<()> {
     if super::ha::is_armed(agent) {
         return Err(Failure::bare("HA_IS_ENABLED"));
     }
+    if let Some(host) = armed_host(agent) {
+        let why = format!(
+            "host {host} has HA on and decides with the others who is master; switch HA off there \
+             first, or point this host to the master with 'xe pool-emergency-reset-master'"
+        );
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+    }
     after_fuse(agent, "emergency transition to master", |agent| {
-        if let Err(failure) = master_change::become_master(agent) {
+        if let Err(failure) = transition(agent) {
             let why = failure.to_string();
             agent.history.note("emergency-transition-failed", &why, serde_json::json!({}));
         }
     });
     Ok(())
 }
+
+/// A host of the pool that answers and takes part in HA.
+fn armed_host(agent: &Agent) -> Option<String> {
+    let db = agent.store.read();
+    let own = agent.config.address.to_string();
+    let is_armed = |host: &Host<'_>| {
+        let answer = agent.peers.brief(host.address(), "is_armed");
+        answer.is_ok_and(|answer| answer == Value::Bool(true))
+    };
+    let mut others = Host::all(&db).filter(|host| host.address() != own);
+    others.find(is_armed).map(|host| host.name_label().to_owned())
+}
+
+/// The operator's word makes this host the master, without HA. Hosts that it could not ask may take
+/// part in HA all the same: its epochs lie beyond all that their views reach, and they take no job
+/// of such an epoch ([`super::ha::assert_of_view`]).
+fn transition(agent: &Arc<Agent>) -> Answer<()> {
+    let db = agent.store.read();
+    let on = db.flag("pool", super::pool_ref(&db).unwrap_or(""), "ha_enabled");
+    let far = if on { agent.store.position().epoch + BEYOND_VIEWS } else { 0 };
+    master_change::become_master_after(agent, far)?;
+    super::ha::emergency::clear_mark(agent);
+    if on {
+        super::ha::disable::record(agent)?;
+        let host = agent.config.host.to_string();
+        let why = "this host was made the master by hand; HA is off";
+        super::vm::message(agent, "HA_STATEFILE_LOST", 2, "Host", &host, why);
+    }
+    Ok(())
+}
+
+/// More views than any pool sees: one a second for a century.
+const BEYOND_VIEWS: u64 = 1 << 32;
 
 /// Points this host to another master because the operator says so.
 pub fn emergency_reset(agent: &Arc<Agent>, master: &str) -> Answer<()> {

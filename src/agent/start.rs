@@ -185,6 +185,11 @@ fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
             Standing::Emergency(why) if why.code == "XE_JOURNAL_DAMAGED" => {}
             _ => match master_change::successor(agent) {
                 Some(master) => master_change::follow(agent, &master),
+                // The pool may have HA on, and another master by it.
+                None if super::ha::emergency::is_left(agent) => {
+                    let waiting = Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED");
+                    agent.set_standing(Standing::Emergency(waiting));
+                }
                 None => master_change::become_master(agent)?,
             },
         },

@@ -24,7 +24,14 @@ pub(super) const METHODS: Methods = &[
     ("destroy", destroy),
     ("declare_dead", declare_dead),
     ("emergency_ha_disable", |call| {
-        ha::emergency::disable(call.agent, call.flag(0)).map(|()| Value::void())
+        ha::emergency::disable(call.agent, call.flag(0), false).map(|()| Value::void())
+    }),
+    ("xe_emergency_ha_disable", |call| {
+        let (soft, may_run_twice) = (call.flag(0), call.flag(1));
+        ha::emergency::disable(call.agent, soft, may_run_twice).map(|()| Value::void())
+    }),
+    ("xe_emergency_ha_warning", |call| {
+        ha::emergency::planned(call.agent, false).map(|plan| Value::from(plan.warning()))
     }),
     ("is_in_emergency_mode", |call| {
         Ok(Value::Bool(matches!(call.agent.standing(), Standing::Emergency(_))))

@@ -26,6 +26,7 @@ pub fn settle(agent: &Arc<Agent>) -> Answer<()> {
             agent.history.note("ha-off", "the pool runs without HA", serde_json::json!({}));
             // The last view says who is master since; this host's own word is older (S41).
             let role = last_role(agent, &kept);
+            super::emergency::clear_mark(agent);
             forget(agent);
             run_without(agent, role)?;
         }
@@ -96,6 +97,7 @@ fn join(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
     let agent = Arc::clone(agent);
     std::thread::spawn(move || match client.start(config) {
         Ok(()) => {
+            super::emergency::clear_mark(&agent);
             agent.history.note("ha-rejoined", "this boot is in a view", serde_json::json!({}));
         }
         Err(error) => {

@@ -57,7 +57,7 @@ fn await_off(agent: &Agent) -> Answer<()> {
 }
 
 /// Writes "HA is off" to the database.
-fn record(agent: &Agent) -> Answer<()> {
+pub(crate) fn record(agent: &Agent) -> Answer<()> {
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         let pool = pool_ref(&db).unwrap_or("");

@@ -1,23 +1,37 @@
 //! Emergency disable: one host alone, without any decision (R9.3), as [`crate::ha::emergency`]
 //! plans.
+//!
+//! The pool goes on with HA, so this host is nobody's master any more, also when it was: another
+//! host is, or will be. It takes part again after a reboot, or when the operator points it to its
+//! master (pool-emergency-reset-master). Only the operator's word makes it a master without HA
+//! (pool-emergency-transition-to-master).
 
 use super::{client, forget, keep, refusal, session};
 use crate::agent::standing::Standing;
-use crate::agent::{Agent, config, master_change, pool_ref, starts, vm};
-use crate::ha::emergency::{Facts, Step, plan};
+use crate::agent::{Agent, config, master_change, starts};
+use crate::ha::emergency::{Facts, Plan, Step, plan};
 use crate::heartbeat::liveset::Liveness;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
+use crate::xhad::control::Client;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Switches HA off on this host alone. `soft` leaves it armed for the next start.
-pub fn disable(agent: &Arc<Agent>, soft: bool) -> Answer<()> {
+/// How long the daemon may take beyond T until it has disarmed.
+const BEYOND: Duration = Duration::from_secs(15);
+
+/// What an emergency disable would do here now.
+pub fn planned(agent: &Agent, may_run_twice: bool) -> Answer<Plan> {
+    facts(agent, may_run_twice).map(plan)
+}
+
+/// Switches HA off on this host alone. `soft` leaves it armed for the next start; `may_run_twice`
+/// is the operator's word that its VMs may be started elsewhere while they run here.
+pub fn disable(agent: &Arc<Agent>, soft: bool, may_run_twice: bool) -> Answer<()> {
     let Some(kept) = session(agent) else {
         return if soft { Ok(()) } else { Err(Failure::bare("HA_NOT_ENABLED")) };
     };
-    let facts = facts(agent)?;
-    let plan = plan(facts);
+    let plan = planned(agent, may_run_twice)?;
     agent.history.note(
         "emergency-ha-disable",
         &plan.warning(),
@@ -25,10 +39,20 @@ pub fn disable(agent: &Arc<Agent>, soft: bool) -> Answer<()> {
             "soft": soft, "steps": format!("{:?}", plan.steps),
         }),
     );
-    let was_master = agent.standing().is_master();
-    let client = client(agent)?.with_timeout(Duration::from_secs(60));
+    let client = client(agent)?.with_timeout(Duration::from_secs(kept.timeout_s.into()) + BEYOND);
+    if plan.steps.first() == Some(&Step::HandOver) && hands_over(&client) {
+        // The daemon ends this agent now (R6.2); the next one is a member's and is asked again.
+        std::thread::sleep(Duration::from_secs(30));
+        return Err(Failure::bare("HOST_STILL_BOOTING"));
+    }
+    // Whoever was master here is not any more, before the others may take it for gone.
+    let waiting = Standing::Emergency(Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED"));
+    master_change::step_down(agent, waiting.clone());
+    agent.store.set_volume(None);
     for step in plan.steps {
         match step {
+            // Nobody can take it over: the others wait for this host's reboot, or a word.
+            Step::HandOver => {}
             Step::RefuseVms => set_mark(agent)?,
             Step::StopVms => stop_all_vms(agent).inspect_err(|_| clear_mark(agent))?,
             Step::Disarm => client.disarm_fencing(false).map_err(refusal)?,
@@ -39,15 +63,20 @@ pub fn disable(agent: &Arc<Agent>, soft: bool) -> Answer<()> {
     }
     let _ = client.stop();
     set_mark(agent)?;
-    if was_master {
-        return goes_on_as_master(agent);
-    }
-    // The pool goes on with HA; this host serves nothing until the operator points it to a master
-    // (pool-emergency-reset-master) or it boots anew.
-    let waiting = Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED");
-    master_change::step_down(agent, Standing::Emergency(waiting));
+    master_change::step_down(agent, waiting);
     Ok(())
 }
+
+/// Whether another host takes the mastership over. Agents that have just begun are waited for.
+fn hands_over(client: &Client) -> bool {
+    (0..HEIRS.1).any(|round| {
+        std::thread::sleep(if round == 0 { Duration::ZERO } else { HEIRS.0 });
+        client.give_up_mastership(None).is_ok()
+    })
+}
+
+/// How often an heir is looked for, and how many times.
+const HEIRS: (Duration, u32) = (Duration::from_millis(250), 40);
 
 /// The boot in which the operator switched HA off on this host: it does not come back by itself.
 fn mark(agent: &Agent) -> Option<std::path::PathBuf> {
@@ -66,12 +95,18 @@ pub fn clear_mark(agent: &Agent) {
     }
 }
 
+/// Whether HA was switched off on this host alone, in this boot or an earlier one, and nobody has
+/// said since what it is in its pool.
+pub fn is_left(agent: &Agent) -> bool {
+    mark(agent).is_some_and(|path| path.exists())
+}
+
 /// Whether the operator switched HA off on this host in this boot.
 pub fn is_marked(agent: &Agent) -> bool {
     mark(agent).and_then(|path| config::read::<String>(&path).ok()).as_ref() == Some(&agent.boot)
 }
 
-fn facts(agent: &Agent) -> Answer<Facts> {
+fn facts(agent: &Agent, may_run_twice: bool) -> Answer<Facts> {
     let liveset = client(agent)?.liveset().ok();
     let armed = liveset
         .as_ref()
@@ -86,7 +121,8 @@ fn facts(agent: &Agent) -> Answer<Facts> {
         others: others.clone().count(),
         storage_lost_by_all: liveset.as_ref().is_some_and(|set| set.storage_lost_by_all),
         all_heard: others.clone().all(|host| host.liveness == Liveness::Live),
-        may_run_twice: false,
+        may_run_twice,
+        is_master: liveset.as_ref().is_some_and(|set| set.is_master),
     })
 }
 
@@ -97,20 +133,5 @@ fn stop_all_vms(agent: &Agent) -> Answer<()> {
         let why = "emergency disable without the others' knowledge";
         agent.history.note("vm-stopped", why, serde_json::json!({ "vm": vm.vm }));
     }
-    Ok(())
-}
-
-/// A former master goes on as master without HA and says so loudly; the other hosts elect their own
-/// master, whose view lacks this host.
-fn goes_on_as_master(agent: &Arc<Agent>) -> Answer<()> {
-    agent.store.set_volume(None);
-    master_change::become_master(agent)?;
-    agent.store.commit(|tx| {
-        let pool = pool_ref(tx.db()).unwrap_or("").to_owned();
-        tx.set("pool", &pool, "ha_enabled", false);
-        Ok(())
-    })?;
-    let why = "HA was switched off here by an emergency disable of the pool's master";
-    vm::message(agent, "HA_STATEFILE_LOST", 2, "Host", &agent.config.host.to_string(), why);
     Ok(())
 }

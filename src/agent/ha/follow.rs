@@ -45,8 +45,15 @@ pub fn watch(agent: &Arc<Agent>) {
     }
 }
 
-/// A host that keeps no session looks every ten seconds whether its pool has one (S97, S98).
+/// A host that keeps no session looks every ten seconds whether its pool has one (S97, S98). One
+/// that was the master when HA was switched off on it alone first looks for its successor.
 fn look_for_session(agent: &Arc<Agent>) {
+    if matches!(agent.standing(), Standing::Emergency(_)) && emergency::is_left(agent) {
+        match master_change::successor(agent) {
+            Some(master) => master_change::follow(agent, &master),
+            None => return,
+        }
+    }
     let db = agent.store.read();
     let on = pool_ref(&db).is_some_and(|pool| db.flag("pool", pool, "ha_enabled"));
     if on
@@ -108,8 +115,12 @@ fn react(agent: &Arc<Agent>, kept: &Session, before: Option<&Liveset>, now: &Liv
     let epoch = kept.epoch_base + now.epoch;
     if now.is_master {
         let stalled = agent.store.volume_works() != Some(true);
-        if now.may_act && (stalled || agent.standing() != (Standing::Master { epoch })) {
+        let standing = agent.standing();
+        if now.may_act && (stalled || standing != (Standing::Master { epoch })) {
             promote(agent, kept, epoch);
+        } else if matches!(standing, Standing::Member { .. }) {
+            // The one that it followed is no master any more, and it may not act yet (R6.1).
+            step_down(agent, Standing::Emergency(Failure::bare("HOST_STILL_BOOTING")));
         }
     } else if let Some(address) = now.master.and_then(|master| address_of(kept, master)) {
         agent.store.set_volume(None);

@@ -322,13 +322,38 @@ pub fn admitted_in(agent: &Agent) -> Answer<u64> {
     Ok(session.epoch_base + lease.admitted)
 }
 
+/// How long a job may be ahead of the view that this host knows.
+const AHEAD: Duration = Duration::from_secs(5);
+
+/// Refuses a job of an epoch that no view of this host's has reached: whoever sent it became master
+/// without HA, by an operator's word, beside the master that the views name.
+pub fn assert_of_view(agent: &Agent, epoch: u64) -> Answer<()> {
+    let Some(session) = session(agent).filter(|session| session.armed) else { return Ok(()) };
+    let known = || {
+        let set = agent.ha.liveset().filter(|set| set.phase == Phase::Armed);
+        set.map(|set| session.epoch_base + set.epoch)
+    };
+    let begun = std::time::Instant::now();
+    while known().is_some_and(|known| epoch > known) {
+        if begun.elapsed() > AHEAD {
+            let why = format!(
+                "a job of epoch {epoch} came from a master that no decided view names; this host \
+                 has HA on"
+            );
+            return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 /// Refuses to run VMs on a host that is not armed while its pool has HA on (R5).
 pub fn assert_may_run(agent: &Agent) -> Answer<()> {
     if leave::is_leaving(agent) {
         return Err(Failure::new("OPERATION_NOT_ALLOWED", ["the host is being switched off"]));
     }
-    if emergency::is_marked(agent) && is_armed(agent) {
-        let why = "HA is being switched off on this host by an emergency disable";
+    if emergency::is_marked(agent) {
+        let why = "HA was switched off on this host alone, by an emergency disable";
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
     }
     if maintenance::is_here(agent) {

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::table::{Arg, Command, Kind, Outcome, Prints, Selector, call, command, may, needs};
 use crate::cli::errors::CliError;
-use crate::client::CallError;
+use crate::client::{Account, CallError, Session};
 use crate::xenapi::{NULL_REF, Value};
 
 const HOSTS: Selector = Selector::Hosts;
@@ -69,7 +69,11 @@ pub const COMMANDS: &[Command] = &[
         "Switch high availability off on the host that you are on.",
         emergency_ha_disable,
     )
-    .takes(&[may("force", Kind::Bool), may("soft", Kind::Bool)])
+    .takes(&[
+        may("force", Kind::Bool),
+        may("soft", Kind::Bool),
+        may("vms-may-run-twice", Kind::Bool),
+    ])
     .examples(&["host-emergency-ha-disable --force"])
     .needs_force()
     .local(),
@@ -222,9 +226,39 @@ fn declare_dead(ctx: &mut Context<'_, '_>) -> Outcome {
     Ok(())
 }
 
+/// How often, in seconds, a new agent is asked again after the mastership went to another host.
+const NEW_AGENT: u32 = 60;
+
 fn emergency_ha_disable(ctx: &mut Context<'_, '_>) -> Outcome {
     let soft = ctx.params.flag("soft", false)?;
-    ctx.call("host.emergency_ha_disable", &[soft.into()])?;
+    let twice = ctx.params.flag("vms-may-run-twice", false)?;
+    let ask = |session: &Session<'_>| match twice {
+        true => session.call("host.xe_emergency_ha_disable", &[soft.into(), true.into()]),
+        false => session.call("host.emergency_ha_disable", &[soft.into()]),
+    };
+    // What it means for the others; only our agent says it.
+    if !twice && let Ok(warning) = ctx.text("host.xe_emergency_ha_warning", &[]) {
+        ctx.console.note(&format!("Note: {warning}."));
+    }
+    let mut answer = ask(ctx.session);
+    for round in 0..NEW_AGENT {
+        if !matches!(answer, Err(CallError::Broken { .. })) {
+            break;
+        }
+        if round == 0 {
+            ctx.console.note(
+                "This host is the master: another one takes over first, and the agent here begins \
+                 anew. Going on when it answers.",
+            );
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let transport = ctx.session.transport();
+        if let Ok(session) = Session::login(transport, Account::Local, "root", "") {
+            answer = ask(&session);
+            session.logout();
+        }
+    }
+    answer?;
     Ok(())
 }
 

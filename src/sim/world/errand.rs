@@ -94,6 +94,7 @@ impl World {
             storage_lost_by_all: liveset.storage_lost_by_all,
             all_heard: others.iter().all(|other| other.liveness == Liveness::Live),
             may_run_twice: false,
+            is_master: liveset.is_master,
         };
         let steps = emergency::plan(facts).steps;
         self.set_out(host, None, steps.into_iter().map(Step::Alone), true);
@@ -295,6 +296,13 @@ impl World {
 
     fn begin_alone(&mut self, host: usize, step: emergency::Step) -> Begun {
         match step {
+            emergency::Step::HandOver => {
+                let ticket = self.control(host, Control::GiveUpMastership(None));
+                // Where nobody can take it over it goes on all the same.
+                if !matches!(self.answer(host, ticket), Some(Err(_))) {
+                    return Begun::Asked(host, ticket);
+                }
+            }
             emergency::Step::RefuseVms => self.machines[host].guests.leaving = true,
             emergency::Step::StopVms => self.stop_vms(host),
             emergency::Step::Disarm => {
