@@ -3,7 +3,7 @@
 //! The master compares the messages with the pool as it is, whoever posted them: so a withdrawal is
 //! neither lost with a master nor sent twice.
 
-use super::{Agent, vm};
+use super::{Agent, messages, vm};
 use crate::pool::Database;
 use crate::pool::rows::Pool;
 use crate::recovery::Tries;
@@ -19,8 +19,10 @@ const WELL: f64 = 0.3;
 /// What an alert is about, and whether that is over.
 type IsOver = fn(&Agent, &Database, &str) -> bool;
 
-const ALERTS: [(&str, IsOver); 8] = [
+const ALERTS: [(&str, IsOver); 10] = [
     ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
+    ("HA_HOST_DISARMED", |agent, _, host| is_member(agent, host)),
+    (LOST_COPY, |agent, _, _| agent.store.volume_copies().is_some_and(|(well, all)| well == all)),
     ("HA_PROTECTED_VM_RESTART_FAILED", |_, db, vm| {
         let row = db.by_uuid("VM", vm).unwrap_or("");
         // One that crashes soon after each start runs now and then; and a user may have ended the
@@ -101,8 +103,29 @@ fn standing(db: &Database) -> Vec<(&'static str, &str, &str)> {
     told.into_iter().filter(|(_, told)| told.stands()).map(|(key, _)| key).collect()
 }
 
+/// Tells that a copy of the database on shared storage is lost, while others are left. Runs on the
+/// master.
+pub fn tell_lost_copy(agent: &Agent) {
+    let Some((well, all)) = agent.store.volume_copies().filter(|(well, all)| well < all) else {
+        return;
+    };
+    let db = agent.store.read();
+    let told = standing(&db).iter().any(|(name, ..)| *name == LOST_COPY);
+    if let Some(pool) = Pool::all(&db).next().filter(|_| !told && !messages::some_wait(agent)) {
+        let why =
+            format!("{well} of {all} copies of the pool's database on shared storage are well");
+        vm::message(agent, LOST_COPY, 3, "Pool", pool.uuid(), &why);
+    }
+}
+
+/// The peer's name of that alert.
+const LOST_COPY: &str = "METADATA_LUN_BROKEN";
+
 /// Withdraws what is over. Runs on the master.
 pub fn withdraw(agent: &Agent) {
+    if messages::some_wait(agent) {
+        return;
+    }
     let db = agent.store.read();
     for (name, class, object) in standing(&db) {
         let over = ALERTS.iter().any(|(known, over)| *known == name && over(agent, &db, object));

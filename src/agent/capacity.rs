@@ -162,6 +162,11 @@ pub fn capacity(agent: &Agent, db: &Database) -> Answer<Capacity> {
     agent.abreast.ask(db, agent.host_memory(), Capacity::clone)
 }
 
+/// Whether a VM will be protected once its start is over.
+fn comes_protected(vm: &Vm<'_>, starts: &Starts<'_>) -> bool {
+    vm.ha_restart_priority() == "restart" && starts.0.contains_key(vm.reference)
+}
+
 impl Capacity {
     /// Built from the rows; `given` is the memory of hosts that a user gave.
     pub fn of(db: &Database, given: &BTreeMap<String, u64>) -> Answer<Self> {
@@ -231,7 +236,8 @@ impl Capacity {
             vcpus: limits::vcpus(vm),
             host: home(vm).and_then(|host| self.host(host)).or_else(starting),
             // A suspended VM is left as it is: its image waits on the SR.
-            protected: is_protected(vm) && vm.power_state() != "Suspended",
+            protected: (is_protected(vm) || comes_protected(vm, starts))
+                && vm.power_state() != "Suspended",
             allowed,
             group: limits::group(db, vm),
         }

@@ -2,6 +2,7 @@
 
 use super::agility::{possible_hosts, sees_network, sees_sr};
 use super::capacity::{footprint, host_memory, is_live, is_protected};
+use super::ha::waiting;
 use super::{Agent, agility};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pif, Pool, Sr, Vdi, Vif, Vm};
@@ -33,6 +34,7 @@ pub fn explain(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Explanation {
     }
     about.room(agent);
     about.protection();
+    about.now(agent);
     let hosts = possible_hosts(db, vm);
     Explanation {
         vm: named(db, "VM", vm.reference),
@@ -202,6 +204,24 @@ impl<'a> Explainer<'a> {
                 let mend = format!("vm-memory-limits-set uuid={} …", self.vm.uuid());
                 self.push(("VM", self.vm.reference), Some(host.reference), why, &[&mend]);
             }
+        }
+    }
+
+    /// What keeps it from running, or from being known, at this moment.
+    fn now(&mut self, agent: &Agent) {
+        let (db, vm) = (self.db, self.vm);
+        let on = Pool::all(db).any(|pool| pool.ha_enabled());
+        if let Some(why) = waiting::why_down(db, &vm).filter(|_| on && is_protected(&vm)) {
+            let mend = format!("diagnostic-vm-status uuid={}", vm.uuid());
+            self.push(("VM", vm.reference), None, why, &[&mend]);
+        }
+        let set = agent.ha.liveset().filter(|_| on);
+        if let (Some(set), Some(host)) = (set, vm.resident_on())
+            && let Some(why) = waiting::why_unknown(db, &vm, &set)
+        {
+            let mend = format!("host-declare-dead uuid={}", self.uuid("host", host));
+            let why = format!("{why}, and nobody restarts it until the host is declared dead");
+            self.push(("VM", vm.reference), Some(host), why, &[&mend]);
         }
     }
 

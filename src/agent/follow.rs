@@ -102,7 +102,7 @@ fn send(agent: &Agent, first: bool) -> Answer<()> {
     }
 }
 
-fn send_exits(agent: &Agent, ended: &[Ended]) -> Answer<()> {
+fn send_exits(agent: &Arc<Agent>, ended: &[Ended]) -> Answer<()> {
     let host = agent.config.host.to_string();
     match agent.standing() {
         Standing::Master { .. } => super::vm::exits::handle(agent, &host, ended.to_vec()),

@@ -96,6 +96,7 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         hooks: super::hooks::Hooks::default(),
         abreast: super::abreast::Abreast::default(),
         admission: std::sync::Mutex::default(),
+        unposted: super::messages::Unposted::default(),
         standing: RwLock::new(Standing::Master { epoch: 1 }),
     }))
 }

@@ -38,6 +38,7 @@ pub mod maintenance;
 pub mod marks;
 pub mod master_change;
 pub mod membership;
+pub mod messages;
 pub mod new_host;
 pub mod peers;
 pub mod power;
@@ -116,6 +117,8 @@ pub struct Agent {
     pub abreast: abreast::Abreast,
     /// Held while an operation is judged and recorded, see [`guard::admit`].
     admission: Mutex<()>,
+    /// Messages that could not be recorded yet.
+    unposted: messages::Unposted,
     standing: RwLock<Standing>,
 }
 

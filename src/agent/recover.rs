@@ -8,11 +8,11 @@ use super::marks::Marks;
 pub use super::marks::Starting;
 pub(super) use super::recovery_rows::view;
 use super::vm::{self, start};
-use super::{Agent, alerts, ha, pool_ref};
+use super::{Agent, alerts, ha, messages, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
 use crate::recovery::messages::About;
-use crate::recovery::{Action, Event, Intent, Loss, Message, Recovery, StartResult};
+use crate::recovery::{self, Action, Event, Intent, Loss, Message, Recovery, StartResult};
 use crate::xenapi::failure::Answer;
 use serde_json::json;
 use std::collections::VecDeque;
@@ -126,6 +126,8 @@ pub fn run(agent: &Arc<Agent>) {
         if let Err(failure) = ha::plan::update(agent) {
             tracing::debug!("the plan was not computed: {failure}");
         }
+        messages::post_late(agent);
+        alerts::tell_lost_copy(agent);
         alerts::withdraw(agent);
     }
 }
@@ -203,6 +205,14 @@ fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
             tx.set("VM", &row(vm), "xe_tries", tries.text());
             Ok(())
         })?,
+        Action::SetPromise { host, promise } => {
+            let host = seen.by_uuid("host", &host.to_string()).unwrap_or_default().to_owned();
+            agent.store.commit(|tx| {
+                tx.row("host", &host)?;
+                tx.set("host", &host, "xe_promise", recovery::promise_word(promise));
+                Ok(())
+            })?;
+        }
         Action::StayOff { vm } => agent.store.commit(|tx| {
             tx.set("VM", &row(vm), "ha_always_run", false);
             Ok(())

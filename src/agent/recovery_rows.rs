@@ -26,6 +26,7 @@ pub(super) fn view(agent: &Agent, db: &Database) -> Answer<Pool> {
             .sum();
         let (vcpus, slots) = limited.most(db, &host);
         hosts.push(Host {
+            promise: crate::recovery::promise_of(db.text("host", host.reference, "xe_promise")),
             vcpus,
             slots,
             boot: Boot {

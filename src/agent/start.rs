@@ -165,6 +165,7 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         hooks: super::hooks::Hooks::default(),
         abreast: super::abreast::Abreast::default(),
         admission: std::sync::Mutex::default(),
+        unposted: super::messages::Unposted::default(),
         standing: RwLock::new(Standing::Emergency(starting)),
     }))
 }

@@ -228,9 +228,10 @@ impl Store {
         lock(&self.writer).volume.as_ref().map(|volume| volume.works())
     }
 
-    /// How many copies of the volume are well, and how many there are.
+    /// How many copies of the volume are well, and how many there are; none while a record is being
+    /// written, too.
     pub fn volume_copies(&self) -> Option<(usize, usize)> {
-        lock(&self.writer).volume.as_mut()?.copies()
+        self.writer.try_lock().ok()?.volume.as_mut()?.copies()
     }
 
     /// Takes records that the master (or the volume) holds. The rows are shown as they arrive; a

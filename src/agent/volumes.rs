@@ -83,8 +83,8 @@ type Write = Box<dyn FnMut(&Task) -> io::Result<u64> + Send>;
 /// One volume as the master knows it.
 struct Member {
     ask: SyncSender<Task>,
-    /// Whether an answer is owed still.
-    owed: bool,
+    /// Since when an answer is owed.
+    owed: Option<Instant>,
     /// The room in its segment, if that has all records of the term.
     follows: Option<u64>,
     /// When it failed last, if it has not answered well since.
@@ -101,7 +101,7 @@ impl Member {
                 }
             }
         })?;
-        Ok(Self { ask, owed: false, follows: None, failed: None })
+        Ok(Self { ask, owed: None, follows: None, failed: None })
     }
 
     /// Whether it fails all the time: there is no hurry to ask it again.
@@ -161,7 +161,7 @@ impl Volumes {
     /// Takes an answer; whether it says that what this round asked for is written.
     fn take(&mut self, (index, round, told): Written) -> io::Result<bool> {
         let member = &mut self.members[index];
-        member.owed = false;
+        member.owed = None;
         member.failed = told.is_err().then(Instant::now);
         let present = round == self.round;
         member.follows = told.as_ref().ok().copied().filter(|_| present);
@@ -178,11 +178,11 @@ impl Volumes {
     fn ask(&mut self, record: &[u8]) -> (usize, Duration) {
         self.round += 1;
         let wanted = majority(self.members.len());
-        let fit = |member: &&mut Member| !member.owed && !member.is_resting();
+        let fit = |member: &&mut Member| member.owed.is_none() && !member.is_resting();
         let all = self.members.iter_mut().filter(fit).count() < wanted;
         let snapshot = OnceCell::new();
         let (mut asked, mut quick) = (0, 0);
-        for member in self.members.iter_mut().filter(|member| !member.owed) {
+        for member in self.members.iter_mut().filter(|member| member.owed.is_none()) {
             if member.is_resting() && !all {
                 member.follows = None;
                 continue;
@@ -192,8 +192,8 @@ impl Volumes {
             let begin = room.is_none_or(|room| room < volume::length(record)).then(fresh);
             quick += usize::from(begin.is_none());
             let task = Task { round: self.round, begin, record: record.to_vec() };
-            member.owed = member.ask.send(task).is_ok();
-            asked += usize::from(member.owed);
+            member.owed = member.ask.send(task).is_ok().then(Instant::now);
+            asked += usize::from(member.owed.is_some());
         }
         (asked, if quick >= wanted { PATIENCE } else { LONG_PATIENCE })
     }
@@ -206,7 +206,8 @@ impl Replica for Volumes {
 
     fn copies(&mut self) -> Option<(usize, usize)> {
         self.take_those_there();
-        let well = self.members.iter().filter(|member| member.failed.is_none() && !member.owed);
+        let late = |member: &Member| member.owed.is_some_and(|asked| asked.elapsed() > PATIENCE);
+        let well = self.members.iter().filter(|member| member.failed.is_none() && !late(member));
         Some((well.count(), self.members.len()))
     }
 
@@ -315,6 +316,14 @@ mod tests {
             self.volumes = Volumes::over(writers, snapshot).ok();
         }
 
+        fn wait_for(&mut self, copies: (usize, usize)) {
+            let begun = Instant::now();
+            while self.volumes.as_mut().unwrap().copies() != Some(copies) {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{copies:?} did not come");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+
         fn write(&mut self) {
             let Some(volumes) = &mut self.volumes else { return };
             self.names += 1;
@@ -396,7 +405,7 @@ mod tests {
         pool.take_over(0);
         pool.health[0].store(Health::Fails as u8, Ordering::SeqCst);
         pool.write();
-        assert_eq!(pool.volumes.as_mut().unwrap().copies(), Some((2, 3)));
+        pool.wait_for((2, 3));
         pool.health[1].store(Health::Fails as u8, Ordering::SeqCst);
         pool.write();
         assert_eq!(pool.written, ["vm1"], "one of three is no majority");
@@ -406,14 +415,15 @@ mod tests {
         }
         pool.write();
         assert_eq!(pool.written, ["vm1", "vm3"]);
-        let volumes = pool.volumes.as_mut().unwrap();
-        while volumes.copies() != Some((3, 3)) {
-            std::thread::sleep(Duration::from_millis(1));
+        pool.wait_for((3, 3));
+        let whole = || {
+            let newest = read(std::slice::from_ref(&pool.paths[0]), &Faults::none());
+            let newest = newest.unwrap_or_default().replayed;
+            (newest.database, newest.position) == *pool.state.lock().unwrap()
+        };
+        let begun = Instant::now();
+        while !whole() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the first volume lacks records");
         }
-        drop(pool.volumes.take());
-        let first = std::slice::from_ref(&pool.paths[0]);
-        let newest = read(first, &Faults::none()).unwrap().replayed;
-        let (database, position) = &*pool.state.lock().unwrap();
-        assert_eq!((&newest.database, &newest.position), (database, position));
     }
 }

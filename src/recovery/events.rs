@@ -27,7 +27,10 @@ impl Step<'_> {
     fn view(&mut self, failed: &[Uuid]) {
         let guaranteed = self.pool.tolerance > 0;
         for host in failed {
-            self.recovery.guaranteed.entry(*host).or_insert(guaranteed);
+            let row = self.pool.hosts.iter().find(|row| row.boot.host == *host);
+            if row.is_some_and(|row| row.promise.is_none()) {
+                self.promise(*host, Some(guaranteed));
+            }
             self.actions.push(Action::Tell(Message::host_failed(*host)));
         }
         let lost = |vm: &Vm| {
@@ -38,6 +41,14 @@ impl Step<'_> {
             self.actions.push(Action::Tell(Message::nothing_guaranteed()));
         }
         self.hurry();
+    }
+
+    fn promise(&mut self, host: Uuid, promise: Option<bool>) {
+        let row = self.pool.hosts.iter_mut().find(|row| row.boot.host == host);
+        if let Some(row) = row {
+            row.promise = promise;
+            self.actions.push(Action::SetPromise { host, promise });
+        }
     }
 
     /// A host that came or was enabled since the last look ends back-offs.
@@ -59,8 +70,11 @@ impl Step<'_> {
     pub(super) fn settle(&mut self) {
         let known: BTreeSet<Uuid> = self.pool.vms.iter().map(|vm| vm.uuid).collect();
         self.recovery.tracks.retain(|vm, _| known.contains(vm));
-        let back = |host: &Uuid| self.pool.hosts.iter().any(|h| h.live && h.boot.host == *host);
-        self.recovery.guaranteed.retain(|host, _| !back(host));
+        let hosts = self.pool.hosts.iter();
+        let back = hosts.filter(|host| host.live && host.promise.is_some()).map(|h| h.boot.host);
+        for host in back.collect::<Vec<_>>() {
+            self.promise(host, None);
+        }
         let dead = |boot: &Boot| self.pool.dead.contains(boot);
         let news = self.pool.vms.iter().filter_map(|vm| {
             let host_died = vm.residence.as_ref().is_some_and(dead);
@@ -121,8 +135,8 @@ impl Step<'_> {
     /// and of protected VMs while nothing is guaranteed, is the loss of the host.
     fn down(&mut self, uuid: Uuid, with_host: bool) {
         let Some(host) = self.pool.vm(uuid).and_then(|vm| vm.residence.as_ref()) else { return };
-        let promised = self.recovery.guaranteed.get(&host.host).copied();
-        let guaranteed = promised.unwrap_or(self.pool.tolerance > 0);
+        let row = self.pool.hosts.iter().find(|row| row.boot.host == host.host);
+        let guaranteed = row.and_then(|row| row.promise).unwrap_or(self.pool.tolerance > 0);
         let owed = Loss::Owed(self.pool.limits.attempts);
         let Some(vm) = self.pool.vm_mut(uuid) else { return };
         let protected = vm.protected();

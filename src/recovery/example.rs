@@ -14,7 +14,15 @@ pub fn boot(host: u128) -> Boot {
 
 /// A live host with so much memory and no other limit.
 pub fn host(number: u128, capacity: u64) -> Host {
-    Host { boot: boot(number), live: true, enabled: true, capacity, vcpus: None, slots: None }
+    Host {
+        boot: boot(number),
+        live: true,
+        enabled: true,
+        capacity,
+        vcpus: None,
+        slots: None,
+        promise: None,
+    }
 }
 
 /// A VM of size 1 that runs on a host.

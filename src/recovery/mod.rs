@@ -41,7 +41,7 @@ use uuid::Uuid;
 
 pub use limits::Limits;
 pub use messages::{Message, PlanStatus, plan_messages};
-pub use rows::{Boot, Host, Intent, Loss, Pool, Power, Priority, Vm};
+pub use rows::{Boot, Host, Intent, Loss, Pool, Power, Priority, Vm, promise_of, promise_word};
 use track::Track;
 pub use tries::Tries;
 
@@ -147,6 +147,13 @@ pub enum Action {
         /// What to write.
         tries: Tries,
     },
+    /// Write what was promised when a host failed; nothing when it is back.
+    SetPromise {
+        /// The host.
+        host: Uuid,
+        /// Whether failures were tolerated then.
+        promise: Option<bool>,
+    },
     /// Write `ha_always_run = false`: the guest ended itself and that is respected.
     StayOff {
         /// The VM.
@@ -177,9 +184,6 @@ pub enum Action {
 #[derive(Debug, Clone, Default)]
 pub struct Recovery {
     tracks: BTreeMap<Uuid, Track>,
-    /// Hosts that failed and are not back, and whether failures were tolerated then: what the pool
-    /// promised before the failure counts, not what it can promise after it.
-    guaranteed: BTreeMap<Uuid, bool>,
     /// The hosts that could take VMs at the last look; none before the first.
     usable: Option<BTreeSet<Boot>>,
     wake_at: Option<Duration>,

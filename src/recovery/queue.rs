@@ -193,13 +193,14 @@ impl Step<'_> {
         self.actions.push(Action::SetLoss { vm: this.uuid, loss });
     }
 
-    /// A VM without a place waits if it is guaranteed, or if its hosts are all away; else that was
-    /// its attempt. Whether this changed anything.
+    /// A VM without a place waits if it is protected, or if its hosts are all away; else that was its
+    /// attempt. Whether this changed anything.
     fn without_place(&mut self, this: &Waiting, left: &Problem) -> bool {
         let now = self.now;
         let track = self.track(this.uuid);
         let first = !std::mem::replace(&mut track.attempted, true);
-        if this.turn.class == Class::Guaranteed {
+        // One that is protected keeps the attempt that is owed to it until there is room for it.
+        if this.turn.class != Class::BestEffort {
             let (cause, more) = if track.tries.avoid.is_empty() {
                 let short = Shortage::of(left, this.index, |_| true);
                 (short.code().to_owned(), format!("\n{}", short.sentence()))

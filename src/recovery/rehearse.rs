@@ -112,6 +112,11 @@ fn write(pool: &mut Pool, action: Action) {
                 vm.tries = tries;
             }
         }
+        Action::SetPromise { host, promise } => {
+            if let Some(host) = pool.hosts.iter_mut().find(|row| row.boot.host == host) {
+                host.promise = promise;
+            }
+        }
         Action::StayOff { vm } => {
             if let Some(vm) = pool.vm_mut(vm) {
                 vm.always_run = false;

@@ -33,6 +33,27 @@ pub struct Host {
     pub vcpus: Option<u64>,
     /// VMs that it may run; `None` without limit.
     pub slots: Option<u64>,
+    /// While it is lost: whether failures were tolerated when it failed. What the pool promised
+    /// before the failure counts, not what it can promise after it.
+    pub promise: Option<bool>,
+}
+
+/// The word of [`Host::promise`] in the host's row.
+pub fn promise_word(promise: Option<bool>) -> &'static str {
+    match promise {
+        Some(true) => "guaranteed",
+        Some(false) => "nothing",
+        None => "",
+    }
+}
+
+/// What that word means.
+pub fn promise_of(word: &str) -> Option<bool> {
+    match word {
+        "guaranteed" => Some(true),
+        "nothing" => Some(false),
+        _ => None,
+    }
 }
 
 /// `VM.power_state`.

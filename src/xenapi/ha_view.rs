@@ -42,8 +42,35 @@ pub struct Status {
     pub capacity: Capacity,
     /// Running VMs that no failure brings back, with the reason.
     pub unprotected: Vec<Unprotected>,
+    /// Protected VMs that do not run, with what they wait for.
+    #[serde(default)]
+    pub down: Vec<Down>,
+    /// VMs of which nobody knows whether they run: their hosts have HA off alone.
+    #[serde(default)]
+    pub unknown: Vec<Down>,
+    /// Whether the heartbeat's figures are older ones: its daemon does not answer now.
+    #[serde(default)]
+    pub figures_old: bool,
+    /// Whether every host has lost the statefiles.
+    #[serde(default)]
+    pub storage_lost_by_all: bool,
+    /// How many copies of the database on shared storage are well, and how many there are.
+    #[serde(default)]
+    pub copies: Option<(usize, usize)>,
+    /// What the master's daemon lacks to keep its times under load; empty when it has all.
+    #[serde(default)]
+    pub not_real_time: Vec<String>,
     /// For how many more seconds a pause holds restarts back; none when there is no pause.
     pub paused_s: Option<u64>,
+}
+
+/// A VM of [`Status`] that does not run as it should.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// The VM.
+    pub vm: Named,
+    /// Why, and what happens next.
+    pub why: String,
 }
 
 /// A host of [`Status`]. Bytes are those of running VMs by their priority.
@@ -53,7 +80,7 @@ pub struct Host {
     pub host: Named,
     /// `master`, `member`, or how it is out.
     pub state: String,
-    /// Whether it takes VMs.
+    /// Whether it takes VMs: it is enabled, and in the view where there is one.
     pub enabled: bool,
     /// Whether it is in maintenance.
     pub maintenance: bool,

@@ -12,7 +12,7 @@
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
 //! | paths that were nearly lost | [`near_misses`] |
-//! | what an administrator sees of all this | [`status`] |
+//! | what an administrator sees of all this | [`status`], [`waiting`] |
 //! | off for a while and on again | [`pause`] |
 
 pub mod boot;
@@ -29,6 +29,7 @@ pub mod status;
 pub mod takeover;
 pub mod view;
 pub mod volumes;
+pub mod waiting;
 
 use super::{Agent, config, maintenance};
 use crate::ha::settings::Settings;

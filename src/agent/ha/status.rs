@@ -1,6 +1,6 @@
 //! What `pool-ha-status` shows: the database, the plan, and what the heartbeat says of late.
 
-use super::Session;
+use super::{Session, waiting};
 use crate::agent::capacity::{footprint, free_memory, host_memory, is_live, is_protected};
 use crate::agent::explain::{explain, named};
 use crate::agent::{Agent, guard, recover};
@@ -11,11 +11,13 @@ use crate::pool::Database;
 use crate::pool::rows::{Host as HostRow, Pool, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::ha_view::{Capacity, Host, Named, Statefile, Status, Timers, Unprotected};
+use std::time::Duration;
 
 /// Everything about HA at this moment.
 pub fn status(agent: &Agent, db: &Database) -> Answer<Status> {
     let Some(pool) = Pool::all(db).next() else { return Ok(Status::default()) };
-    let liveset = agent.ha.liveset().filter(|_| pool.ha_enabled());
+    let (liveset, old) = newest(agent);
+    let liveset = liveset.filter(|_| pool.ha_enabled());
     let session = super::session(agent).filter(|_| pool.ha_enabled());
     let mut hosts = Vec::new();
     for host in HostRow::all(db) {
@@ -37,8 +39,29 @@ pub fn status(agent: &Agent, db: &Database) -> Answer<Status> {
         timers: timers(db, &pool, session.as_ref()),
         capacity: capacity(agent, db, &pool)?,
         unprotected: Vm::all(db).filter_map(|vm| unprotected(agent, db, &vm)).collect(),
+        down: waiting::down(db),
+        unknown: waiting::unknown(db, liveset.as_ref()),
+        figures_old: old && liveset.is_some(),
+        storage_lost_by_all: liveset.as_ref().is_some_and(|set| set.storage_lost_by_all),
+        copies: agent.store.volume_copies(),
+        not_real_time: liveset.as_ref().map(|set| set.not_real_time.clone()).unwrap_or_default(),
         paused_s: super::pause::left(db).or(recover::held_for(agent).map(|time| time.as_secs())),
     })
+}
+
+/// How long the daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the heartbeat says now; if its daemon does not answer, what it said last, and true.
+fn newest(agent: &Agent) -> (Option<Liveset>, bool) {
+    if agent.state_dir.is_none() || !super::is_armed(agent) {
+        return (agent.ha.liveset(), false);
+    }
+    let now = super::client(agent).map(|client| client.with_timeout(PATIENCE).liveset());
+    match now {
+        Ok(Ok(now)) => (Some(now), false),
+        _ => (agent.ha.liveset(), true),
+    }
 }
 
 /// The word by which a value goes over the wire.
@@ -76,6 +99,10 @@ fn state(host: &HostRow<'_>, pool: &Pool<'_>, db: &Database, set: Option<&Livese
     }
 }
 
+fn is_member(set: &Liveset, host: &HostRow<'_>) -> bool {
+    set.members.iter().any(|member| member.to_string() == host.uuid())
+}
+
 fn host_status(
     agent: &Agent,
     db: &Database,
@@ -97,9 +124,9 @@ fn host_status(
     let mut host = Host {
         host: named(db, "host", row.reference),
         state: state(row, pool, db, set),
-        enabled: row.enabled(),
+        enabled: row.enabled() && set.is_none_or(|set| is_member(set, row)),
         maintenance: crate::agent::maintenance::is_in(db, row.reference),
-        why: paths.and_then(|paths| paths.why.clone()),
+        why: set.and_then(|set| unarmed(set, row)).or(paths.and_then(|paths| paths.why.clone())),
         network_age_ms: paths.filter(|_| !mine).and_then(|paths| paths.network_age_ms),
         network_margin: paths.map(|paths| margin(paths.worst_gap_share)),
         disk_age_ms: paths.and_then(|paths| paths.disk_age_ms),
@@ -120,6 +147,14 @@ fn host_status(
     Ok(host)
 }
 
+/// What is to be known of a host that left the view without a watchdog.
+fn unarmed(set: &Liveset, host: &HostRow<'_>) -> Option<String> {
+    let unknown = set.unknown.iter().any(|unknown| unknown.to_string() == host.uuid());
+    let armed = set.hosts.iter().any(|it| it.uuid.to_string() == host.uuid() && it.armed);
+    let why = "unarmed: HA was switched off on it alone; its VMs are unknown and not restarted";
+    (unknown && !armed && !is_member(set, host)).then(|| why.to_owned())
+}
+
 fn statefiles(
     db: &Database,
     pool: &Pool<'_>,
@@ -127,6 +162,7 @@ fn statefiles(
     session: Option<&Session>,
 ) -> Vec<Statefile> {
     let vdis = pool.ha_statefiles().into_iter();
+    let suspect = timers(db, pool, session).map_or(u64::MAX, |timers| timers.suspect);
     let cycle = session.map(|session| session.disk_cycle / 1000).filter(|cycle| *cycle > 0);
     vdis.map(|vdi| {
         let uuid = db.text("VDI", vdi, "uuid");
@@ -138,7 +174,7 @@ fn statefiles(
             vdi: uuid.to_owned(),
             sr: db.target("VDI", vdi, "SR").map(|sr| named(db, "SR", sr)).unwrap_or_default(),
             age_ms: seen.and_then(|seen| seen.age_ms),
-            trusted: seen.map(|seen| seen.trusted),
+            trusted: seen.map(|seen| seen.trusted && seen.age_ms.is_some_and(|age| age < suspect)),
             cycle_us: cycle,
         }
     })

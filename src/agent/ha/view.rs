@@ -1,10 +1,12 @@
 //! What a new living set means for rows and recovery. Runs on the master.
 
+use crate::agent::capacity::is_machine;
 use crate::agent::standing::Standing;
 use crate::agent::{Agent, host_facts, recover, vm};
 use crate::heartbeat::Liveset;
 use crate::heartbeat::liveset::{DeadBoot, Liveness};
 use crate::heartbeat::view::Proof;
+use crate::pool::rows::Vm;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -31,6 +33,33 @@ fn failed(before: Option<&Liveset>, now: &Liveset) -> Vec<Uuid> {
     let old = before.map_or(&[][..], |before| &before.members);
     let gone = old.iter().filter(|host| !now.members.contains(host));
     gone.copied().filter(|host| !left_on_purpose(host)).collect()
+}
+
+/// Hosts that left the view unarmed: HA was switched off on them alone, and their VMs may run on.
+fn disarmed(before: Option<&Liveset>, now: &Liveset) -> Vec<Uuid> {
+    let old = before.map_or(&[][..], |before| &before.members);
+    let status = |host: &Uuid| now.hosts.iter().find(|status| status.uuid == *host);
+    let unarmed =
+        |host: &Uuid| status(host).is_some_and(|it| !it.armed && it.liveness != Liveness::Excluded);
+    let gone = old.iter().filter(|host| !now.members.contains(host));
+    gone.copied().filter(|host| unarmed(host) && now.unknown.contains(host)).collect()
+}
+
+/// An alert that names the VMs of which nobody knows from now on.
+fn tell_disarmed(agent: &Arc<Agent>, host: Uuid) {
+    let db = agent.store.read();
+    let row = db.by_uuid("host", &host.to_string()).unwrap_or_default();
+    let vms = Vm::all(&db).filter(|vm| vm.resident_on() == Some(row) && is_machine(vm));
+    let names: Vec<&str> = vms.map(|vm| vm.name_label()).collect();
+    let what = match names.is_empty() {
+        true => "no VM is recorded there".to_owned(),
+        false => format!("nobody restarts its VMs: {}", names.join(", ")),
+    };
+    let why = format!("HA was switched off on this host alone; {what}");
+    let agent = Arc::clone(agent);
+    std::thread::spawn(move || {
+        vm::message(&agent, "HA_HOST_DISARMED", 2, "Host", &host.to_string(), &why);
+    });
 }
 
 /// Hosts that are known dead now.
@@ -60,6 +89,9 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
         );
         recover::push(agent, crate::recovery::Event::View { failed });
     }
+    for host in disarmed(before, now) {
+        tell_disarmed(agent, host);
+    }
     tell_storage(agent, before, now);
     for dead in deaths(before, now) {
         if dead.reason != Proof::LeftEmpty {
@@ -78,18 +110,23 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     }
 }
 
-/// Tells that all hosts lost the statefile. While they have, the database cannot be written either:
-/// the message is then posted when the storage is back.
+/// Tells that all hosts lost the statefile. While they have, the database may not be written either:
+/// the message is then recorded when the storage is back.
 fn tell_storage(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     let lost = before.is_some_and(|before| before.storage_lost_by_all);
     if lost == now.storage_lost_by_all {
         return;
     }
-    let why = if lost {
-        "every host reaches the statefile again; while it was lost, one more failure would have \
-         reset all hosts"
-    } else {
-        "every host has lost the statefile; nobody is reset while all hosts see each other"
+    let why = match (lost, now.members.len() > 2 || now.witness.is_some()) {
+        (true, _) => "every host reaches the statefile again",
+        (false, true) => {
+            "every host has lost the statefile; nobody is reset while a majority of them see each \
+             other, and they decide by the network"
+        }
+        (false, false) => {
+            "every host has lost the statefile; nobody is reset while both see each other, and the \
+             loss of one resets the other"
+        }
     };
     agent.history.note(
         "statefile-lost-by-all",

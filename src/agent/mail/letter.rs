@@ -10,7 +10,7 @@ use crate::pool::Database;
 pub type Words = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What is known of the alerts by name.
-pub const WORDS: [Words; 13] = [
+pub const WORDS: [Words; 15] = [
     (
         "HA_HOST_FAILED",
         "Host {} was lost: it left the pool without notice.",
@@ -23,6 +23,18 @@ pub const WORDS: [Words; 13] = [
         "Host {} was reset by its watchdog or lost its power, and is back.",
         "It takes VMs again; those that were restarted elsewhere stay there.",
         &["xe pool-ha-status"],
+    ),
+    (
+        "HA_HOST_DISARMED",
+        "On host {} alone HA was switched off.",
+        "Its VMs run on, and nobody restarts them: if the host fails, it must be declared dead.",
+        &["xe pool-ha-status", "xe vm-list resident-on={uuid}", "xe host-declare-dead uuid={uuid}"],
+    ),
+    (
+        "METADATA_LUN_BROKEN",
+        "A copy of the database of pool {} cannot be written.",
+        "A majority of the copies goes on; without one nothing can be recorded or restarted.",
+        &["xe pool-ha-status", "xe pbd-list currently-attached=false"],
     ),
     (
         "HA_PROTECTED_VM_RESTART_FAILED",

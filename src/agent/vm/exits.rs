@@ -5,7 +5,9 @@ use crate::agent::Agent;
 use crate::host::hypervisor::ExitKind;
 use crate::pool::Database;
 use crate::xenapi::failure::Answer;
+use crate::xenapi::{Failure, NULL_REF};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// One VM that ended on a host.
@@ -20,7 +22,7 @@ pub struct Ended {
 }
 
 /// Takes the word of a host, by uuid, about its own VMs (R6.5).
-pub fn handle(agent: &Agent, host: &str, ended: Vec<Ended>) -> Answer<()> {
+pub fn handle(agent: &Arc<Agent>, host: &str, ended: Vec<Ended>) -> Answer<()> {
     for one in ended {
         let db = agent.store.read();
         let Some(vm) = db.by_uuid("VM", &one.vm.to_string()).map(str::to_owned) else { continue };
@@ -36,6 +38,10 @@ pub fn handle(agent: &Agent, host: &str, ended: Vec<Ended>) -> Answer<()> {
                 "vm": one.vm, "run": one.run, "host": host,
             }),
         );
+        if one.kind == ExitKind::GuestReboot {
+            begin_again(agent, &vm, one.vm);
+            continue;
+        }
         record(agent, &vm, one.kind)?;
         if one.kind == ExitKind::Crash {
             message(agent, "VM_CRASHED", 2, "VM", &one.vm.to_string(), "");
@@ -69,12 +75,29 @@ fn record(agent: &Agent, vm: &str, kind: ExitKind) -> Answer<()> {
         set_halted(tx, vm);
         Ok(())
     })?;
-    if kind == ExitKind::GuestReboot {
-        let host = agent.store.read().target("VM", vm, "affinity").map(str::to_owned);
-        let begin = super::start::Begin::Boot;
-        super::start::start(agent, vm, host.as_deref(), begin, (None, false))?;
-    }
     Ok(())
+}
+
+/// A VM whose guest rebooted starts again where it ran, whether or not its host takes new VMs. If
+/// that cannot be, it is halted: HA restarts it elsewhere when it is protected.
+fn begin_again(agent: &Arc<Agent>, vm: &str, uuid: Uuid) {
+    let failed = move |agent: &Agent, failure: &Failure| {
+        let about = serde_json::json!({ "vm": uuid });
+        agent.history.note("vm-reboot-failed", &failure.to_string(), about);
+        crate::agent::recover::wake(agent);
+    };
+    let host = agent.store.read().target("VM", vm, "resident_on").unwrap_or(NULL_REF).to_owned();
+    let pending = match super::lifecycle::again(agent, vm, &host) {
+        Ok(pending) => pending,
+        Err(failure) => return failed(agent, &failure),
+    };
+    // Others that ended are waiting to be told.
+    let agent = Arc::clone(agent);
+    std::thread::spawn(move || {
+        if let Err(failure) = pending.execute(&agent) {
+            failed(&agent, &failure);
+        }
+    });
 }
 
 #[cfg(test)]

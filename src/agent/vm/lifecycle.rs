@@ -2,10 +2,11 @@
 
 use super::start::{self, Begin, Pending};
 use super::{assert_machine, assert_power, master_epoch, message, set_halted, uuid_of};
+use crate::agent::Agent;
 use crate::agent::jobs::{self, Job};
-use crate::agent::{Agent, guard};
+use crate::pool::Transaction;
 use crate::pool::rows::Vm;
-use crate::recovery::Loss;
+use crate::recovery::{Event, Loss};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, NULL_REF, Value};
 
@@ -92,20 +93,21 @@ fn halted(agent: &Agent, vm: &str) -> Answer<()> {
         set_halted(tx, vm);
         Ok(())
     })?;
-    // There may be room now for one that waits.
-    crate::agent::recover::wake(agent);
+    // There may be room now for one that waits. An end by itself says nothing: what ends soon
+    // after each start must not end its own back-off.
+    crate::agent::recover::push(agent, Event::Changed);
     Ok(())
 }
 
-/// Records the end of a VM and the intent to start it again where it was. No other user's start
-/// takes its room meanwhile.
+/// Records the end of a VM and the intent to start it again where it was, both or only the end. No
+/// other start takes its room in between.
 pub fn again(agent: &Agent, vm: &str, host: &str) -> Answer<Pending> {
-    let _admitted = guard::admit(agent);
-    agent.store.commit(|tx| {
-        set_halted(tx, vm);
-        Ok(())
-    })?;
-    start::prepare(agent, vm, host, Begin::Boot, "second half of a reboot")
+    let why = "second half of a reboot";
+    let ended = |tx: &mut Transaction| set_halted(tx, vm);
+    start::prepare_after(agent, (vm, host), Begin::Boot, why, ended).or_else(|failure| {
+        halted(agent, vm)?;
+        Err(failure)
+    })
 }
 
 fn discard_suspended(agent: &Agent, vm: &str) -> Answer<()> {

@@ -9,12 +9,13 @@ pub mod migrate;
 pub mod start;
 
 use super::Agent;
+pub use super::messages::message;
 use super::standing::Standing;
 use crate::pool::Database;
 use crate::pool::Transaction;
 use crate::pool::rows::Vm;
 use crate::xenapi::failure::Answer;
-use crate::xenapi::{Failure, NULL_REF, Value};
+use crate::xenapi::{Failure, NULL_REF};
 
 /// The epoch in which this agent acts as master, or why it does not.
 pub fn master_epoch(agent: &Agent) -> Answer<u64> {
@@ -80,41 +81,4 @@ pub fn release(tx: &mut Transaction, vm: &str) {
 pub fn intent_of(db: &Database, vm: &str) -> Option<String> {
     let rows = db.table("xe_intent").keys();
     rows.filter(|row| db.text("xe_intent", row, "VM") == vm).map(String::clone).next()
-}
-
-/// Posts a message about an object, as `message-list` shows it.
-pub fn message(agent: &Agent, name: &str, priority: i64, class: &str, uuid: &str, body: &str) {
-    let (reference, fresh) = (super::new_reference(), super::new_uuid());
-    agent.mail.offer(crate::agent::mail::Alert {
-        name: name.to_owned(),
-        priority,
-        class: class.to_owned(),
-        uuid: uuid.to_owned(),
-        body: body.to_owned(),
-        at: super::now().as_str().unwrap_or("").to_owned(),
-    });
-    let posted = agent.store.commit(|tx| {
-        tx.create(
-            "message",
-            &reference,
-            [
-                ("uuid", Value::from(fresh.as_str())),
-                ("name", Value::from(name)),
-                ("priority", Value::Int(priority)),
-                ("cls", Value::from(class)),
-                ("obj_uuid", Value::from(uuid)),
-                ("timestamp", super::now()),
-                ("body", Value::from(body)),
-            ],
-        );
-        Ok(())
-    });
-    let lost = posted.err().map(|failure| failure.to_string());
-    agent.history.note(
-        "message",
-        name,
-        serde_json::json!({
-            "object": uuid, "body": body, "lost": lost,
-        }),
-    );
 }

@@ -151,9 +151,21 @@ pub fn start_on(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) ->
 
 /// Writes the intent row of a start. From here on this agent waits for its outcome.
 pub fn prepare(agent: &Agent, vm: &str, host: &str, begin: Begin, why: &str) -> Answer<Pending> {
+    prepare_after(agent, (vm, host), begin, why, |_| {})
+}
+
+/// The same after other changes, in one transaction with them: the end of the VM's last run.
+pub fn prepare_after(
+    agent: &Agent,
+    (vm, host): (&str, &str),
+    begin: Begin,
+    why: &str,
+    change: impl FnOnce(&mut Transaction),
+) -> Answer<Pending> {
     let epoch = master_epoch(agent)?;
     let waiting = Starting::mark(agent, vm)?;
     let (intent, job) = agent.store.commit(|tx| {
+        change(tx);
         // Others may have taken the room since this host was chosen.
         assert_room(tx.db(), &Vm::get(tx.db(), vm)?, host, agent.host_memory())?;
         intend(tx, vm, host, epoch, begin)

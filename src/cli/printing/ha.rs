@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::table::{Record, layout};
-use crate::xenapi::ha_view::{Explanation, Host, Status, Timers, WhatIf};
+use crate::xenapi::ha_view::{Down, Explanation, Host, Status, Timers, WhatIf};
 
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
@@ -67,6 +67,11 @@ pub fn status(status: &Status) -> String {
         text += &format!("{}\n\n", statefiles(status));
     }
     text += &format!("{}\n", memory(&status.hosts));
+    for (head, vms) in [("protected VM that is down", &status.down), ("VM", &status.unknown)] {
+        if !vms.is_empty() {
+            text += &format!("\n{}\n", down(head, vms));
+        }
+    }
     if !status.unprotected.is_empty() {
         text += &format!("\n{}\n", unprotected(status));
     }
@@ -86,6 +91,18 @@ fn overview(status: &Status) -> Record {
         line("view", format!("epoch {epoch}{mode}"));
     } else if status.enabled {
         line("view", "unknown: a saved database holds no heartbeat".to_owned());
+    }
+    if status.figures_old {
+        line("figures", "older ones: the heartbeat daemon does not answer".to_owned());
+    }
+    if status.storage_lost_by_all {
+        line("storage", "every host has lost the statefiles; decided by the network".to_owned());
+    }
+    if let Some((well, all)) = status.copies.filter(|(well, all)| all > &1 || well < all) {
+        line("database copies", format!("{well} of {all} on shared storage are well"));
+    }
+    if !status.not_real_time.is_empty() {
+        line("not real-time", status.not_real_time.join(", "));
     }
     line("configured to survive", count(capacity.configured, "host failure"));
     let proved = if capacity.proved { "" } else { " (more was not proved in time)" };
@@ -111,6 +128,14 @@ fn overview(status: &Status) -> Record {
         line("paused", format!("{what} held back for {left} s more"));
     }
     record
+}
+
+fn down(head: &str, vms: &[Down]) -> Table {
+    let mut table = table(&[head, "why"]);
+    for down in vms {
+        table.add_row([down.vm.to_string(), down.why.clone()]);
+    }
+    table
 }
 
 fn overcommitted(status: &Status) -> String {

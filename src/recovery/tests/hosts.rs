@@ -220,6 +220,38 @@ fn s69_with_nothing_tolerated_protected_vms_behave_as_best_effort() {
 }
 
 #[test]
+fn s69_one_that_has_no_room_is_told_of_and_keeps_its_attempt_until_there_is_some() {
+    let mut world = world();
+    world.pool.tolerance = 0;
+    world.vm(2, 'a', Priority::None).memory = 8;
+    world.vm(3, 'b', Priority::None).memory = 8;
+    world.protected(1, 'c');
+    world.dies('c');
+    assert_eq!(world.starts(), []);
+    assert!(world.told().iter().any(|told| told.0 == "HA_PROTECTED_VM_RESTART_FAILED"));
+    world.row(2).power = Power::Halted;
+    world.row(2).residence = None;
+    world.event(Event::Changed);
+    assert_eq!(world.starts(), [1]);
+}
+
+#[test]
+fn what_was_promised_before_a_failure_outlives_the_master_that_saw_it() {
+    let mut world = world();
+    world.protected(1, 'c');
+    world.host('c').live = false;
+    world.event(Event::View { failed: vec![host_id('c')] });
+    // The pool promises nothing any more, and a new master judges the death.
+    world.pool.tolerance = 0;
+    world.recovery = Recovery::default();
+    world.dies('c');
+    assert_eq!(world.starts(), [1]);
+    world.fail(1, "VM_BAD");
+    world.later(HOUR);
+    assert_eq!(world.starts(), [1], "it was guaranteed, so it is tried again");
+}
+
+#[test]
 fn s70_nothing_running_makes_room() {
     let mut world = world();
     world.vm(1, 'a', Priority::None).memory = 8;

@@ -91,6 +91,10 @@ impl World {
             Action::ClearIntent { vm } => self.pool.vm_mut(vm).unwrap().intent = None,
             Action::SetLoss { vm, loss } => self.pool.vm_mut(vm).unwrap().loss = loss,
             Action::SetTries { vm, tries } => self.pool.vm_mut(vm).unwrap().tries = tries,
+            Action::SetPromise { host, promise } => {
+                let row = self.pool.hosts.iter_mut().find(|row| row.boot.host == host);
+                row.unwrap().promise = promise;
+            }
             Action::StayOff { vm } => self.pool.vm_mut(vm).unwrap().always_run = false,
             Action::Start { vm, intent } => {
                 assert!(!self.pool.dead.contains(&intent.at), "started on a dead boot");

@@ -117,6 +117,12 @@ impl World {
                 let row = rows::vm_row(rows::vm_of(vm));
                 self.rows.commit(epoch, |tx| tx.set("VM", &row, "xe_tries", tries.text()));
             }
+            Action::SetPromise { host, promise } => {
+                let row = rows::host_row((host.as_u128() - 1) as usize);
+                self.rows.commit(epoch, |tx| {
+                    tx.set("host", &row, "xe_promise", crate::recovery::promise_word(promise));
+                });
+            }
             Action::StayOff { vm } => {
                 let row = rows::vm_row(rows::vm_of(vm));
                 self.rows.commit(epoch, |tx| tx.set("VM", &row, "ha_always_run", false));

@@ -200,6 +200,7 @@ impl Rows {
             let boot_id = db.text("host", &row, "xe_boot").to_owned();
             let boot = Boot { host: Uuid::from_u128(*host as u128 + 1), boot_id };
             Host {
+                promise: crate::recovery::promise_of(db.text("host", &row, "xe_promise")),
                 boot,
                 live: *live,
                 enabled: !self.disabled.contains(host),
