@@ -311,7 +311,7 @@ fn s96_a_master_that_is_cut_off_runs_nothing_after_ha_is_switched_off_on_it() {
     // for it when they hear it again.
     lab.done("h1", "pool-emergency-transition-to-master --force");
     wait_for("its mastership", || lab.done("h1", "host-is-in-emergency-mode") == "false\n");
-    lab.lab(&["fault", "h1", "heal"]);
+    assert!(lab.lab(&["fault", "h1", "net-heal"]).status.success());
     let web = lab.done("h2", "vm-list name-label=web-1 --minimal");
     refused("vm-shutdown vm=web-1 --force");
     assert_eq!(really_running(&lab, &web).len(), 1);
