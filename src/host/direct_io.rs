@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::faults::Faults;
+use super::faults::{Faults, folder_bits};
 
 /// The alignment and granularity of all accesses, in bytes.
 pub const ALIGN: usize = 4096;
@@ -16,19 +16,22 @@ pub struct DirectFile {
     file: File,
     path: PathBuf,
     faults: Faults,
+    /// The folder that faults may be limited to.
+    folder: u64,
 }
 
 impl DirectFile {
     /// Opens a file or device that exists. A file system without O_DIRECT is an error, since a
     /// cache would answer for the disk.
     pub fn open(path: &Path, faults: Faults) -> io::Result<Self> {
-        faults.check_disk()?;
+        let folder = path.parent().map_or(0, folder_bits);
+        faults.check_disk(folder)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(libc::O_DIRECT | libc::O_DSYNC | libc::O_CLOEXEC)
             .open(path)?;
-        Ok(DirectFile { file, path: path.to_owned(), faults })
+        Ok(DirectFile { file, path: path.to_owned(), faults, folder })
     }
 
     /// Where it was opened.
@@ -45,10 +48,10 @@ impl DirectFile {
 
     /// Fills a part of an aligned room from `offset`; its length must be a multiple of [`ALIGN`].
     pub fn read_into(&self, offset: u64, room: &mut [u8]) -> io::Result<()> {
-        self.faults.check_disk()?;
+        self.faults.check_disk(self.folder)?;
         self.file.read_exact_at(room, offset)?;
         // A disk that broke while the answer was under way did not answer.
-        self.faults.check_disk()
+        self.faults.check_disk(self.folder)
     }
 
     /// Writes at `offset`; it and the length must be multiples of [`ALIGN`]. Durable when it
@@ -61,9 +64,9 @@ impl DirectFile {
 
     /// The same, of bytes that stand in an aligned room.
     pub fn write_from(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.faults.check_disk()?;
+        self.faults.check_disk(self.folder)?;
         self.file.write_all_at(bytes, offset)?;
-        self.faults.check_disk()
+        self.faults.check_disk(self.folder)
     }
 }
 

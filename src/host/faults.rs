@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,17 @@ pub const VM_DISKS_TOO: u64 = 1 << 3;
 /// Not a fault but a broken rule: this host takes every host that is not in its view for dead at
 /// once. With it the lab shows that its checks find what the rules prevent.
 pub const EARLY_EXCLUSION: u64 = 1 << 4;
+
+/// Where the bits stand that name the one folder whose volumes the disk faults hit; zero: all.
+const FOLDER_AT: u32 = 32;
+/// Those bits.
+pub const FOLDER: u64 = 0xffff_ffff << FOLDER_AT;
+
+/// The bits that name a folder.
+pub fn folder_bits(folder: &Path) -> u64 {
+    let sum = crc32c::crc32c(folder.as_os_str().as_encoded_bytes()).max(1);
+    u64::from(sum) << FOLDER_AT
+}
 
 const MAGIC: &[u8; 16] = b"xe lab faults 1\n";
 const LENGTH: u64 = 24;
@@ -90,21 +102,22 @@ impl Faults {
         self.bits() & NET_CUT != 0
     }
 
-    /// To be called before each access to a heartbeat or metadata volume: waits while the
-    /// disk hangs, fails while it fails.
-    pub fn check_disk(&self) -> std::io::Result<()> {
-        self.check(false)
+    /// To be called before each access to a heartbeat or metadata volume, with the bits of its
+    /// folder: waits while the disk hangs, fails while it fails.
+    pub fn check_disk(&self, folder: u64) -> std::io::Result<()> {
+        self.check(false, folder)
     }
 
     /// The same for a VM's disk, which faults hit only with [`VM_DISKS_TOO`].
     pub fn check_vm_disk(&self) -> std::io::Result<()> {
-        self.check(true)
+        self.check(true, 0)
     }
 
-    fn check(&self, vm: bool) -> std::io::Result<()> {
+    fn check(&self, vm: bool, folder: u64) -> std::io::Result<()> {
         loop {
             let bits = self.bits();
-            let hit = !vm || bits & VM_DISKS_TOO != 0;
+            let here = bits & FOLDER == 0 || bits & FOLDER == folder;
+            let hit = (!vm || bits & VM_DISKS_TOO != 0) && here;
             if hit && bits & DISK_EIO != 0 {
                 return Err(std::io::Error::from_raw_os_error(libc::EIO));
             }
@@ -172,12 +185,12 @@ mod tests {
         assert!(faults.is_lab() && !faults.net_cut());
         channel.set(NET_CUT | DISK_EIO).unwrap();
         assert!(faults.net_cut());
-        assert_eq!(faults.check_disk().unwrap_err().raw_os_error(), Some(libc::EIO));
+        assert_eq!(faults.check_disk(0).unwrap_err().raw_os_error(), Some(libc::EIO));
         assert!(faults.check_vm_disk().is_ok());
         channel.set(DISK_EIO | VM_DISKS_TOO).unwrap();
         assert!(faults.check_vm_disk().is_err());
         channel.set(0).unwrap();
-        assert!(faults.check_disk().is_ok());
+        assert!(faults.check_disk(0).is_ok());
     }
 
     #[test]

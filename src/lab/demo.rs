@@ -131,7 +131,7 @@ pub(super) fn watch(trial: &Trial, lab: &Lab) -> anyhow::Result<Report> {
     }
     let agent_before = door::ask(&lab.machine_dir(&victim.name), &Ask::Look)?.process(Role::Agent);
     eprintln!("{} on {} ({})", trial.fault.word(), victim.name, on(trial));
-    let fault_ns = fault::inflict(lab, &victim.name, trial.fault, false)?.t_ns;
+    let fault_ns = fault::inflict(lab, &victim.name, trial.fault, &fault::Reach::default())?.t_ns;
     let missing = wait(trial, lab, &watch, &victim, &cases, fault_ns, agent_before).err();
     std::thread::sleep(AFTERWARDS);
     let seen = report::Seen {

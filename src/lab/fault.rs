@@ -1,11 +1,12 @@
 //! `lab fault`: what can be done to a host.
 
 use anyhow::bail;
+use std::path::PathBuf;
 
 use super::door::{self, Ask, Look};
 use super::group::Role;
 use super::setting::Lab;
-use crate::host::faults::{DISK_EIO, DISK_HANG, NET_CUT, VM_DISKS_TOO};
+use crate::host::faults::{DISK_EIO, DISK_HANG, FOLDER, NET_CUT, VM_DISKS_TOO, folder_bits};
 use crate::host::hypervisor::Kind;
 
 /// What can be done to a host.
@@ -68,10 +69,11 @@ impl Fault {
         self.is_fatal() || self == Self::KillAgent
     }
 
-    fn ask(self, also_vm_disks: bool) -> Ask {
+    fn ask(self, reach: &Reach) -> Ask {
         let name = self.word().to_owned();
-        let too = if also_vm_disks { VM_DISKS_TOO } else { 0 };
-        let disks = DISK_EIO | DISK_HANG | VM_DISKS_TOO;
+        let too = if reach.also_vm_disks { VM_DISKS_TOO } else { 0 };
+        let too = too | reach.folder.as_deref().map_or(0, folder_bits);
+        let disks = DISK_EIO | DISK_HANG | VM_DISKS_TOO | FOLDER;
         match self {
             Self::PowerOff => Ask::PowerOff { fault: true },
             Self::PowerOn => Ask::PowerOn,
@@ -87,17 +89,29 @@ impl Fault {
     }
 }
 
+/// Which disks a disk fault hits: the heartbeat's and the database's, at least.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// The VMs' disks as well.
+    pub also_vm_disks: bool,
+    /// Only those in this folder, an SR of the lab.
+    pub folder: Option<PathBuf>,
+}
+
 /// Does it; the answer tells when it took effect.
-pub fn inflict(lab: &Lab, host: &str, fault: Fault, also_vm_disks: bool) -> anyhow::Result<Look> {
+pub fn inflict(lab: &Lab, host: &str, fault: Fault, reach: &Reach) -> anyhow::Result<Look> {
     let disk = matches!(fault, Fault::DiskEio | Fault::DiskHang);
-    if also_vm_disks && !disk {
-        bail!("--also-vm-disks goes with disk-eio and disk-hang");
+    if (reach.also_vm_disks || reach.folder.is_some()) && !disk {
+        bail!("--also-vm-disks and --sr go with disk-eio and disk-hang");
     }
-    if also_vm_disks && matches!(lab.setting.hypervisor, Kind::Qemu | Kind::Mixed) {
+    if let Some(folder) = reach.folder.as_ref().filter(|folder| !folder.is_dir()) {
+        bail!("{} is no folder; --sr wants that of an SR", folder.display());
+    }
+    if reach.also_vm_disks && matches!(lab.setting.hypervisor, Kind::Qemu | Kind::Mixed) {
         bail!("the disks of QEMU's machines know no faults; use --hypervisor process");
     }
     let host = lab.host(host)?;
-    door::ask(&lab.machine_dir(&host.name), &fault.ask(also_vm_disks))
+    door::ask(&lab.machine_dir(&host.name), &fault.ask(reach))
 }
 
 #[cfg(test)]
@@ -115,8 +129,8 @@ mod tests {
 
     #[test]
     fn healing_a_disk_takes_every_disk_fault_away_and_nothing_else() {
-        let Ask::Faults { on, off, .. } = Fault::DiskHeal.ask(false) else { panic!() };
+        let Ask::Faults { on, off, .. } = Fault::DiskHeal.ask(&Reach::default()) else { panic!() };
         assert_eq!((on, off & NET_CUT), (0, 0));
-        assert_eq!(off, DISK_EIO | DISK_HANG | VM_DISKS_TOO);
+        assert_eq!(off, DISK_EIO | DISK_HANG | VM_DISKS_TOO | FOLDER);
     }
 }

@@ -109,7 +109,9 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let lab = Lab::find(&dir)?;
             let host = words::text(given, "host").unwrap_or("");
             let fault = words::fault(given)?;
-            fault::inflict(&lab, host, fault, given.get_flag("also-vm-disks"))?;
+            let also_vm_disks = given.get_flag("also-vm-disks");
+            let folder = words::text(given, "sr").map(std::path::absolute).transpose()?;
+            fault::inflict(&lab, host, fault, &fault::Reach { also_vm_disks, folder })?;
         }
         "demo" => demo::run(&words::trial(given)?, given.get_flag("json"))?,
         "times" => times::run(times::words::wish(given)?)?,

@@ -36,11 +36,20 @@ pub fn command() -> Command {
             Arg::new("host").value_name("HOST").help("A host's name or uuid; default h1"),
             flag("json", "An object with url, socket, username, password, host_uuid"),
         ]))
-        .subcommand(make("fault", "Do something to a host").args([
-            Arg::new("host").value_name("HOST").required(true),
-            Arg::new("fault").value_name("FAULT").required(true).value_parser(fault_words(false)),
-            flag("also-vm-disks", "Disk faults hit the VMs' disks too"),
-        ]))
+        .subcommand(
+            make("fault", "Do something to a host").args([
+                Arg::new("host").value_name("HOST").required(true),
+                Arg::new("fault")
+                    .value_name("FAULT")
+                    .required(true)
+                    .value_parser(fault_words(false)),
+                flag("also-vm-disks", "Disk faults hit the VMs' disks too"),
+                Arg::new("sr")
+                    .long("sr")
+                    .value_name("FOLDER")
+                    .help("Disk faults hit only the heartbeat's and the database's volumes there"),
+            ]),
+        )
         .subcommand(
             make("demo", "Lose a host, watch the recovery, check it").args(pool_words(6)).args([
                 Arg::new("fault")
