@@ -169,7 +169,7 @@ fn around_the_edge(
                 count.yes += 1;
                 count.peer_yes +=
                     usize::from(peer::tolerates(&problem, r, peer::rule(&problem, r)));
-                let budget = Budget { nodes: Budget::default().nodes / 4 };
+                let budget = Budget::steps(Budget::default().nodes / 4);
                 let kept = one_by_one(&problem, r, &budget) == Sequences::Kept;
                 count.orders_kept += usize::from(kept);
             }
@@ -252,7 +252,7 @@ fn pessimism(full: bool) {
 
 impl Sums {
     fn add(&mut self, problem: &Problem) {
-        let ours = max_failures(problem, &Budget { nodes: Budget::default().nodes / 10 });
+        let ours = max_failures(problem, &Budget::steps(Budget::default().nodes / 10));
         let theirs = peer::max_failures(problem);
         self.less += usize::from(theirs < ours.max);
         self.lost += ours.max.saturating_sub(theirs);

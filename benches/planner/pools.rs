@@ -110,7 +110,7 @@ impl Seeded {
     /// About the largest load at which `r` failures are tolerated.
     pub fn edge(&self, r: usize) -> f64 {
         let (mut yes, mut no) = (0.3, 0.999);
-        let budget = Budget { nodes: 4_000_000 };
+        let budget = Budget::steps(4_000_000);
         for _ in 0..9 {
             let middle = f64::midpoint(yes, no);
             match tolerates(&self.at(middle), r, &budget) {

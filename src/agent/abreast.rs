@@ -4,8 +4,8 @@
 //! of the rows is kept with them and follows the rows of the next question. Whoever asks takes it
 //! along, so nobody waits for a search of another; who finds it gone builds it anew.
 
-use super::capacity::Capacity;
-use crate::plan::{Budget, Standing};
+use super::capacity::{Capacity, budget};
+use crate::plan::Standing;
 use crate::pool::Database;
 use crate::xenapi::failure::Answer;
 use std::collections::BTreeMap;
@@ -49,9 +49,8 @@ impl Abreast {
     ) -> Answer<T> {
         let mut known = self.take(db, given)?;
         let standing = known.standing.take().filter(|it| it.failures() == failures);
-        let mut standing = standing.unwrap_or_else(|| {
-            Standing::new(known.capacity.problem.clone(), failures, Budget::default())
-        });
+        let mut standing = standing
+            .unwrap_or_else(|| Standing::new(known.capacity.problem.clone(), failures, budget()));
         let answer = question(&known.capacity, &mut standing);
         known.standing = Some(standing);
         self.keep(known);

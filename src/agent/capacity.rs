@@ -3,7 +3,8 @@
 use super::Agent;
 use super::agility::{Needs, Reach};
 use super::limits::{self, Limits};
-use crate::plan::{Change, Host as PlanHost, Problem, Vm as PlanVm};
+use crate::host::clock::boottime_ns;
+use crate::plan::{Budget, Change, Host as PlanHost, Problem, TimeLimit, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
 use crate::xenapi::Failure;
@@ -155,6 +156,13 @@ impl Taken {
 /// Whether a VM takes memory of the host that it is on.
 pub fn occupies(vm: &Vm<'_>) -> bool {
     matches!(vm.power_state(), "Running" | "Paused")
+}
+
+/// What an answer of the planner may cost a caller: steps of about a second, and no more than a
+/// second on a slow machine either.
+pub fn budget() -> Budget {
+    let time = TimeLimit { now: boottime_ns, most: 1_000_000_000 };
+    Budget { time: Some(time), ..Budget::default() }
 }
 
 /// The planning problem of the database as it stands.

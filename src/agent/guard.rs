@@ -2,8 +2,8 @@
 
 use super::Agent;
 use super::agility::{assert_reported, needed_networks, needed_srs, sees_network, sees_sr};
-use super::capacity::{Capacity, capacity, is_machine, is_protected};
-use crate::plan::{self, Budget, Change, Guard, Host as PlanHost, Vm as PlanVm};
+use super::capacity::{Capacity, budget, capacity, is_machine, is_protected};
+use crate::plan::{self, Change, Guard, Host as PlanHost, Vm as PlanVm};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pif, Pool, Sr, Vm};
 use crate::xenapi::Failure;
@@ -290,7 +290,7 @@ pub fn max_failures(agent: &Agent, db: &Database) -> Answer<plan::Verdict> {
 /// The same with the rows that its indexes stand for.
 pub fn verdict(agent: &Agent, db: &Database) -> Answer<(plan::Verdict, Capacity)> {
     let rows = capacity(agent, db)?;
-    Ok((plan::max_failures(&rows.problem, &Budget::default()), rows))
+    Ok((plan::max_failures(&rows.problem, &budget()), rows))
 }
 
 /// The same with other priorities: exactly the VMs given as `restart` are protected.
@@ -307,5 +307,5 @@ pub fn hypothetical(
         let wanted = priorities.get(vm).is_some_and(|priority| priority == "restart");
         found.problem.vms[at].protected = wanted && db.text("VM", vm, "power_state") != "Suspended";
     }
-    Ok(plan::max_failures(&found.problem, &Budget::default()))
+    Ok(plan::max_failures(&found.problem, &budget()))
 }

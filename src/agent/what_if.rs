@@ -1,11 +1,11 @@
 //! What would happen if: hosts failed, a VM was started, a host was disabled or emptied. Nothing
 //! changes; the answers come from the guards, the planner and the recovery's own policy.
 
-use super::capacity::{Capacity, capacity, footprint};
+use super::capacity::{Capacity, budget, capacity, footprint};
 use super::explain::named;
 use super::vm::start;
 use super::{Agent, evacuate, guard, recover};
-use crate::plan::{self, Budget};
+use crate::plan;
 use crate::pool::Database;
 use crate::pool::rows::{Pool, Vm};
 use crate::recovery::rehearse::rehearse;
@@ -46,7 +46,7 @@ fn played(agent: &Agent, question: &BTreeMap<String, String>) -> Answer<WhatIf> 
 }
 
 fn survives(capacity: &Capacity) -> i64 {
-    let verdict = plan::max_failures(&capacity.problem, &Budget::default());
+    let verdict = plan::max_failures(&capacity.problem, &budget());
     if verdict.startable { i64::try_from(verdict.max).unwrap_or(i64::MAX) } else { 0 }
 }
 

@@ -11,24 +11,13 @@ use super::{Budget, Outcome, Problem, Sequences, Verdict};
 
 /// Whether every set of `r` hosts has a plan.
 pub fn tolerates(problem: &Problem, r: usize, budget: &Budget) -> Outcome {
-    ask(problem, r, false, &mut Meter::new(budget.nodes))
-}
-
-/// The same for callers with a clock: work also ends when `go_on` says no. It is asked about every
-/// half millisecond.
-pub fn tolerates_while(
-    problem: &Problem,
-    r: usize,
-    budget: &Budget,
-    go_on: &mut dyn FnMut() -> bool,
-) -> Outcome {
-    ask(problem, r, false, &mut Meter::asking(budget.nodes, go_on))
+    ask(problem, r, false, &mut Meter::of(budget))
 }
 
 /// The same with a certificate that leaves nothing open: a placement for every set that the bounds
 /// do not answer. It costs more, since no set is spared for being easier than another.
 pub fn certify(problem: &Problem, r: usize, budget: &Budget) -> Outcome {
-    ask(problem, r, true, &mut Meter::new(budget.nodes))
+    ask(problem, r, true, &mut Meter::of(budget))
 }
 
 fn ask(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Outcome {
@@ -52,7 +41,7 @@ pub fn outcome(answer: Answer, r: usize, meter: &Meter) -> Outcome {
 /// Whether recovery places everything when `r` hosts fail one after the other, in whatever order;
 /// played where the bounds do not answer. Halted protected VMs are taken to have started.
 pub fn one_by_one(problem: &Problem, r: usize, budget: &Budget) -> Sequences {
-    let mut meter = Meter::new(budget.nodes);
+    let mut meter = Meter::of(budget);
     let Answer { sets, field, .. } = together(problem, r, false, &mut meter);
     match sets {
         Sets::Safe(_) => sequence::play(&field, r, &mut meter),
@@ -79,14 +68,14 @@ pub fn together(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> A
 
 /// The largest number of failures that the pool tolerates, within the budget for all of it.
 pub fn max_failures(problem: &Problem, budget: &Budget) -> Verdict {
-    let mut meter = Meter::new(budget.nodes);
+    let mut meter = Meter::of(budget);
     let mut verdict = climb(problem, &mut meter);
     let field = Field::new(problem);
     verdict.doomed = field.doomed(problem, verdict.max + 1);
     verdict.max_of_savable = verdict.max;
     if !verdict.doomed.is_empty() && !problem.excuse_doomed {
         let excused = Problem { excuse_doomed: true, ..problem.clone() };
-        let others = climb(&excused, &mut Meter::new(budget.nodes / 4)).max;
+        let others = climb(&excused, &mut meter.beside(budget.nodes / 4)).max;
         verdict.max_of_savable = verdict.max.max(others);
     }
     verdict
@@ -124,7 +113,7 @@ fn climb(problem: &Problem, meter: &mut Meter) -> Verdict {
     }
     if let Some(Answer { starts, field, .. }) = best {
         verdict.starts = starts;
-        let mut meter = Meter::new((meter.left() + meter.used()) / 4);
+        let mut meter = meter.beside((meter.left() + meter.used()) / 4);
         (verdict.max_one_by_one, verdict.one_by_one) =
             sequence::climb(&field, verdict.max, &mut meter);
     }

@@ -1,40 +1,51 @@
 //! How much work an answer may still cost.
 //!
-//! A pure room has no clock, so work is counted in steps of a few nanoseconds; a caller who
-//! has a clock may pass a question "go on?", which is asked every few thousand steps.
+//! Work is counted in steps of a few nanoseconds, so that an answer depends on the question alone.
+//! A caller who has a clock may set a limit to the time as well: it is looked at every few thousand
+//! steps.
+
+use super::Budget;
 
 /// Steps that are about one second of work.
 pub const SECOND: u64 = 120_000_000;
 
-/// Steps between two questions.
-const ASK: u64 = 100_000;
+/// Steps between two looks at the clock.
+const LOOK: u64 = 100_000;
 
-/// Steps left, and whom to ask.
-pub struct Meter<'a> {
+/// Steps left, and until when.
+pub struct Meter {
     left: u64,
     used: u64,
-    asked: u64,
-    stopped: bool,
-    go_on: Option<&'a mut dyn FnMut() -> bool>,
+    looked: u64,
+    over: bool,
+    /// The caller's clock, and the time at which work ends by it.
+    until: Option<(fn() -> u64, u64)>,
 }
 
-impl<'a> Meter<'a> {
+impl Meter {
+    /// So many steps, however long they take.
     pub fn new(nodes: u64) -> Self {
-        Self { left: nodes, used: 0, asked: 0, stopped: false, go_on: None }
+        Self { left: nodes, used: 0, looked: 0, over: false, until: None }
     }
 
-    /// Stops also when `go_on` says no.
-    pub fn asking(nodes: u64, go_on: &'a mut dyn FnMut() -> bool) -> Self {
-        Self { go_on: Some(go_on), ..Self::new(nodes) }
+    /// What a budget allows, from now on.
+    pub fn of(budget: &Budget) -> Self {
+        let until = budget.time.map(|limit| (limit.now, (limit.now)().saturating_add(limit.most)));
+        Self { until, ..Self::new(budget.nodes) }
+    }
+
+    /// So many steps for a question beside this one, which ends at the same time.
+    pub fn beside(&self, nodes: u64) -> Self {
+        Self { until: self.until, ..Self::new(nodes) }
     }
 
     /// Counts `steps`; `None` when they are not there any more.
     pub fn spend(&mut self, steps: u64) -> Option<()> {
-        if self.used - self.asked >= ASK {
-            self.asked = self.used;
-            self.stopped |= self.go_on.as_mut().is_some_and(|go_on| !go_on());
+        if self.used - self.looked >= LOOK {
+            self.looked = self.used;
+            self.over |= self.until.is_some_and(|(now, until)| now() >= until);
         }
-        if self.stopped {
+        if self.over {
             return None;
         }
         self.used += steps.min(self.left);

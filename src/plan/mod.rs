@@ -67,7 +67,7 @@ mod tables;
 
 use std::collections::BTreeSet;
 
-pub use ask::{certify, max_failures, one_by_one, tolerates, tolerates_while};
+pub use ask::{certify, max_failures, one_by_one, tolerates};
 pub use classes::ClassBound;
 pub use guard::{Evacuation, Guard, evacuation, guard};
 pub use pack::Why;
@@ -163,16 +163,34 @@ pub struct Problem {
 }
 
 /// How much work an answer may cost before it is "not proved".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Budget {
     /// Steps of all searches together; a step is a few nanoseconds of an optimised build.
     pub nodes: u64,
+    /// The time that they may take, for callers with a clock.
+    pub time: Option<TimeLimit>,
+}
+
+/// A limit to time by the caller's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimit {
+    /// Tells the time in nanoseconds.
+    pub now: fn() -> u64,
+    /// How long work may take, in nanoseconds.
+    pub most: u64,
+}
+
+impl Budget {
+    /// So many steps, however long they take.
+    pub const fn steps(nodes: u64) -> Self {
+        Self { nodes, time: None }
+    }
 }
 
 impl Default for Budget {
-    /// About a second.
+    /// Steps of about a second.
     fn default() -> Self {
-        Self { nodes: meter::SECOND }
+        Self::steps(meter::SECOND)
     }
 }
 

@@ -18,7 +18,7 @@ use super::sequence::choose;
 use super::{Budget, Problem, Vm};
 
 /// The budget for each VM when not all fit together.
-const STEP: Budget = Budget { nodes: super::meter::SECOND / 100 };
+const STEP: Budget = Budget::steps(super::meter::SECOND / 100);
 
 /// Where VMs go, and which find no place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn place_within(
             (host.enabled && !failed.contains(&index)).then(|| census.room(host))
         })
         .collect();
-    let mut meter = Meter::new(budget.nodes);
+    let mut meter = Meter::of(&budget);
     let mut packing = Packing::new(census, &room, wanted.to_vec());
     if census.grouped() {
         let stays = |vm: &Vm| vm.host.filter(|host| !failed.contains(host));

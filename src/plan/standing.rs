@@ -167,7 +167,7 @@ impl Standing {
 
     /// The answer for the pool as it is. Sequences are left to [`super::one_by_one`].
     pub fn answer(&mut self) -> Outcome {
-        let mut meter = Meter::new(self.budget.nodes);
+        let mut meter = Meter::of(&self.budget);
         if !self.apart.is_empty() {
             return outcome(together(&self.problem, self.r, false, &mut meter), self.r, &meter);
         }

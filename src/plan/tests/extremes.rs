@@ -41,7 +41,7 @@ proptest! {
 
     #[test]
     fn every_question_has_an_answer(problem in wild(), r in 0usize..4) {
-        let budget = Budget { nodes: 1_000_000 };
+        let budget = Budget::steps(1_000_000);
         let verdict = max_failures(&problem, &budget);
         prop_assert!(verdict.max_one_by_one <= verdict.max);
         match certify(&problem, r, &budget) {

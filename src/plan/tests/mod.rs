@@ -34,9 +34,9 @@ fn a_used_up_budget_is_not_proved_and_says_so() {
     let hosts = vec![host(0), host(60), host(60), host(61)];
     let vms = [31, 30, 29, 31, 30, 30].map(|size| vm(size, Some(0))).to_vec();
     let problem = Problem { hosts, vms, ..Problem::default() };
-    let outcome = tolerates(&problem, 1, &Budget { nodes: 1 });
+    let outcome = tolerates(&problem, 1, &Budget::steps(1));
     assert!(matches!(outcome, Outcome::NotProved { nodes: 1 }), "{outcome:?}");
-    let verdict = max_failures(&problem, &Budget { nodes: 1 });
+    let verdict = max_failures(&problem, &Budget::steps(1));
     assert_eq!((verdict.max, verdict.proved), (0, false));
 }
 
@@ -137,12 +137,10 @@ fn a_caller_with_a_clock_can_stop_the_work() {
     let all: u64 = vms.iter().map(|vm| vm.memory).sum();
     let hosts = std::iter::once(host(0)).chain((0..20).map(|_| host(all / 20 + 1))).collect();
     let problem = Problem { hosts, vms, ..Problem::default() };
-    let mut asked = 0;
-    let mut go_on = || {
-        asked += 1;
-        asked < 3
-    };
-    let outcome = tolerates_while(&problem, 1, &Budget { nodes: u64::MAX }, &mut go_on);
+    static TICKS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let now = || TICKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let budget = Budget { nodes: u64::MAX, time: Some(TimeLimit { now, most: 3 }) };
+    let outcome = tolerates(&problem, 1, &budget);
     assert!(matches!(outcome, Outcome::NotProved { .. }), "{outcome:?}");
-    assert_eq!(asked, 3);
+    assert!(!max_failures(&problem, &budget).proved);
 }
