@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::table::{Record, layout};
-use crate::xenapi::ha_view::{Explanation, Host, Status, Timers, WhatIf};
+use crate::xenapi::ha_view::{Explanation, Host, Status, Timers, WhatIf, Witness};
 
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
@@ -87,6 +87,9 @@ fn overview(status: &Status) -> Record {
     } else if status.enabled {
         line("view", "unknown: a saved database holds no heartbeat".to_owned());
     }
+    if let Some(witness) = &status.witness {
+        line("witness", witness_line(witness));
+    }
     line("configured to survive", count(capacity.configured, "host failure"));
     let proved = if capacity.proved { "" } else { " (more was not proved in time)" };
     line("survives now", format!("{}{proved}", count(capacity.current, "host failure")));
@@ -111,6 +114,19 @@ fn overview(status: &Status) -> Record {
         line("paused", format!("{what} held back for {left} s more"));
     }
     record
+}
+
+fn witness_line(witness: &Witness) -> String {
+    let heard = match witness.age_ms {
+        Some(ms) => format!("heard {} ago", seconds(ms)),
+        None => "never heard".to_owned(),
+    };
+    let answers = match witness.answers {
+        Some(true) => "answers, ",
+        Some(false) => "does not answer, ",
+        None => return format!("{}; nobody tells whether it answers", witness.address),
+    };
+    format!("{}: {answers}{heard}", witness.address)
 }
 
 fn overcommitted(status: &Status) -> String {
