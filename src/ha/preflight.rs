@@ -81,8 +81,8 @@ pub enum Objection {
     /// Hosts that the witness does not answer; they are told of at once, since most often it
     /// answers nobody.
     #[error(
-        "the witness {witness} does not answer host {} ({reason}); run there 'xe xhad --witness' with \
-         the key that 'xe pool-ha-witness-key' prints, and let UDP pass both ways",
+        "the witness {witness} does not answer host {} ({reason}); run there 'xe xhad --witness' \
+         with the key that 'xe pool-ha-witness-key' prints, and let UDP pass both ways",
         hosts.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", host ")
     )]
     DeafWitness {

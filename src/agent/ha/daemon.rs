@@ -114,3 +114,25 @@ pub fn keep_agent_lease(agent: &Arc<Agent>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::in_process::of_two_hosts;
+
+    fn config(settings: serde_json::Value) -> StartConfig {
+        let nil = Uuid::nil();
+        let session = serde_json::json!({
+            "generation": nil, "key_hex": "", "timeout_s": 5, "hosts": [], "statefiles": [],
+            "sr": nil, "metadata": nil, "epoch_base": 0, "first_master": nil,
+            "settings": settings,
+        });
+        start_config(&of_two_hosts(), &serde_json::from_value(session).unwrap(), true)
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_real_time_is_let_through_by_the_setting_alone() {
+        assert!(!config(serde_json::json!({})).force_not_real_time);
+        assert!(config(serde_json::json!({ "not_real_time": true })).force_not_real_time);
+    }
+}

@@ -91,3 +91,67 @@ fn missing(db: &Database, hosts: &BTreeMap<Uuid, IpAddr>, found: &[(Uuid, IpAddr
         lack.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::in_process::of_two_hosts;
+
+    /// A network on which the hosts have these addresses (IPv4, IPv6), in the order of their names.
+    fn network(number: u128, addresses: [(&str, &[&str]); 2]) -> (Database, Uuid) {
+        let (agent, uuid) = (of_two_hosts(), Uuid::from_u128(number));
+        let db = agent.store.read();
+        let mut hosts: Vec<_> = Host::all(&db).collect();
+        hosts.sort_by_key(|host| host.name_label().to_owned());
+        agent
+            .store
+            .commit(|tx| {
+                tx.create("network", "OpaqueRef:n", [("uuid", Value::from(uuid.to_string()))]);
+                for (host, (four, six)) in hosts.iter().zip(addresses) {
+                    let fields = [
+                        ("uuid", Value::from(Uuid::new_v4().to_string())),
+                        ("network", Value::from("OpaqueRef:n")),
+                        ("host", Value::from(host.reference)),
+                        ("IP", Value::from(four)),
+                        ("IPv6", Value::text_set(six.iter().copied())),
+                    ];
+                    tx.create("PIF", &crate::agent::new_reference(), fields);
+                }
+                Ok(())
+            })
+            .unwrap();
+        (Database::clone(&agent.store.read()), uuid)
+    }
+
+    fn of(addresses: [(&str, &[&str]); 2]) -> Result<Vec<String>, String> {
+        let (db, uuid) = network(9, addresses);
+        match links(&db, &[uuid]) {
+            Ok(links) => Ok(links[0].iter().map(|(_, address)| address.clone()).collect()),
+            Err(failure) => {
+                assert_eq!(failure.params[..2], ["ha-config:links", &uuid.to_string()]);
+                Err(failure.params[2].clone())
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_takes_one_family_that_every_host_has() {
+        let four = of([("192.0.2.1", &[]), ("192.0.2.2", &["2001:db8::2/64"])]);
+        assert_eq!(four.unwrap(), ["192.0.2.1", "192.0.2.2"]);
+        let six = of([("", &["fe80::1/64", "2001:db8::1/64"]), ("192.0.2.2", &["2001:db8::2/64"])]);
+        assert_eq!(six.unwrap(), ["2001:db8::1", "2001:db8::2"]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_link_is_said_in_one_sentence() {
+        let lacks = of([("192.0.2.1", &[]), ("", &["fe80::2/64"])]).unwrap_err();
+        assert!(lacks.starts_with("bert has no address on that network"), "{lacks}");
+        let mixed = of([("192.0.2.1", &[]), ("", &["2001:db8::2/64"])]).unwrap_err();
+        assert!(mixed.contains("only an IPv6 one"), "{mixed}");
+        let management = of([("10.0.0.1", &[]), ("10.0.0.2", &[])]).unwrap_err();
+        assert!(management.contains("the management network is a link anyway"), "{management}");
+        let (db, uuid) = network(9, [("192.0.2.1", &[]), ("192.0.2.2", &[])]);
+        let unknown = links(&db, &[uuid, Uuid::from_u128(10)]).unwrap_err();
+        assert!(unknown.params[2].contains("no such network"), "{unknown}");
+    }
+}

@@ -322,3 +322,19 @@ pub fn end_session(agent: &Agent) {
     }
     forget(agent);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xhad::control::Refused;
+
+    #[test]
+    fn who_lacks_real_time_is_told_how_to_allow_it() {
+        let told = |kind| {
+            refusal(ControlError::Refused(Refused { kind, sentence: "too short".to_owned() }))
+        };
+        let way = "ha-config:not-real-time=allow";
+        assert!(told(RefusedKind::NotRealTime).params[0].contains(way));
+        assert!(!told(RefusedKind::Timing).params[0].contains(way));
+    }
+}

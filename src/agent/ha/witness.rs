@@ -59,3 +59,32 @@ pub fn row(set: Option<&Liveset>, session: Option<&Session>) -> Option<Witness> 
         age_ms,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heartbeat::liveset::WitnessStatus;
+
+    #[test]
+    fn a_witness_answers_while_its_last_round_trip_is_not_suspect() {
+        let nil = uuid::Uuid::nil();
+        let session = |witness: Option<&str>| -> Session {
+            let session = serde_json::json!({
+                "generation": nil, "key_hex": "", "timeout_s": 10, "hosts": [[nil, ""]],
+                "statefiles": [], "sr": nil, "metadata": nil, "epoch_base": 0,
+                "first_master": nil, "witness": witness,
+            });
+            serde_json::from_value(session).unwrap()
+        };
+        let told = |age_ms| {
+            let witness = Some(WitnessStatus { age_ms });
+            let set = Liveset { witness, ..Liveset::off() };
+            row(Some(&set), Some(&session(Some("192.0.2.7:694")))).unwrap().answers
+        };
+        assert_eq!(told(Some(7000)), Some(true));
+        assert_eq!([told(Some(8000)), told(None)], [Some(false); 2]);
+        let unknown = row(None, Some(&session(Some("192.0.2.7:694")))).unwrap();
+        assert_eq!((unknown.address.as_str(), unknown.answers), ("192.0.2.7:694", None));
+        assert_eq!(row(Some(&Liveset::off()), Some(&session(None))), None);
+    }
+}

@@ -88,7 +88,8 @@ fn enable(ctx: &mut Context<'_, '_>) -> Outcome {
     Ok(())
 }
 
-/// Says on stderr which disturbances HA bears and what else to know, if the server tells. Scripts see nothing of it.
+/// Says on stderr which disturbances HA bears and what to mend, if the server tells. Scripts see
+/// nothing of it.
 fn tell_promise(ctx: &mut Context<'_, '_>) {
     let config = ctx.pool().and_then(|pool| ctx.call("pool.get_ha_configuration", &[pool]));
     let Ok(config) = config else { return };
