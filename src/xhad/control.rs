@@ -370,3 +370,16 @@ fn receive(reader: &mut BufReader<UnixStream>) -> Result<Option<Response>, Contr
         response => Ok(Some(response)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_daemon_the_socket_is_named_in_plain_words() {
+        let error = Client::new("/nowhere/xhad.sock").liveset().unwrap_err();
+        let sentence = "no heartbeat daemon listens at /nowhere/xhad.sock: No such file or \
+                        directory";
+        assert_eq!(error.to_string(), sentence);
+    }
+}

@@ -220,6 +220,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_link_that_cannot_be_opened_says_where_to_look() {
+        let here: IpAddr = [127, 0, 0, 1].into();
+        let taken = std::net::UdpSocket::bind((here, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let why = |address: IpAddr, port| {
+            let error = Link::bind(address, &[], port, None, Faults::none()).unwrap_err();
+            no_link(address, port, &error)
+        };
+        assert!(why(here, port).contains("in use by another program"), "{}", why(here, port));
+        let foreign = [192, 0, 2, 1].into();
+        assert!(why(foreign, 0).starts_with("this machine does not have the address 192.0.2.1"));
+    }
+
+    #[test]
+    fn a_witness_needs_its_key() {
+        let with = |key: &str| {
+            let witness = Some(([192, 0, 2, 1], 694).into());
+            let witness_key_hex = key.to_owned();
+            witness_key(&StartConfig { witness, witness_key_hex, ..StartConfig::default() })
+        };
+        assert!(with(&"5a".repeat(32)).is_ok_and(|key| key.is_some()));
+        assert!(with("").unwrap_err().sentence.contains("the witness's key"));
+        assert!(witness_key(&StartConfig::default()).is_ok_and(|key| key.is_none()));
+    }
+
+    #[test]
     fn a_short_t_needs_real_time_or_force() {
         let lacks = ["memory cannot be locked: no".to_owned()];
         let with = |timeout_s, force_not_real_time| {

@@ -17,9 +17,9 @@ use crate::host::faults::Faults;
 use crate::host::system_word::system_word;
 
 /// So many questions are asked, as packets get lost.
-const QUESTIONS: u64 = 5;
-/// How long each waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const QUESTIONS: u64 = 4;
+/// How long each waits for an answer; one to an earlier question is as good.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Asks from the address from which the heartbeat will, for a host with that slot.
 pub fn ask(

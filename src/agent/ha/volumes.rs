@@ -5,7 +5,7 @@ use crate::agent::vm::{master_epoch, uuid_of};
 use crate::agent::{Agent, agility};
 use crate::ha::settings::Settings;
 use crate::heartbeat::quorum::Acceptors;
-use crate::host::sr::METADATA;
+use crate::host::sr::{METADATA, MIB};
 use crate::host::system_word::system_word;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Sr};
@@ -97,15 +97,20 @@ fn able(agent: &Agent, db: &Database, wanted: usize) -> Answer<Vec<String>> {
     let (mut srs, mut full) = (Vec::new(), None);
     for sr in Sr::all(db) {
         match assert_can_host(agent, sr.reference) {
-            Ok(()) if srs.len() < wanted => srs.push(sr.reference.to_owned()),
+            Ok(()) => srs.push(sr.reference.to_owned()),
             Err(failure) if failure.code == "SR_SOURCE_SPACE_INSUFFICIENT" => full = Some(failure),
-            _ => {}
+            Err(_) => {}
+        }
+        if srs.len() == wanted {
+            return Ok(srs);
         }
     }
+    let bytes = volume_bytes(db.table("host").len()) + METADATA;
+    let room = || format!("no SR is so, with {} MiB free", bytes / MIB);
     match full {
-        Some(failure) if srs.len() < wanted => Err(failure),
-        _ if srs.is_empty() => Err(Failure::bare("CANNOT_CREATE_STATE_FILE")),
-        _ => Ok(srs),
+        Some(failure) => Err(failure),
+        None if srs.is_empty() => Err(Failure::new("CANNOT_CREATE_STATE_FILE", [room()])),
+        None => Ok(srs),
     }
 }
 
