@@ -95,6 +95,11 @@ fn a_daemon_whose_end_not_all_can_know_stays_and_says_so() {
     assert!(pool.machines[1].daemon.wait().unwrap().success(), "it ends once they know");
 }
 
+/// The witness's key is another one than the session's.
+fn witness_key() -> String {
+    "c3".repeat(32)
+}
+
 /// The witness on a free port of its own; its first line tells where.
 struct Witness {
     process: std::process::Child,
@@ -105,7 +110,7 @@ impl Witness {
     fn start(pool: &Pool, port: u16) -> Witness {
         use std::io::BufRead;
         let (dir, key) = (pool.dir.path().join("witness"), pool.dir.path().join("key"));
-        std::fs::write(&key, &pool.key_hex).unwrap();
+        std::fs::write(&key, witness_key()).unwrap();
         let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_xe"))
             .args(["xhad", "--witness", "--listen", &format!("127.0.0.1:{port}"), "--state-dir"])
             .arg(dir)
@@ -141,6 +146,7 @@ fn a_witness_votes_keeps_its_promises_and_comes_back() {
             let mut config = pool.config(n, true);
             config.statefiles.push(second.clone());
             config.witness = Some(witness.address);
+            config.witness_key_hex = witness_key();
             scope.spawn(move || machine.client.start(config).unwrap());
         }
     });
@@ -149,7 +155,7 @@ fn a_witness_votes_keeps_its_promises_and_comes_back() {
         seen.age_ms.is_some_and(|age| age < 3000)
     };
     wait_for("round trips with the witness", Duration::from_secs(10), heard);
-    let kept = pool.dir.path().join("witness/witness");
+    let kept = pool.dir.path().join(format!("witness/witness-{}", pool.generation));
     wait_for("a promise on its disk", Duration::from_secs(10), || kept.exists());
     let port = witness.address.port();
     drop(witness);

@@ -1,10 +1,12 @@
 //! Who may talk to this host: the pool's secret and certificate, and root's password.
 
 use super::config::{read, write, write_bytes};
+use crate::heartbeat::Key;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use subtle::ConstantTimeEq;
 
@@ -65,6 +67,15 @@ impl Identity {
         secret.as_bytes().ct_eq(self.secret.as_bytes()).into()
     }
 
+    /// The key of packets to and from a witness, 64 hexadecimal digits. It comes from the pool's
+    /// secret and tells nothing of it: it is the same at every host and in every session, so that
+    /// a witness is set up once, and who holds it can neither log in nor speak as a host.
+    pub fn witness_key(&self) -> String {
+        let secret: [u8; 32] = Sha256::digest(self.secret.as_bytes()).into();
+        let code = Key::new(secret).code(b"key of the heartbeat witness", b"");
+        code.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The certificate as it travels in TLS.
     pub fn certificate_der(&self) -> anyhow::Result<CertificateDer<'static>> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes())
@@ -105,5 +116,15 @@ mod tests {
         assert!(!identity.accepts_secret("") && !identity.accepts_secret("00"));
         assert_ne!(identity.secret, Identity::create("x").unwrap().secret);
         assert!(!format!("{identity:?}").contains(&identity.secret));
+    }
+
+    #[test]
+    fn the_witness_has_one_key_as_long_as_the_pool_has_its_secret() {
+        let (identity, other) = (Identity::create("x").unwrap(), Identity::create("x").unwrap());
+        let moved = Identity { password: "other".to_owned(), ..identity.clone() };
+        assert_eq!(identity.witness_key(), moved.witness_key());
+        assert_ne!(identity.witness_key(), other.witness_key());
+        assert_ne!(identity.witness_key(), identity.secret);
+        assert!(Key::from_hex(&identity.witness_key()).is_ok());
     }
 }

@@ -3,9 +3,11 @@
 use super::Agent;
 use super::jobs::{Done, Job};
 use crate::host::sr::file::FileSr;
-use crate::host::sr::{SrError, Volume};
+use crate::host::sr::{METADATA, SrError, Volume};
+use crate::host::system_word::system_word;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
+use crate::xhad::statefile::{needed_bytes, volume_bytes};
 use uuid::Uuid;
 
 /// Does a job about an SR or a disk on this host.
@@ -45,8 +47,12 @@ pub fn run(agent: &Agent, job: &Job) -> Answer<Done> {
             sr(uuid).and_then(|sr| sr.destroy_vdi(*vdi)).map(|()| Done::Ok)
         }
         Job::EnsureVolume { sr: uuid, metadata } => {
-            let volume = if *metadata { Volume::Metadata } else { Volume::Heartbeat };
-            sr(uuid).and_then(|sr| sr.ensure_volume(volume)).map(disk)
+            let hosts = agent.store.read().table("host").len();
+            let (volume, least, size) = match metadata {
+                true => (Volume::Metadata, METADATA, METADATA),
+                false => (Volume::Heartbeat, needed_bytes(hosts), volume_bytes(hosts)),
+            };
+            sr(uuid).and_then(|sr| sr.ensure_volume(volume, least, size)).map(disk)
         }
         _ => Ok(Done::Ok),
     };
@@ -61,6 +67,6 @@ pub fn sr_failure(error: SrError) -> Failure {
         }
         SrError::NoVdi { vdi, .. } => Failure::new("VDI_NOT_AVAILABLE", [vdi.to_string()]),
         SrError::NotPlugged { sr } => Failure::new("SR_HAS_NO_PBDS", [sr.to_string()]),
-        _ => Failure::new("SR_BACKEND_FAILURE_40", ["", &error.to_string(), ""]),
+        _ => Failure::new("SR_BACKEND_FAILURE_40", ["", &system_word(&error), ""]),
     }
 }

@@ -158,14 +158,13 @@ impl Volumes {
         Ok(volumes)
     }
 
-    /// Takes an answer; whether it says that what this round asked for is written.
-    fn take(&mut self, (index, round, told): Written) -> io::Result<bool> {
+    /// Takes an answer.
+    fn take(&mut self, (index, round, told): Written) -> io::Result<()> {
         let member = &mut self.members[index];
         member.owed = None;
         member.failed = told.is_err().then(Instant::now);
-        let present = round == self.round;
-        member.follows = told.as_ref().ok().copied().filter(|_| present);
-        told.map(|_| present)
+        member.follows = told.as_ref().ok().copied().filter(|_| round == self.round);
+        told.map(drop)
     }
 
     fn take_those_there(&mut self) {
@@ -174,28 +173,34 @@ impl Volumes {
         }
     }
 
-    /// Asks the volumes to write a record; gives how many were asked, and the time they have.
-    fn ask(&mut self, record: &[u8]) -> (usize, Duration) {
+    /// Asks one volume to write a record; whether that needs a new segment.
+    fn ask(&mut self, index: usize, record: &[u8], snapshot: &OnceCell<Vec<u8>>) -> bool {
+        let fresh = || (self.term, snapshot.get_or_init(|| (self.snapshot)()).clone());
+        let member = &mut self.members[index];
+        let room = member.follows.take();
+        let begin = room.is_none_or(|room| room < volume::length(record)).then(fresh);
+        let begins = begin.is_some();
+        let task = Task { round: self.round, begin, record: record.to_vec() };
+        member.owed = member.ask.send(task).is_ok().then(Instant::now);
+        begins
+    }
+
+    /// Asks the volumes to write a record; gives the time that they have.
+    fn ask_all(&mut self, record: &[u8], snapshot: &OnceCell<Vec<u8>>) -> Duration {
         self.round += 1;
         let wanted = majority(self.members.len());
-        let fit = |member: &&mut Member| member.owed.is_none() && !member.is_resting();
-        let all = self.members.iter_mut().filter(fit).count() < wanted;
-        let snapshot = OnceCell::new();
-        let (mut asked, mut quick) = (0, 0);
-        for member in self.members.iter_mut().filter(|member| member.owed.is_none()) {
+        let fit = |member: &&Member| member.owed.is_none() && !member.is_resting();
+        let all = self.members.iter().filter(fit).count() < wanted;
+        let mut quick = 0;
+        for index in 0..self.members.len() {
+            let member = &mut self.members[index];
             if member.is_resting() && !all {
                 member.follows = None;
-                continue;
+            } else if member.owed.is_none() {
+                quick += usize::from(!self.ask(index, record, snapshot));
             }
-            let room = member.follows.take();
-            let fresh = || (self.term, snapshot.get_or_init(|| (self.snapshot)()).clone());
-            let begin = room.is_none_or(|room| room < volume::length(record)).then(fresh);
-            quick += usize::from(begin.is_none());
-            let task = Task { round: self.round, begin, record: record.to_vec() };
-            member.owed = member.ask.send(task).is_ok().then(Instant::now);
-            asked += usize::from(member.owed.is_some());
         }
-        (asked, if quick >= wanted { PATIENCE } else { LONG_PATIENCE })
+        if quick >= wanted { PATIENCE } else { LONG_PATIENCE }
     }
 }
 
@@ -213,15 +218,17 @@ impl Replica for Volumes {
 
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
         self.take_those_there();
-        let (mut asked, patience) = self.ask(record);
-        let (deadline, mut error) = (Instant::now() + patience, late());
-        let mut missing = majority(self.members.len());
-        while missing > 0 && asked > 0 {
+        let snapshot = OnceCell::new();
+        let deadline = Instant::now() + self.ask_all(record, &snapshot);
+        let (mut missing, mut error) = (majority(self.members.len()), late());
+        while missing > 0 && self.members.iter().any(|member| member.owed.is_some()) {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(answer) = self.answers.recv_timeout(left) else { break };
-            asked -= usize::from(answer.1 == self.round);
+            let (index, earlier) = (answer.0, answer.1 != self.round);
             match self.take(answer) {
-                Ok(present) => missing -= usize::from(present),
+                // It was busy with an earlier record: now it can have this one.
+                Ok(_) if earlier => _ = self.ask(index, record, &snapshot),
+                Ok(_) => missing -= 1,
                 Err(why) => error = why,
             }
         }

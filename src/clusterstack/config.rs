@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
 use super::text::{self, File, Number};
+use crate::host::system_word::system_word;
 use crate::host::watchdog::WatchdogConfig;
 use crate::xhad::control::HostAddress;
 
@@ -103,7 +104,9 @@ impl Config {
     /// makes no sense.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display();
-        let unreadable = |error| Failure::new(Exit::ConfigUnreadable, format!("{name}: {error}"));
+        let unreadable = |error: std::io::Error| {
+            Failure::new(Exit::ConfigUnreadable, format!("{name}: {}", system_word(&error)))
+        };
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > LARGEST {
             return Err(bad(format!("{name}: {length} bytes are no heartbeat configuration")));

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::exit::{Exit, Failure};
+use crate::host::system_word::system_word;
 use crate::host::watchdog::WatchdogConfig;
 use crate::xhad::control::Client;
 
@@ -80,7 +81,7 @@ impl Settings {
 
     fn read(file: &Path) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
-            Failure::new(Exit::Environment, format!("{}: {error}", file.display()))
+            Failure::new(Exit::Environment, format!("{}: {}", file.display(), system_word(&error)))
         };
         let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
         serde_json::from_str(&text).map_err(|error| failed(&error))

@@ -13,6 +13,7 @@ use super::key::KeyText;
 use super::{Context, acting, disk, leave, session_runs, toolstack, weight};
 use crate::host::boot_id;
 use crate::host::faults::Faults;
+use crate::host::system_word::system_word;
 use crate::xhad::control::{Client, ControlError, Phase, PoolState, StartConfig};
 
 /// The file with the daemon's process id.
@@ -58,8 +59,9 @@ fn start_config(
     key: &KeyText,
     form: bool,
 ) -> Result<StartConfig, Failure> {
-    let boot_id = boot_id::current(&Faults::from_environment())
-        .map_err(|error| Failure::new(Exit::System, format!("the kernel's boot id: {error}")))?;
+    let boot_id = boot_id::current(&Faults::from_environment()).map_err(|error| {
+        Failure::new(Exit::System, format!("the kernel's boot id: {}", system_word(&error)))
+    })?;
     let settings = &context.settings;
     Ok(StartConfig {
         generation: config.generation,
@@ -121,7 +123,10 @@ fn ensure_daemon(context: &Context, client: &Client) -> Result<(), Failure> {
     }
     let dir = &context.settings.state_dir;
     let failed = |error: std::io::Error| {
-        Failure::new(Exit::System, format!("the heartbeat daemon does not start: {error}"))
+        Failure::new(
+            Exit::System,
+            format!("the heartbeat daemon does not start: {}", system_word(&error)),
+        )
     };
     std::fs::create_dir_all(dir).map_err(failed)?;
     let words = ["xhad".to_owned(), "--state-dir".to_owned(), dir.display().to_string()];

@@ -18,6 +18,7 @@ use super::exit::{Exit, Failure};
 use super::watch::{Due, Watch};
 use super::{Context, PROGRAM_WATCH, acting, start};
 use crate::host::clock::boottime_ns;
+use crate::host::system_word::system_word;
 use crate::xhad::control::{Client, ControlError, Phase};
 
 /// The file with what the last checks said.
@@ -79,7 +80,10 @@ pub fn ensure(context: &Context) -> Result<(), Failure> {
     let config = context.config_path.display().to_string();
     let words = [PROGRAM_WATCH.to_owned(), "-C".to_owned(), config];
     start::spawn(&words, &context.settings.file(LOG)).map(|_| ()).map_err(|error| {
-        Failure::new(Exit::System, format!("the toolstack's watcher does not start: {error}"))
+        Failure::new(
+            Exit::System,
+            format!("the toolstack's watcher does not start: {}", system_word(&error)),
+        )
     })
 }
 

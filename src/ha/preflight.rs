@@ -1,6 +1,8 @@
 //! Before HA is enabled: every reason against it, or the figures of what it will bear (R9.1,
 //! R1).
 
+use core::net::SocketAddr;
+
 use uuid::Uuid;
 
 use crate::heartbeat::PROTOCOL;
@@ -28,6 +30,10 @@ pub struct HostFacts {
     pub protocol: u16,
     /// Whether a session runs there already.
     pub armed: bool,
+    /// Whether it can run the fence hook, if there is one, or why not.
+    pub fence_hook: Result<(), String>,
+    /// Whether the witness answers it, if there is one, or why not.
+    pub witness: Result<(), String>,
 }
 
 /// A reason against enabling.
@@ -64,6 +70,29 @@ pub enum Objection {
     /// A session runs already.
     #[error("host {0} is armed already")]
     Armed(Uuid),
+    /// A host cannot run the program that switches others off.
+    #[error("host {host} cannot run the fence hook: {reason}")]
+    NoFenceHook {
+        /// The host.
+        host: Uuid,
+        /// Why not.
+        reason: String,
+    },
+    /// Hosts that the witness does not answer; they are told of at once, since most often it
+    /// answers nobody.
+    #[error(
+        "the witness {witness} does not answer host {} ({reason}); run there 'xe xhad --witness' \
+         with the key that 'xe pool-ha-witness-key' prints, and let UDP pass both ways",
+        hosts.iter().map(Uuid::to_string).collect::<Vec<_>>().join(", host ")
+    )]
+    DeafWitness {
+        /// Where it should answer.
+        witness: SocketAddr,
+        /// The hosts.
+        hosts: Vec<Uuid>,
+        /// Why the first of them has no answer.
+        reason: String,
+    },
     /// More hosts than a statefile has room for.
     #[error("the pool has {0} hosts; HA takes at most {MOST_HOSTS}")]
     TooMany(usize),
@@ -81,8 +110,8 @@ pub struct Verdict {
     pub promise: Promise,
     /// The longest disk cycle of any host, in nanoseconds; every daemon is told of it.
     pub disk_cycle: Nanos,
-    /// Whether the pool has two hosts: a cut link then costs the one with the higher UUID.
-    pub two_hosts: bool,
+    /// Whether nothing but UUIDs tells which host is cut off: two hosts and no witness.
+    pub even_odds: bool,
 }
 
 impl Verdict {
@@ -95,18 +124,26 @@ impl Verdict {
             format!("a stall of the heartbeat daemon may last {}", s(self.promise.stall)),
             format!("a lost host is excluded about {} after its fault", s(self.timing.death())),
         ];
-        if self.two_hosts {
-            let line = "two hosts and no witness: when only their link fails, the one with the \
-                        lower weight, then the higher UUID, is reset";
-            lines.push(line.to_owned());
-        }
+        lines.extend(self.warning().map(str::to_owned));
         lines
+    }
+
+    /// What an administrator should mend if that is possible.
+    pub fn warning(&self) -> Option<&'static str> {
+        let line = "two hosts and no witness: when only their link fails, the one with the lower \
+                    weight, then the higher UUID, is reset";
+        self.even_odds.then_some(line)
     }
 }
 
 /// Judges all hosts at once, so that the administrator sees every objection in one answer.
-pub fn preflight(hosts: &[HostFacts], timeout_s: u32) -> Result<Verdict, Vec<Objection>> {
+pub fn preflight(
+    hosts: &[HostFacts],
+    timeout_s: u32,
+    witness: Option<SocketAddr>,
+) -> Result<Verdict, Vec<Objection>> {
     let mut objections: Vec<Objection> = hosts.iter().flat_map(of_host).collect();
+    objections.extend(witness.and_then(|witness| deaf(hosts, witness)));
     if hosts.len() > MOST_HOSTS {
         objections.push(Objection::TooMany(hosts.len()));
     }
@@ -115,8 +152,8 @@ pub fn preflight(hosts: &[HostFacts], timeout_s: u32) -> Result<Verdict, Vec<Obj
     let cycle = live().map(|host| host.disk_cycle).max().unwrap_or(0);
     match timing(timeout_s, hosts.len(), cycle, step.unwrap_or(0)) {
         Ok(timing) if objections.is_empty() => {
-            let two_hosts = hosts.len() == 2;
-            Ok(Verdict { timing, promise: timing.promise(), disk_cycle: cycle, two_hosts })
+            let even_odds = hosts.len() == 2 && witness.is_none();
+            Ok(Verdict { timing, promise: timing.promise(), disk_cycle: cycle, even_odds })
         }
         Ok(_) => Err(objections),
         Err(error) => {
@@ -137,6 +174,13 @@ fn timing(t_s: u32, hosts: usize, cycle: Nanos, step: Nanos) -> Result<Timing, T
         .find(fits)
         .unwrap_or(crate::heartbeat::timing::LARGEST_T);
     Err(TimingError::DiskTooSlow { cycle_ms: cycle / 1_000_000, least_s })
+}
+
+fn deaf(hosts: &[HostFacts], witness: SocketAddr) -> Option<Objection> {
+    let without = || hosts.iter().filter(|host| host.live && host.witness.is_err());
+    let reason = without().next()?.witness.clone().err()?;
+    let hosts = without().map(|host| host.uuid).collect();
+    Some(Objection::DeafWitness { witness, hosts, reason })
 }
 
 fn of_host(host: &HostFacts) -> Vec<Objection> {
@@ -161,6 +205,9 @@ fn of_host(host: &HostFacts) -> Vec<Objection> {
     if host.armed {
         found.push(Objection::Armed(host.uuid));
     }
+    if let Err(reason) = &host.fence_hook {
+        found.push(Objection::NoFenceHook { host: host.uuid, reason: reason.clone() });
+    }
     found
 }
 
@@ -179,7 +226,39 @@ mod tests {
             disk_cycle: 20_000_000,
             protocol: PROTOCOL,
             armed: false,
+            fence_hook: Ok(()),
+            witness: Ok(()),
         }
+    }
+
+    fn preflight(hosts: &[HostFacts], timeout_s: u32) -> Result<Verdict, Vec<Objection>> {
+        super::preflight(hosts, timeout_s, None)
+    }
+
+    #[test]
+    fn a_witness_must_answer_every_host_and_then_two_hosts_need_no_warning() {
+        let there: SocketAddr = "192.0.2.7:694".parse().unwrap();
+        let judged = |hosts: &[HostFacts]| super::preflight(hosts, 30, Some(there));
+        assert_eq!(judged(&[host(1), host(2)]).unwrap().warning(), None);
+        let deaf = HostFacts { witness: Err("no answer came".to_owned()), ..host(2) };
+        let refused = judged(&[host(1), deaf]).unwrap_err();
+        let (two, sentence) = (Uuid::from_u128(2).to_string(), refused[0].to_string());
+        assert_eq!(refused.len(), 1);
+        for word in ["192.0.2.7:694", &two, "no answer came", "xe pool-ha-witness-key"] {
+            assert!(sentence.contains(word), "{sentence}");
+        }
+        assert!(!sentence.contains(&Uuid::from_u128(1).to_string()), "{sentence}");
+    }
+
+    #[test]
+    fn a_host_that_cannot_run_the_fence_hook_is_named() {
+        let lacks = HostFacts { fence_hook: Err("/opt/fence is no file".to_owned()), ..host(2) };
+        let refused = preflight(&[host(1), lacks], 30).unwrap_err();
+        let hook = Objection::NoFenceHook {
+            host: Uuid::from_u128(2),
+            reason: "/opt/fence is no file".into(),
+        };
+        assert_eq!(refused, [hook]);
     }
 
     #[test]

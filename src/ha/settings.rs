@@ -1,11 +1,13 @@
 //! What the administrator may say when HA is switched on: the keys of `ha-config`, each checked
 //! wholly before anything is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::heartbeat::node::MOST_LINKS;
 
 /// How long a fence hook may take when nothing is said, in seconds.
 const HOOK_LIMIT_S: u32 = 30;
@@ -40,10 +42,13 @@ pub struct Settings {
     /// Whether a host that loses its place stops its VMs instead of being reset.
     #[serde(default)]
     pub stop_vms: bool,
+    /// Whether a short T is taken although a daemon may be late on a busy machine.
+    #[serde(default)]
+    pub not_real_time: bool,
 }
 
 /// The keys that are known, for messages and completion.
-pub const KEYS: [&str; 7] = [
+pub const KEYS: [&str; 8] = [
     "timeout",
     "statefiles",
     "witness",
@@ -51,7 +56,15 @@ pub const KEYS: [&str; 7] = [
     "fence-hook",
     "fence-hook-timeout",
     "isolation-response",
+    "not-real-time",
 ];
+
+impl BadSetting {
+    /// The key as it was typed.
+    pub fn field(&self) -> String {
+        format!("ha-config:{}", self.key)
+    }
+}
 
 impl Settings {
     /// Reads the map that comes with `pool-ha-enable`. An unknown key is refused: what would be
@@ -69,6 +82,7 @@ impl Settings {
                 "fence-hook" => settings.fence_hook = Some((hook(value).map_err(bad)?, 0)),
                 "fence-hook-timeout" => limit_s = limit(value).map_err(bad)?,
                 "isolation-response" => settings.stop_vms = stop_vms(value).map_err(bad)?,
+                "not-real-time" => settings.not_real_time = allow(value).map_err(bad)?,
                 _ => {
                     let known = KEYS.join(", ");
                     return Err(bad(format!("there is no such setting; known are {known}")));
@@ -103,9 +117,22 @@ fn witness(value: &str) -> Result<String, String> {
 }
 
 fn links(value: &str) -> Result<Vec<Uuid>, String> {
-    let words = value.split(',').map(str::trim);
-    let uuid = |word: &str| Uuid::parse_str(word).map_err(|_| format!("{word} is no UUID"));
-    words.map(uuid).collect()
+    let uuid = |word: &str| {
+        Uuid::parse_str(word).map_err(|_| match word {
+            "" => "a network's UUID is missing; see 'xe network-list'".to_owned(),
+            _ => format!("{word} is no UUID; see 'xe network-list'"),
+        })
+    };
+    let links: Vec<Uuid> = value.split(',').map(str::trim).map(uuid).collect::<Result<_, _>>()?;
+    let known: BTreeSet<&Uuid> = links.iter().collect();
+    match links.len() {
+        named if named > known.len() => Err("a network is named twice".to_owned()),
+        named if named >= MOST_LINKS => Err(format!(
+            "at most {} networks can be used beside the management network",
+            MOST_LINKS - 1
+        )),
+        _ => Ok(links),
+    }
 }
 
 fn hook(value: &str) -> Result<PathBuf, String> {
@@ -129,6 +156,14 @@ fn stop_vms(value: &str) -> Result<bool, String> {
     }
 }
 
+fn allow(value: &str) -> Result<bool, String> {
+    match value {
+        "refuse" => Ok(false),
+        "allow" => Ok(true),
+        _ => Err("either allow or refuse".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +184,7 @@ mod tests {
             ("fence-hook", "/opt/fence"),
             ("fence-hook-timeout", "12"),
             ("isolation-response", "stop-vms"),
+            ("not-real-time", "allow"),
         ]);
         let wanted = Settings {
             statefiles: Some(3),
@@ -156,6 +192,7 @@ mod tests {
             links: vec![network],
             fence_hook: Some(("/opt/fence".into(), 12)),
             stop_vms: true,
+            not_real_time: true,
         };
         assert_eq!(settings, Ok(wanted));
         assert_eq!(read(&[]), Ok(Settings::default()));
@@ -163,11 +200,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_the_reason() {
+        let one = Uuid::from_u128(1);
+        let four = [1, 2, 3, 4].map(|n| Uuid::from_u128(n).to_string()).join(",");
         for (key, value, why) in [
             ("statefiles", "2", "half of them"),
             ("statefiles", "seven", "one, three or five"),
             ("witness", "nowhere", "HOST:PORT"),
             ("links", "eth0", "no UUID"),
+            ("links", "", "UUID is missing"),
+            ("links", &format!("{one},{one}"), "named twice"),
+            ("links", &four, "at most 3 networks"),
+            ("not-real-time", "yes", "either allow or refuse"),
             ("fence-hook", "fence.sh", "whole path"),
             ("fence-hook-timeout", "0", "between 1 and 600"),
             ("isolation-response", "reboot", "either fence or stop-vms"),

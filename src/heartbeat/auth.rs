@@ -8,7 +8,8 @@ use zeroize::Zeroize;
 /// Bytes of a keyed code.
 pub const CODE_LEN: usize = 32;
 
-/// The key that all hosts of one HA session share, made at enable.
+/// A key: all hosts of one HA session share one that is made at enable; the pool and its witness
+/// share another, which stays.
 #[derive(Clone)]
 pub struct Key([u8; 32]);
 

@@ -62,7 +62,8 @@
 //!    watchdog is programmed to that, rounded down; nothing else ever moves it later.
 //! 5. **HA is never switched on or off silently or by a stale record.** "Off" is a decided view
 //!    under the session's key, on top of "off-pending"; a lower epoch is never adopted; a record
-//!    of another session has another generation and key.
+//!    of another session has another generation and key. A witness's packets have the pool's key
+//!    in every session: their generation alone tells, and the witness keeps each one's promises.
 //!
 //! **Liveness.** With a majority of the last view alive, connected, and with a majority of the
 //! statefiles, a view with a master exists within T + margin + L + 4 b of the last fault when one

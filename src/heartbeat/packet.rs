@@ -14,6 +14,8 @@ use super::wire::{Malformed, Reader, Writer};
 
 const MAGIC: &[u8; 4] = b"XEHB";
 const DOMAIN: &[u8] = b"heartbeat packet";
+/// Where the sender stands: after magic, version and generation.
+const SENDER_AT: usize = 4 + 2 + 16;
 /// The longest packet that is looked at: the most that a datagram holds.
 pub const LONGEST: usize = 65_507;
 
@@ -78,6 +80,13 @@ impl Packet {
         bytes
     }
 
+    /// Whether these bytes claim to be the witness's. Its key is another one than the session's,
+    /// so the claim says which of them must fit; a host cannot speak as the witness, nor the
+    /// witness as a host.
+    pub fn claims_witness(bytes: &[u8]) -> bool {
+        bytes.get(SENDER_AT..SENDER_AT + 2) == Some(Slot::WITNESS.0.to_le_bytes().as_slice())
+    }
+
     /// Checks everything and gives the packet.
     pub fn open(bytes: &[u8], key: &Key, generation: Uuid) -> Result<Self, PacketError> {
         Packet::open_into(bytes, key, generation, &mut Rooms::default())
@@ -120,6 +129,12 @@ impl Packet {
         }
         Ok(Packet { generation, sender, report, view, bid, vote })
     }
+}
+
+/// Puts a sealed packet under another key, in its place: the witness is told the same as all.
+pub fn seal_again(bytes: &mut [u8], key: &Key) {
+    let Some((body, code)) = bytes.split_last_chunk_mut::<CODE_LEN>() else { return };
+    *code = key.code(DOMAIN, body);
 }
 
 /// Rooms for the reports of others. A node holds the newest of each host and lets go of the one

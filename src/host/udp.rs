@@ -32,6 +32,7 @@ struct Peer {
 pub struct Link {
     socket: UdpSocket,
     peers: Vec<Peer>,
+    witness: Option<Peer>,
     silence: Silence,
     faults: Faults,
 }
@@ -47,9 +48,10 @@ impl Link {
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind(SocketAddr::new(own, port))?;
         socket.set_nonblocking(true)?;
-        let peers = peers.iter().map(|peer| SocketAddr::new(*peer, port)).chain(witness);
-        let peers = peers.map(|to| Peer { to, heard_ns: None }).collect();
-        Ok(Link { socket, peers, silence: Silence::default(), faults })
+        let silent = |to: SocketAddr| Peer { to, heard_ns: None };
+        let peers = peers.iter().map(|peer| silent(SocketAddr::new(*peer, port))).collect();
+        let witness = witness.map(silent);
+        Ok(Link { socket, peers, witness, silence: Silence::default(), faults })
     }
 
     /// The same link, which looks after peers that fall silent.
@@ -64,10 +66,19 @@ impl Link {
 
     /// Sends to every peer; a peer that cannot be reached is a lost packet like any other.
     pub fn send(&self, bytes: &[u8], now_ns: u64) {
+        self.send_to(&self.peers, bytes, now_ns);
+    }
+
+    /// Sends to the witness alone, if this link has one.
+    pub fn send_to_witness(&self, bytes: &[u8], now_ns: u64) {
+        self.send_to(self.witness.as_slice(), bytes, now_ns);
+    }
+
+    fn send_to(&self, peers: &[Peer], bytes: &[u8], now_ns: u64) {
         if self.faults.net_cut() {
             return;
         }
-        for peer in &self.peers {
+        for peer in peers {
             let age = peer.heard_ns.map(|at| now_ns.saturating_sub(at));
             let fresh = age.is_some_and(|age| age <= self.silence.after_ns);
             let silent = age.is_some_and(|age| age <= self.silence.gone_ns);
@@ -95,7 +106,8 @@ impl Link {
 
     /// A packet from there was checked and found good.
     pub fn heard(&mut self, from: SocketAddr, now_ns: u64) {
-        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.to.ip() == from.ip()) {
+        let mut known = self.peers.iter_mut().chain(&mut self.witness);
+        if let Some(peer) = known.find(|peer| peer.to.ip() == from.ip()) {
             peer.heard_ns = Some(now_ns);
         }
     }
@@ -160,10 +172,10 @@ mod tests {
         let here = near.socket().local_addr().unwrap();
         let far = Link::bind(own, &[], there.port(), Some(here), Faults::none()).unwrap();
         let mut buffer = [0; 100];
-        near.send(b"there", 0);
+        near.send_to_witness(b"there", 0);
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(far.receive(&mut buffer), Some((5, here)));
-        far.send(b"back", 0);
+        far.send_to_witness(b"back", 0);
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(near.receive(&mut buffer), Some((4, there)));
     }

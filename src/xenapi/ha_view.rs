@@ -36,6 +36,9 @@ pub struct Status {
     pub hosts: Vec<Host>,
     /// The heartbeat volumes.
     pub statefiles: Vec<Statefile>,
+    /// The witness, where there is one.
+    #[serde(default)]
+    pub witness: Option<Witness>,
     /// What follows from T; none while HA is off.
     pub timers: Option<Timers>,
     /// What the pool can lose.
@@ -121,6 +124,17 @@ pub struct Statefile {
     pub trusted: Option<bool>,
     /// The longest cycle that was measured when HA was switched on, in microseconds.
     pub cycle_us: Option<u64>,
+}
+
+/// The witness of [`Status`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Where it answers.
+    pub address: String,
+    /// Whether it does, as the host sees it that tells; none when nobody tells.
+    pub answers: Option<bool>,
+    /// The age of the newest round trip with it, in milliseconds.
+    pub age_ms: Option<u64>,
 }
 
 /// What follows from T, in milliseconds.

@@ -43,6 +43,10 @@ pub struct StartConfig {
     /// Where the witness answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<std::net::SocketAddr>,
+    /// The key of packets to and from the witness, 64 hexadecimal digits: the same in every
+    /// session of the pool, so that a witness is set up once.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub witness_key_hex: String,
     /// The program that switches a host's power off, and how long it may take in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence_hook: Option<FenceHook>,
@@ -98,6 +102,7 @@ impl Default for StartConfig {
             links: Vec::new(),
             statefiles: Vec::new(),
             witness: None,
+            witness_key_hex: String::new(),
             fence_hook: None,
             isolation_response: IsolationResponse::Fence,
             stop_vms_command: Vec::new(),

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::host::system_word::system_word;
+
 pub use super::config::{FenceHook, HostAddress, IsolationResponse, StartConfig};
 pub use crate::heartbeat::liveset::{DeadBoot, Event, HostStatus, Liveness, Liveset, Phase};
 pub use crate::heartbeat::view::{Mode, Proof};
@@ -220,7 +222,7 @@ impl ControlError {
     }
 
     fn broken(error: impl std::fmt::Display) -> Self {
-        ControlError::Broken(error.to_string())
+        ControlError::Broken(system_word(&error))
     }
 }
 
@@ -250,7 +252,7 @@ impl Client {
     fn send(&self, request: &Request) -> Result<BufReader<UnixStream>, ControlError> {
         let mut stream = UnixStream::connect(&self.socket).map_err(|error| {
             let socket = self.socket.display().to_string();
-            ControlError::Unreachable { socket, reason: error.to_string() }
+            ControlError::Unreachable { socket, reason: system_word(&error) }
         })?;
         stream.set_read_timeout(self.timeout).map_err(ControlError::broken)?;
         let mut text = serde_json::to_string(request).map_err(ControlError::broken)?;
@@ -366,5 +368,18 @@ fn receive(reader: &mut BufReader<UnixStream>) -> Result<Option<Response>, Contr
     match serde_json::from_str(&line).map_err(ControlError::broken)? {
         Response::Refused(refused) => Err(refused.into()),
         response => Ok(Some(response)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_daemon_the_socket_is_named_in_plain_words() {
+        let error = Client::new("/nowhere/xhad.sock").liveset().unwrap_err();
+        let sentence = "no heartbeat daemon listens at /nowhere/xhad.sock: No such file or \
+                        directory";
+        assert_eq!(error.to_string(), sentence);
     }
 }

@@ -21,6 +21,7 @@ use crate::host::clock::boottime_ns;
 use crate::host::direct_io::{Aligned, DirectFile};
 use crate::host::faults::Faults;
 use crate::host::realtime;
+use crate::host::system_word::system_word;
 
 /// One cycle to run.
 #[derive(Debug)]
@@ -165,7 +166,7 @@ impl Cycles {
     }
 
     fn failed(&self, error: &std::io::Error) -> CycleFault {
-        CycleFault::Path(format!("{}: {error}", self.place.path.display()))
+        CycleFault::Path(format!("{}: {}", self.place.path.display(), system_word(&error)))
     }
 
     /// Reads the own beat block, then writes the beat and, when it changed, the decision.

@@ -21,14 +21,17 @@ mod storm;
 mod threads;
 mod upgrade;
 pub mod witness;
+pub mod witness_call;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::host::system_word::system_word;
 use crate::host::watchdog::keeper::{self, OnExpiry};
 
 const USAGE: &str = "usage: xhad --state-dir DIR
        xhad --witness --listen ADDRESS:PORT --state-dir DIR --key-file FILE
+           (a third machine; the key is what 'xe pool-ha-witness-key' prints)
        xhad watchdog-keeper --socket FILE --record FILE (--kill-group PGID | --exec COMMAND…)";
 
 /// What the words after the program's name ask for.
@@ -95,7 +98,7 @@ pub fn main(words: Vec<String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xhad: {error:#}");
+            eprintln!("xhad: {}", system_word(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

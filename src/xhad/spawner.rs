@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::threads;
 use crate::host::fork;
+use crate::host::system_word::system_word;
 
 /// A program to be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +195,7 @@ fn start(program: &Program) -> Result<Child, String> {
     if program.limit_ms.is_some() {
         command.stdout(Stdio::null());
     }
-    command.spawn().map_err(|error| format!("{file}: {error}"))
+    command.spawn().map_err(|error| format!("{file}: {}", system_word(&error)))
 }
 
 fn end(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {

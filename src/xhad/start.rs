@@ -15,6 +15,7 @@ use crate::heartbeat::quorum::Acceptors;
 use crate::heartbeat::timing::{Nanos, Timing};
 use crate::heartbeat::view::{MOST_HOSTS, Slot};
 use crate::host::faults::Faults;
+use crate::host::system_word::system_word;
 use crate::host::udp::{Link, Silence};
 use crate::host::watchdog::{Watchdog, WatchdogError};
 
@@ -27,6 +28,7 @@ fn bad(sentence: impl ToString) -> Refused {
 pub fn check(config: &StartConfig) -> Result<(), Refused> {
     let hosts = sorted_hosts(config)?;
     key(config)?;
+    witness_key(config)?;
     node_config(config, &hosts, &Unarmed, None, None)?;
     Ok(())
 }
@@ -96,6 +98,13 @@ pub fn key(config: &StartConfig) -> Result<Key, Refused> {
     Key::from_hex(&config.key_hex).map_err(bad)
 }
 
+/// The key of packets to and from the witness, where there is one.
+pub fn witness_key(config: &StartConfig) -> Result<Option<Key>, Refused> {
+    let key = || Key::from_hex(&config.witness_key_hex);
+    let of_witness = |error| bad(format!("the witness's key: {error}"));
+    config.witness.map(|_| key().map_err(of_witness)).transpose()
+}
+
 fn me(config: &StartConfig, hosts: &[HostAddress]) -> Result<Slot, Refused> {
     slot_of(hosts, config.host).ok_or_else(|| bad("this host is not in the list"))
 }
@@ -156,7 +165,7 @@ pub fn check_real_time(config: &StartConfig, lacks: &[String]) -> Result<(), Ref
         return Ok(());
     }
     let sentence = format!(
-        "T={} is too short for a daemon that is not real-time ({}); allow it, or take T={} or more",
+        "T={} is too short for a daemon that is not real-time ({}); take T={} or more",
         config.timeout_s,
         lacks.join("; "),
         NEEDS_REAL_TIME
@@ -185,16 +194,56 @@ pub fn links(
         let others = hosts.iter().filter(|host| host.uuid != own.uuid);
         let peers: Vec<IpAddr> = others.filter_map(|host| address(host.uuid)).collect();
         let witness = config.witness.filter(|_| links.is_empty());
-        let link = Link::bind(here, &peers, config.udp_port, witness, faults.clone())
-            .map_err(|error| refused(RefusedKind::Network, format!("{here}: {error}")))?;
+        let link = Link::bind(here, &peers, config.udp_port, witness, faults.clone()).map_err(
+            |error| refused(RefusedKind::Network, no_link(here, config.udp_port, &error)),
+        )?;
         links.push(link.with_silence(silence));
     }
     Ok(links)
 }
 
+/// Why a link cannot be opened, and where to look.
+fn no_link(here: IpAddr, port: u16, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("UDP port {port} of {here} is in use by another program; see 'ss -lunp'")
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have the address {here}; see 'xe pif-list'")
+        }
+        _ => format!("UDP port {port} of {here} cannot be opened: {}", system_word(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_that_cannot_be_opened_says_where_to_look() {
+        let here: IpAddr = [127, 0, 0, 1].into();
+        let taken = std::net::UdpSocket::bind((here, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let why = |address: IpAddr, port| {
+            let error = Link::bind(address, &[], port, None, Faults::none()).unwrap_err();
+            no_link(address, port, &error)
+        };
+        assert!(why(here, port).contains("in use by another program"), "{}", why(here, port));
+        let foreign = [192, 0, 2, 1].into();
+        assert!(why(foreign, 0).starts_with("this machine does not have the address 192.0.2.1"));
+    }
+
+    #[test]
+    fn a_witness_needs_its_key() {
+        let with = |key: &str| {
+            let witness = Some(([192, 0, 2, 1], 694).into());
+            let witness_key_hex = key.to_owned();
+            witness_key(&StartConfig { witness, witness_key_hex, ..StartConfig::default() })
+        };
+        assert!(with(&"5a".repeat(32)).is_ok_and(|key| key.is_some()));
+        assert!(with("").unwrap_err().sentence.contains("the witness's key"));
+        assert!(witness_key(&StartConfig::default()).is_ok_and(|key| key.is_none()));
+    }
 
     #[test]
     fn a_short_t_needs_real_time_or_force() {

@@ -11,15 +11,17 @@ use crate::heartbeat::block::{
     BlockError, Kind, Layout, PAGE, Seen, claimed_generation, format_statefile, header_size,
     open_decision, open_header,
 };
-use crate::heartbeat::view::{Mode, Slot};
+use crate::heartbeat::view::{MOST_HOSTS, Mode, Slot};
 use crate::host::direct_io::DirectFile;
 use crate::host::faults::Faults;
+use crate::host::sr::MIB;
+use crate::host::system_word::system_word;
 
 /// Why a statefile cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StatefileError {
     /// It cannot be read or written.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {}", system_word(reason))]
     Io {
         /// The file or device.
         path: String,
@@ -75,6 +77,12 @@ impl Statefile {
 /// Bytes that a statefile for so many hosts takes.
 pub fn needed_bytes(hosts: usize) -> u64 {
     Layout { hosts }.len() as u64
+}
+
+/// Bytes of a new heartbeat volume for a pool of so many hosts: room for twice as many, so that the
+/// pool can grow and find its volume again, and 4 MiB at least, where 120 hosts have room.
+pub fn volume_bytes(hosts: usize) -> u64 {
+    needed_bytes((2 * hosts).min(MOST_HOSTS).max(hosts)).next_multiple_of(MIB).max(4 * MIB)
 }
 
 /// Writes the initial state for a new HA session over whatever is there.
@@ -222,6 +230,23 @@ mod tests {
         assert!(matches!(other, StatefileError::Content { reason: BlockError::Unauthentic, .. }));
         assert!(measure(file.path(), 2, 3).unwrap() > Duration::ZERO);
         assert_eq!(read_pool_state(file.path(), &key).unwrap(), (PoolState::Init, 0));
+    }
+
+    #[test]
+    fn a_volume_has_room_for_twice_the_hosts_and_is_small_in_small_pools() {
+        assert_eq!([1, 3, 16].map(volume_bytes), [4 << 20; 3]);
+        for hosts in [1, 60, 64, 121, 200, 500] {
+            assert!(volume_bytes(hosts) >= needed_bytes(2 * hosts), "{hosts}");
+        }
+        assert!(volume_bytes(MOST_HOSTS) >= needed_bytes(MOST_HOSTS));
+        assert!(volume_bytes(MOST_HOSTS) < 1 << 30, "less than a GiB");
+    }
+
+    #[test]
+    fn a_large_pool_is_prepared_on_the_volume_that_is_made_for_it() {
+        let hosts: Vec<Uuid> = (0..300).map(Uuid::from_u128).collect();
+        let file = blank(volume_bytes(hosts.len()));
+        prepare(file.path(), Uuid::new_v4(), &Key::new([1; 32]), &hosts).unwrap();
     }
 
     #[test]

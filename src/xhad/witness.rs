@@ -3,7 +3,14 @@
 //!
 //! What it promises is written and durable before the answer that tells of it leaves; what cannot
 //! be kept is not answered. Each start is a later life, counted in a file of its own.
+//!
+//! Its key is the pool's, not a session's, so that it is set up once. Packets of earlier sessions
+//! therefore stay authentic: late ones, those of a host that was away, and recorded ones. So each
+//! session has a record of its own that no packet of another one can touch, and none is ever
+//! forgotten: a promise that was lost would let a link be decided twice.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
@@ -18,8 +25,6 @@ use crate::heartbeat::view::Life;
 use crate::heartbeat::witness::Witness;
 use crate::host::clock::boottime_ns;
 
-/// What the witness keeps of a session, within its state directory.
-const KEPT: &str = "witness";
 /// How often it was started.
 const STARTS: &str = "witness.starts";
 
@@ -30,7 +35,7 @@ pub struct Start {
     pub listen: SocketAddr,
     /// Where it keeps its promises.
     pub state_dir: PathBuf,
-    /// The session's key, 64 hexadecimal digits, in a file.
+    /// The key that `xe pool-ha-witness-key` prints, 64 hexadecimal digits, in a file.
     pub key_file: PathBuf,
 }
 
@@ -43,12 +48,13 @@ pub fn run(start: &Start) -> anyhow::Result<()> {
     let life = next_life(&start.state_dir)?;
     let socket = UdpSocket::bind(start.listen).with_context(|| start.listen.to_string())?;
     println!("listening at {}", socket.local_addr()?);
-    let mut desk = Desk { key, life, state_dir: start.state_dir.clone(), witness: None };
+    let state_dir = start.state_dir.clone();
+    let mut desk = Desk { key, life, state_dir, witnesses: BTreeMap::new() };
     let mut buffer = vec![0; LONGEST + 1];
     loop {
         // A refused earlier answer is reported here; it says nothing about what arrives.
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-        if let Some(answer) = desk.answer(boottime_ns(), &buffer[..length]) {
+        if let Some(answer) = desk.answer(boottime_ns(), &buffer[..length])? {
             let _lost = socket.send_to(&answer, from);
         }
     }
@@ -67,47 +73,55 @@ fn next_life(state_dir: &Path) -> anyhow::Result<Life> {
     Ok(Life { boot, session: 1 })
 }
 
-/// The witness of the newest session whose packets bear the key.
+/// The witnesses of all sessions whose packets have come since the start.
 struct Desk {
     key: Key,
     life: Life,
     state_dir: PathBuf,
-    witness: Option<(Uuid, Witness)>,
+    witnesses: BTreeMap<Uuid, Witness>,
 }
 
 impl Desk {
-    /// The answer to a packet, after what it promises is kept; none to what is no packet.
-    fn answer(&mut self, now: u64, bytes: &[u8]) -> Option<Vec<u8>> {
-        let packet = self.open(bytes)?;
-        if self.witness.as_ref().is_none_or(|(generation, _)| *generation != packet.generation) {
-            self.begin(packet.generation);
+    /// The answer to a packet, after what it promises is kept; none to what is no packet. An error
+    /// ends the process: what was promised in memory must not be told, and what was promised
+    /// before must be known.
+    fn answer(&mut self, now: u64, bytes: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(packet) = self.open(bytes) else { return Ok(None) };
+        let path = self.state_dir.join(format!("witness-{}", packet.generation));
+        let witness = match self.witnesses.entry(packet.generation) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let kept = read_kept(&path)?;
+                place.insert(Witness::new(packet.generation, self.life, kept))
+            }
+        };
+        let Some(reply) = witness.take(now, &packet) else { return Ok(None) };
+        if let Some(kept) = &reply.keep {
+            kept::write(&path, &kept.bytes()).with_context(|| {
+                format!("what is promised cannot be kept in {}", path.display())
+            })?;
         }
-        let (_, witness) = self.witness.as_mut()?;
-        let reply = witness.take(now, &packet)?;
-        if let Some(kept) = &reply.keep
-            && let Err(error) = kept::write(&self.state_dir.join(KEPT), &kept.bytes())
-        {
-            // What it has promised in memory must not be told: the next start begins from what
-            // is on the disk.
-            eprintln!("xhad --witness: nothing can be kept: {error}");
-            std::process::exit(1);
-        }
-        Some(reply.answer.seal(&self.key))
+        Ok(Some(reply.answer.seal(&self.key)))
     }
 
-    /// A packet bears the key of one session; its generation is the one that it names.
+    /// A packet bears the pool's key; its session is the one that it names.
     fn open(&self, bytes: &[u8]) -> Option<Packet> {
-        let known = self.witness.as_ref().map_or(Uuid::nil(), |(generation, _)| *generation);
-        match Packet::open(bytes, &self.key, known) {
+        match Packet::open(bytes, &self.key, Uuid::nil()) {
             Err(PacketError::Generation(theirs)) => Packet::open(bytes, &self.key, theirs).ok(),
             other => other.ok(),
         }
     }
+}
 
-    fn begin(&mut self, generation: Uuid) {
-        let bytes = std::fs::read(self.state_dir.join(KEPT)).unwrap_or_default();
-        let kept = Kept::read(&bytes).ok();
-        self.witness = Some((generation, Witness::new(generation, self.life, kept)));
+/// What was kept of a session. Only a record that was never written is none.
+fn read_kept(path: &Path) -> anyhow::Result<Option<Kept>> {
+    let name = path.display();
+    match std::fs::read(path) {
+        Ok(bytes) => Kept::read(&bytes).map(Some).with_context(|| {
+            format!("{name} is damaged; name another state directory with HA off, or restore it")
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{name} cannot be read")),
     }
 }
 
@@ -124,29 +138,74 @@ mod tests {
         assert!(next_life(dir.path()).is_err());
     }
 
+    fn desk(dir: &Path, key: &Key) -> Desk {
+        let life = next_life(dir).unwrap();
+        Desk { key: key.clone(), life, state_dir: dir.to_owned(), witnesses: BTreeMap::new() }
+    }
+
     #[test]
     fn only_packets_under_the_key_are_answered() {
         let dir = tempfile::tempdir().unwrap();
         let key = Key::new([4; 32]);
-        let life = next_life(dir.path()).unwrap();
-        let state_dir = dir.path().to_owned();
-        let mut desk = Desk { key: key.clone(), life, state_dir, witness: None };
-        assert_eq!(desk.answer(1, b"nonsense"), None);
-        let packet = packet();
-        assert_eq!(desk.answer(1, &packet.seal(&Key::new([5; 32]))), None);
-        let answer = desk.answer(1, &packet.seal(&key)).unwrap();
+        let mut desk = desk(dir.path(), &key);
+        let mut ask = |bytes: &[u8]| desk.answer(1, bytes).unwrap();
+        assert_eq!(ask(b"nonsense"), None);
+        let packet = packet(6);
+        assert_eq!(ask(&packet.seal(&Key::new([5; 32]))), None);
+        let answer = ask(&packet.seal(&key)).unwrap();
         let answer = Packet::open(&answer, &key, packet.generation).unwrap();
         assert_eq!(answer.report.peers[0].echo_seq, packet.report.seq);
-        assert_eq!(desk.answer(1, &packet.seal(&key)), None, "an old one is not");
+        assert_eq!(ask(&packet.seal(&key)), None, "an old one is not");
     }
 
-    fn packet() -> Packet {
+    #[test]
+    fn a_packet_of_another_session_takes_no_promise_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::new([4; 32]);
+        let promised = |desk: &mut Desk, packet: &Packet| {
+            let answer = desk.answer(1, &packet.seal(&key)).unwrap().unwrap();
+            let answer = Packet::open(&answer, &key, packet.generation).unwrap();
+            answer.vote.unwrap().promised.number
+        };
+        let mut desk_of_now = desk(dir.path(), &key);
+        assert_eq!(promised(&mut desk_of_now, &bidding(6, 1, 7)), 7);
+        assert_eq!(promised(&mut desk_of_now, &bidding(5, 1, 2)), 2, "a session before");
+        assert_eq!(promised(&mut desk_of_now, &bidding(6, 2, 3)), 7, "not lower than before");
+        let mut after_a_restart = desk(dir.path(), &key);
+        assert_eq!(promised(&mut after_a_restart, &bidding(6, 3, 3)), 7);
+    }
+
+    #[test]
+    fn a_damaged_record_is_not_taken_for_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::new([4; 32]);
+        desk(dir.path(), &key).answer(1, &bidding(6, 1, 7).seal(&key)).unwrap().unwrap();
+        let path = dir.path().join(format!("witness-{}", Uuid::from_u128(6)));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[3] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let refused = desk(dir.path(), &key).answer(1, &bidding(6, 2, 3).seal(&key)).unwrap_err();
+        assert!(refused.to_string().contains("is damaged"), "{refused}");
+    }
+
+    /// The packet of a host that asks for a promise.
+    fn bidding(generation: u128, seq: u64, number: u64) -> Packet {
+        use crate::heartbeat::decision::Ballot;
+        use crate::heartbeat::report::Report;
+        use crate::heartbeat::vote::Bid;
+        let packet = packet(generation);
+        let report = Report { seq, ..Report::clone(&packet.report) };
+        let bid = Bid { link: 0, ballot: Ballot { number, slot: 0 }, value: None };
+        Packet { report: report.into(), bid: Some(bid.into()), ..packet }
+    }
+
+    fn packet(generation: u128) -> Packet {
         use crate::heartbeat::report::Report;
         use crate::heartbeat::view::Slot;
         let life = Life { boot: 1, session: 1 };
         let report = Report { life, seq: 3, ..Report::empty() };
         Packet {
-            generation: Uuid::from_u128(6),
+            generation: Uuid::from_u128(generation),
             sender: Slot(0),
             report: report.into(),
             view: None,

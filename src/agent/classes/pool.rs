@@ -39,6 +39,7 @@ pub(super) const METHODS: Methods = &[
         json(&ha::status::status(call.agent, &db)?)
     }),
     ("xe_ha_what_if", |call| json(&what_if::answer(call.agent, &call.map(0))?)),
+    ("xe_ha_witness_key", |call| ha::witness::key(call.agent)),
     ("xe_ha_pause", |call| ha::pause::pause(call.agent, call.int(0)).map(|()| Value::void())),
     ("is_slave", |call| Ok(Value::Bool(!call.agent.standing().is_master()))),
 ];

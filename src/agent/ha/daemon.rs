@@ -2,6 +2,8 @@
 
 use super::{Session, client, is_armed};
 use crate::agent::Agent;
+use crate::agent::identity::Identity;
+use crate::host::system_word::system_word;
 use crate::host::watchdog::WatchdogConfig;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
@@ -43,6 +45,7 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         links: session.links.iter().map(|link| link.iter().filter_map(address).collect()).collect(),
         statefiles: session.statefile_paths(),
         witness: session.witness,
+        witness_key_hex: agent.identity.as_ref().map(Identity::witness_key).unwrap_or_default(),
         fence_hook: session
             .settings
             .fence_hook
@@ -55,7 +58,8 @@ pub fn start_config(agent: &Agent, session: &Session, form: bool) -> StartConfig
         stop_vms_command,
         disk_cycle_ns: session.disk_cycle,
         // The lab's watchdog ends processes, not machines: there a short T may be too short.
-        force_not_real_time: matches!(watchdog(agent), WatchdogConfig::Exec { .. }),
+        force_not_real_time: session.settings.not_real_time
+            || matches!(watchdog(agent), WatchdogConfig::Exec { .. }),
         watchdog: watchdog(agent),
         first_master: Some(session.first_master),
         form,
@@ -72,8 +76,9 @@ pub fn ensure(agent: &Agent) -> Answer<()> {
         return Ok(());
     }
     let dir = agent.state_dir.clone().unwrap_or_default();
-    spawn_daemon(&dir)
-        .map_err(|error| Failure::new("HA_HEARTBEAT_DAEMON_STARTUP_FAILED", [error.to_string()]))?;
+    spawn_daemon(&dir).map_err(|error| {
+        Failure::new("HA_HEARTBEAT_DAEMON_STARTUP_FAILED", [system_word(&error)])
+    })?;
     for _ in 0..100 {
         if client.liveset().is_ok() {
             return Ok(());
@@ -107,5 +112,27 @@ pub fn keep_agent_lease(agent: &Arc<Agent>) {
         {
             let _ = client.with_timeout(AGENT_LEASE).agent_lease(std::process::id());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::in_process::of_two_hosts;
+
+    fn config(settings: serde_json::Value) -> StartConfig {
+        let nil = Uuid::nil();
+        let session = serde_json::json!({
+            "generation": nil, "key_hex": "", "timeout_s": 5, "hosts": [], "statefiles": [],
+            "metadata": [], "epoch_base": 0, "first_master": nil,
+            "settings": settings,
+        });
+        start_config(&of_two_hosts(), &serde_json::from_value(session).unwrap(), true)
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_real_time_is_let_through_by_the_setting_alone() {
+        assert!(!config(serde_json::json!({})).force_not_real_time);
+        assert!(config(serde_json::json!({ "not_real_time": true })).force_not_real_time);
     }
 }

@@ -1,6 +1,7 @@
 //! Switching HA on for the pool, step by step as [`crate::ha::enable`] says.
 
-use super::{HostStep, Preflight, Session, Statefile, volumes};
+use super::preflight::Preflight;
+use super::{HostStep, Session, Statefile, links, volumes, witness};
 use crate::agent::jobs::{self, Done, Job};
 use crate::agent::vm::{master_epoch, uuid_of};
 use crate::agent::{Agent, capacity, pool_ref};
@@ -8,20 +9,19 @@ use crate::ha::enable::{Enable, Event, Step};
 use crate::ha::preflight::{HostFacts, Objection, Verdict, preflight};
 use crate::ha::settings::Settings;
 use crate::heartbeat::Key;
+use crate::heartbeat::timing::{LARGEST_T, SMALLEST_T};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// T when nobody says otherwise, in seconds (the peer's default).
 const DEFAULT_TIMEOUT: u32 = 60;
-/// The smallest T that is accepted, in seconds.
-const LEAST_TIMEOUT: u32 = 3;
 
 /// Switches HA on: checks everything on all hosts, then forms the first view; any failure before it
 /// is decided leaves nobody armed (R9.1).
@@ -32,8 +32,9 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
     if db.flag("pool", &pool, "ha_enabled") {
         return Err(Failure::bare("HA_IS_ENABLED"));
     }
-    let Wanted { timeout, settings, srs } = assert_possible(agent, &db, srs, config)?;
-    let mut session = new_session(agent, &db, &srs, (timeout, settings), epoch)?;
+    let wanted = assert_possible(agent, &db, srs, config)?;
+    let timeout = wanted.timeout;
+    let mut session = new_session(agent, &db, wanted, epoch)?;
     write_statefiles(agent, &session)?;
     let verdict = judge(agent, epoch, &session)?;
     session.disk_cycle = verdict.disk_cycle;
@@ -65,11 +66,13 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
 pub struct Wanted {
     timeout: u32,
     settings: Settings,
+    witness: Option<SocketAddr>,
+    links: Vec<links::Link>,
     srs: Vec<String>,
 }
 
-/// What can be asked before anything is begun: the settings, every host live and enabled, SRs that
-/// all of them see. A pause asks the same, since it ends with an enable.
+/// What can be asked before anything is begun: the settings, every host live and enabled, links
+/// between them, SRs that all of them see. A pause asks the same, since it ends with an enable.
 pub fn assert_possible(
     agent: &Agent,
     db: &Database,
@@ -78,7 +81,7 @@ pub fn assert_possible(
 ) -> Answer<Wanted> {
     let timeout = timeout(db, pool_ref(db).unwrap_or(""), config)?;
     let settings = Settings::read(config)
-        .map_err(|bad| Failure::new("INVALID_VALUE", [bad.key.clone(), bad.to_string()]))?;
+        .map_err(|bad| Failure::new("INVALID_VALUE", [bad.field(), bad.value, bad.why]))?;
     for host in Host::all(db) {
         if !capacity::is_live(db, &host) {
             return Err(Failure::new("HOST_OFFLINE", [host.reference]));
@@ -87,8 +90,10 @@ pub fn assert_possible(
             return Err(Failure::new("HOST_DISABLED", [host.reference]));
         }
     }
+    let witness = witness::address(agent, settings.witness.as_deref())?;
+    let links = links::links(db, &settings.links)?;
     let srs = volumes::choose_srs(agent, db, srs, &settings)?;
-    Ok(Wanted { timeout, settings, srs })
+    Ok(Wanted { timeout, settings, witness, links, srs })
 }
 
 /// Does a batch of steps, those of hosts beside each other; gives what came of each.
@@ -196,34 +201,47 @@ fn judge(agent: &Arc<Agent>, epoch: u64, session: &Session) -> Answer<Verdict> {
             disk_cycle: told.disk_cycle,
             protocol: told.protocol,
             armed: told.armed,
+            fence_hook: told.fence_hook,
+            witness: told.witness,
         });
     }
-    preflight(&facts, session.timeout_s).map_err(|objections| {
-        let only_timing = objections.iter().all(|one| matches!(one, Objection::Timing(_)));
-        let words = objections.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        if only_timing {
-            Failure::new("INVALID_VALUE", ["timeout".to_owned(), words])
-        } else {
-            Failure::new("HA_HEARTBEAT_DAEMON_STARTUP_FAILED", [words])
+    preflight(&facts, session.timeout_s, session.witness)
+        .map_err(|objections| objected(session, &objections))
+}
+
+/// The failure that tells of objections; one setting that they all are about is named.
+fn objected(session: &Session, objections: &[Objection]) -> Failure {
+    let why = objections.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let (settings, timeout) = (&session.settings, session.timeout_s.to_string());
+    let value = |objection: &Objection| match objection {
+        Objection::Timing(_) => Some(("timeout", timeout.clone())),
+        Objection::DeafWitness { .. } => Some(("ha-config:witness", settings.witness.clone()?)),
+        Objection::NoFenceHook { .. } => {
+            let (program, _) = settings.fence_hook.as_ref()?;
+            Some(("ha-config:fence-hook", program.display().to_string()))
         }
-    })
+        _ => None,
+    };
+    let first = objections.first().and_then(value);
+    match first.filter(|first| objections.iter().all(|one| value(one).as_ref() == Some(first))) {
+        Some((field, value)) => Failure::new("INVALID_VALUE", [field, &value, &why]),
+        None => Failure::new("HA_HEARTBEAT_DAEMON_STARTUP_FAILED", [why]),
+    }
 }
 
 fn timeout(db: &Database, pool: &str, config: &BTreeMap<String, String>) -> Answer<u32> {
     let given = config.get("timeout").map(String::as_str);
     let word = given.or_else(|| db.key("pool", pool, "other_config", "default_ha_timeout"));
     let Some(word) = word else { return Ok(DEFAULT_TIMEOUT) };
-    match word.parse() {
-        Ok(seconds) if seconds >= LEAST_TIMEOUT => Ok(seconds),
-        _ => Err(Failure::new("INVALID_VALUE", ["timeout", word])),
-    }
+    let why = format!("a time-out is a whole number of seconds, {SMALLEST_T} to {LARGEST_T}");
+    let seconds = word.parse().ok().filter(|seconds| (SMALLEST_T..=LARGEST_T).contains(seconds));
+    seconds.ok_or_else(|| Failure::new("INVALID_VALUE", ["timeout", word, &why]))
 }
 
 fn new_session(
     agent: &Agent,
     db: &Database,
-    srs: &[String],
-    (timeout_s, settings): (u32, Settings),
+    Wanted { timeout: timeout_s, settings, witness, links, srs }: Wanted,
     epoch: u64,
 ) -> Answer<Session> {
     let mut key = [0; 32];
@@ -248,47 +266,14 @@ fn new_session(
         hosts,
         statefiles,
         metadata,
-        witness: witness(&settings)?,
-        links: links(db, &settings)?,
+        witness,
+        links,
         settings,
         disk_cycle: 0,
         epoch_base: epoch,
         first_master: agent.config.host,
         armed: false,
     })
-}
-
-/// The witness's address, which all hosts use: names may mean something else elsewhere.
-fn witness(settings: &Settings) -> Answer<Option<SocketAddr>> {
-    let Some(name) = &settings.witness else { return Ok(None) };
-    let refused = |why: String| {
-        Failure::new("INVALID_VALUE", ["witness".to_owned(), format!("{name}: {why}")])
-    };
-    let mut found = name.to_socket_addrs().map_err(|error| refused(error.to_string()))?;
-    found.next().map(Some).ok_or_else(|| refused("the name has no address".to_owned()))
-}
-
-/// The addresses of every host on the networks that are further links.
-fn links(db: &Database, settings: &Settings) -> Answer<Vec<Vec<(Uuid, String)>>> {
-    let mut links = Vec::new();
-    for network in &settings.links {
-        let row = db.require_uuid("network", &network.to_string())?.to_owned();
-        let pifs = db.table("PIF").keys().filter(|pif| db.text("PIF", pif, "network") == row);
-        let mut link = Vec::new();
-        for pif in pifs {
-            let address = db.text("PIF", pif, "IP");
-            if !address.is_empty() {
-                link.push((uuid_of(db, "host", db.text("PIF", pif, "host"))?, address.to_owned()));
-            }
-        }
-        if link.len() < Host::all(db).count() {
-            let why = "not every host has an address on that network".to_owned();
-            return Err(Failure::new("INVALID_VALUE", ["links".to_owned(), why]));
-        }
-        link.sort();
-        links.push(link);
-    }
-    Ok(links)
 }
 
 /// Writes the initial state to the heartbeat volumes, unless somebody else's heart beats there.
@@ -334,6 +319,7 @@ fn record(
     shown.insert("bears-network".to_owned(), seconds(verdict.promise.network));
     shown.insert("bears-disk".to_owned(), seconds(verdict.promise.disk));
     shown.insert("bears-stall".to_owned(), seconds(verdict.promise.stall));
+    shown.extend(verdict.warning().map(|line| ("warning".to_owned(), line.to_owned())));
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         let pool = pool_ref(&db).unwrap_or("");

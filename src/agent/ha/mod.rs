@@ -7,6 +7,8 @@
 //! | what a host does about HA when it starts | [`boot`] |
 //! | one host alone, without any decision | [`emergency`] |
 //! | switching on, switching off (master) | [`enable`], [`disable`] |
+//! | what a host says of itself before that | [`preflight`] |
+//! | the addresses of further links and of the witness | [`links`], [`witness`] |
 //! | the failover plan, what a view means for rows (master) | [`plan`], [`view`] |
 //! | the SR that carries HA and its two volumes | [`volumes`] |
 //! | the metadata volume in a master's hands | [`takeover`] |
@@ -22,19 +24,22 @@ pub mod emergency;
 pub mod enable;
 pub mod follow;
 pub mod leave;
+pub mod links;
 pub mod near_misses;
 pub mod pause;
 pub mod plan;
+pub mod preflight;
 pub mod status;
 pub mod takeover;
 pub mod view;
 pub mod volumes;
 pub mod waiting;
+pub mod witness;
 
 use super::{Agent, config, maintenance};
 use crate::ha::settings::Settings;
+use crate::heartbeat::Liveset;
 use crate::heartbeat::liveset::Phase;
-use crate::heartbeat::{Liveset, PROTOCOL};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use crate::xhad::control::{Client, ControlError, PoolState, RefusedKind};
@@ -161,21 +166,6 @@ pub enum HostStep {
     },
 }
 
-/// What a host answers before HA is switched on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preflight {
-    /// Whether the host sees the statefile that the master prepared.
-    pub same_statefile: bool,
-    /// The watchdog's step in nanoseconds, or why there is none.
-    pub watchdog: Result<u64, String>,
-    /// The longest disk cycle of a few, in nanoseconds.
-    pub disk_cycle: u64,
-    /// The protocol of its daemon.
-    pub protocol: u16,
-    /// Whether a session runs already.
-    pub armed: bool,
-}
-
 fn file(agent: &Agent) -> Option<PathBuf> {
     agent.state_dir.as_ref().map(|dir| dir.join("ha.json"))
 }
@@ -215,7 +205,11 @@ pub fn refusal(error: ControlError) -> Failure {
         Some(RefusedKind::TimedOut | RefusedKind::StartFailed) => "HA_FAILED_TO_FORM_LIVESET",
         _ => "HA_HEARTBEAT_DAEMON_STARTUP_FAILED",
     };
-    Failure::new(code, [error.to_string()])
+    let way = match error.kind() {
+        Some(RefusedKind::NotRealTime) => ", or allow it with ha-config:not-real-time=allow",
+        _ => "",
+    };
+    Failure::new(code, [format!("{error}{way}")])
 }
 
 /// The address of a host of the session.
@@ -226,7 +220,7 @@ pub fn address_of(session: &Session, host: Uuid) -> Option<String> {
 /// Does a step on this host.
 pub fn host_step(agent: &Agent, step: &HostStep) -> Answer<serde_json::Value> {
     match step {
-        HostStep::Preflight { session } => return preflight(agent, session),
+        HostStep::Preflight { session } => return preflight::preflight(agent, session),
         HostStep::Prepare { session } => prepare(agent, session)?,
         HostStep::Join => {
             let mut kept = session(agent)
@@ -288,31 +282,6 @@ fn find_volumes(agent: &Agent, session: &mut Session) -> Answer<()> {
         volume.path = path(volume.sr, volume.vdi)?;
     }
     Ok(())
-}
-
-fn preflight(agent: &Agent, session: &Session) -> Answer<serde_json::Value> {
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let watchdog = crate::host::watchdog::open(&daemon::watchdog(agent));
-    let mut session = session.clone();
-    find_volumes(agent, &mut session)?;
-    let lost = |error: crate::xhad::statefile::StatefileError| {
-        Failure::new("HA_HOST_CANNOT_ACCESS_STATEFILE", [error.to_string()])
-    };
-    let (mut same, mut longest) = (true, Duration::ZERO);
-    for path in session.statefile_paths() {
-        let seen = crate::xhad::statefile::generation(&path);
-        same &= seen.is_ok_and(|generation| generation == session.generation);
-        let measured = crate::xhad::statefile::measure(&path, session.hosts.len(), 5);
-        longest = longest.max(measured.map_err(lost)?);
-    }
-    let answer = Preflight {
-        same_statefile: same,
-        watchdog: watchdog.map(|dog| nanos(dog.step())).map_err(|error| error.to_string()),
-        disk_cycle: nanos(longest),
-        protocol: PROTOCOL,
-        armed: is_armed(agent),
-    };
-    serde_json::to_value(answer).map_err(|error| Failure::internal(error.to_string()))
 }
 
 /// The epoch since which this host is a member, as its daemon says now: what a master has asked of
@@ -377,4 +346,20 @@ pub fn end_session(agent: &Agent) {
         let _ = client.stop();
     }
     forget(agent);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xhad::control::Refused;
+
+    #[test]
+    fn who_lacks_real_time_is_told_how_to_allow_it() {
+        let told = |kind| {
+            refusal(ControlError::Refused(Refused { kind, sentence: "too short".to_owned() }))
+        };
+        let way = "ha-config:not-real-time=allow";
+        assert!(told(RefusedKind::NotRealTime).params[0].contains(way));
+        assert!(!told(RefusedKind::Timing).params[0].contains(way));
+    }
 }

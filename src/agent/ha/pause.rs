@@ -26,7 +26,7 @@ const LONGEST: i64 = 86_400;
 const PERIOD: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(10);
 /// Figures that enable writes beside what the administrator said.
-const FIGURES: [&str; 3] = ["bears-network", "bears-disk", "bears-stall"];
+const FIGURES: [&str; 4] = ["bears-network", "bears-disk", "bears-stall", "warning"];
 
 /// A pause as the database holds it. The time of day decides nothing but when HA is tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,6 +36,7 @@ pub fn status(agent: &Agent, db: &Database) -> Answer<Status> {
         mode: liveset.as_ref().and_then(|set| word(&set.mode?)),
         hosts,
         statefiles: statefiles(db, &pool, liveset.as_ref(), session.as_ref()),
+        witness: super::witness::row(liveset.as_ref(), session.as_ref()),
         timers: timers(db, &pool, session.as_ref()),
         capacity: capacity(agent, db, &pool)?,
         unprotected: Vm::all(db).filter_map(|vm| unprotected(agent, db, &vm)).collect(),

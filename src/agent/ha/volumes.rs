@@ -5,16 +5,17 @@ use crate::agent::vm::{master_epoch, uuid_of};
 use crate::agent::{Agent, agility};
 use crate::ha::settings::Settings;
 use crate::heartbeat::quorum::Acceptors;
+use crate::host::sr::{METADATA, MIB};
+use crate::host::system_word::system_word;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Sr};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
+use crate::xhad::statefile::{needed_bytes, volume_bytes};
 use std::path::Path;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bytes of both volumes.
-const VOLUMES: u64 = (4 + 256) << 20;
 /// How long a statefile must stand still before it is taken over: many beats of any pool.
 const STILL: Duration = Duration::from_secs(3);
 
@@ -31,14 +32,23 @@ pub fn assert_can_host(agent: &Agent, sr: &str) -> Answer<()> {
             return Err(Failure::new("SR_HAS_NO_PBDS", [sr, host.reference]));
         }
     }
-    let has = |kind: &str| row.VDIs().iter().any(|vdi| db.text("VDI", vdi, "type") == kind);
-    if has("ha_statefile") && has("redo_log") {
+    let hosts = db.table("host").len();
+    let has = |kind: &str, least: u64| {
+        let size = |vdi: &str| db.get("VDI", vdi, "virtual_size").and_then(Value::as_int);
+        let fits =
+            |vdi: &str| size(vdi).is_some_and(|size| u64::try_from(size).unwrap_or(0) >= least);
+        row.VDIs().iter().any(|vdi| db.text("VDI", vdi, "type") == kind && fits(vdi))
+    };
+    let lacks = |kind, least, size| if has(kind, least) { 0 } else { size };
+    let needed = lacks("ha_statefile", needed_bytes(hosts), volume_bytes(hosts))
+        + lacks("redo_log", METADATA, METADATA);
+    if needed == 0 {
         return Ok(());
     }
     let host = agent.host_ref(&db).unwrap_or_default();
     match jobs::on_host(agent, &host, epoch, &Job::ScanSr { sr: uuid_of(&db, "SR", sr)? })? {
-        Done::Sr { free, .. } if free < VOLUMES => {
-            let words = [sr.to_owned(), VOLUMES.to_string(), free.to_string()];
+        Done::Sr { free, .. } if free < needed => {
+            let words = [sr.to_owned(), needed.to_string(), free.to_string()];
             Err(Failure::new("SR_SOURCE_SPACE_INSUFFICIENT", words))
         }
         _ => Ok(()),
@@ -61,22 +71,46 @@ pub fn choose_srs(
         }
     }
     let wanted = settings.statefiles.unwrap_or(srs.len().max(1));
+    let (field, value) = match srs.is_empty() {
+        true => ("ha-config:statefiles", wanted.to_string()),
+        false => ("heartbeat-sr-uuids", srs.len().to_string() + " SRs"),
+    };
+    let refused = |why: String| Failure::new("INVALID_VALUE", [field, &value, &why]);
     if srs.is_empty() {
-        let able = Sr::all(db).filter(|sr| assert_can_host(agent, sr.reference).is_ok());
-        srs.extend(able.take(wanted).map(|sr| sr.reference.to_owned()));
+        srs = able(agent, db, wanted)?;
+        if srs.len() < wanted {
+            let why = format!("{} shared SRs can hold a statefile; see 'xe sr-list'", srs.len());
+            return Err(refused(why));
+        }
     }
-    if srs.is_empty() {
-        return Err(Failure::bare("CANNOT_CREATE_STATE_FILE"));
+    if srs.len() != wanted {
+        let why = format!("ha-config:statefiles={wanted} says another number; leave it out");
+        return Err(refused(why));
     }
-    if srs.len() < wanted {
-        let why = format!("{} shared SRs can hold a statefile, {wanted} are wanted", srs.len());
-        return Err(Failure::new("CANNOT_CREATE_STATE_FILE", [why]));
-    }
-    srs.truncate(wanted);
     let acceptors = Acceptors { statefiles: srs.len(), witness: settings.witness.is_some() };
-    match acceptors.fault() {
+    acceptors.fault().map_or(Ok(srs), |why| Err(refused(why)))
+}
+
+/// So many of the SRs that can hold a statefile. When none can and there is too little room on one
+/// that could, that is the reason to tell of.
+fn able(agent: &Agent, db: &Database, wanted: usize) -> Answer<Vec<String>> {
+    let (mut srs, mut full) = (Vec::new(), None);
+    for sr in Sr::all(db) {
+        match assert_can_host(agent, sr.reference) {
+            Ok(()) => srs.push(sr.reference.to_owned()),
+            Err(failure) if failure.code == "SR_SOURCE_SPACE_INSUFFICIENT" => full = Some(failure),
+            Err(_) => {}
+        }
+        if srs.len() == wanted {
+            return Ok(srs);
+        }
+    }
+    let bytes = volume_bytes(db.table("host").len()) + METADATA;
+    let room = || format!("no SR is so, with {} MiB free", bytes / MIB);
+    match full {
+        Some(failure) => Err(failure),
+        None if srs.is_empty() => Err(Failure::new("CANNOT_CREATE_STATE_FILE", [room()])),
         None => Ok(srs),
-        Some(why) => Err(Failure::new("CANNOT_CREATE_STATE_FILE", [why])),
     }
 }
 
@@ -117,7 +151,9 @@ pub fn ensure(agent: &Agent, db: &Database, sr: &str, epoch: u64, metadata: bool
 
 /// Refuses a statefile in which somebody writes: another pool lives by it.
 pub fn assert_still(path: &Path) -> Result<(), String> {
-    let read = || std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let read = || {
+        std::fs::read(path).map_err(|error| format!("{}: {}", path.display(), system_word(&error)))
+    };
     let before = read()?;
     std::thread::sleep(STILL);
     if before == read()? {

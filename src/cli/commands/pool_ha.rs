@@ -14,7 +14,9 @@ pub const COMMANDS: &[Command] = &[
         "pool-ha-enable",
         "Switch high availability on for the whole pool. The keys of ha-config: timeout (seconds, \
          60), statefiles (1, 3 or 5), witness (HOST:PORT), links (network uuids), fence-hook (a \
-         program), fence-hook-timeout (seconds, 30), isolation-response (fence or stop-vms).",
+         program), fence-hook-timeout (seconds, 30), isolation-response (fence or stop-vms), \
+         not-real-time (allow: take a timeout under 10 although a daemon has no real-time \
+         priority).",
         enable,
     )
     .takes(&[may("heartbeat-sr-uuids", Kind::Uuids("sr")), maps("ha-config")])
@@ -23,6 +25,16 @@ pub const COMMANDS: &[Command] = &[
          ha-config:timeout=30",
         "pool-ha-enable ha-config:statefiles=3 ha-config:witness=witness.example:694",
     ]),
+    call(
+        "pool-ha-witness-key",
+        "Show the key that a witness of this pool needs: put it into a file that only root may \
+         read on the third machine and run there 'xe xhad --witness --listen ADDRESS:PORT \
+         --state-dir DIR --key-file FILE'. It stays the same when HA is switched off and on.",
+        "pool.xe_ha_witness_key",
+        &[],
+    )
+    .prints(Prints::Answer)
+    .examples(&["pool-ha-witness-key > witness.key"]),
     call("pool-ha-disable", "Switch high availability off.", "pool.disable_ha", &[]),
     call(
         "pool-ha-pause",
@@ -76,7 +88,8 @@ fn enable(ctx: &mut Context<'_, '_>) -> Outcome {
     Ok(())
 }
 
-/// Says on stderr which disturbances HA bears, if the server tells. Scripts see nothing of it.
+/// Says on stderr which disturbances HA bears and what to mend, if the server tells. Scripts see
+/// nothing of it.
 fn tell_promise(ctx: &mut Context<'_, '_>) {
     let config = ctx.pool().and_then(|pool| ctx.call("pool.get_ha_configuration", &[pool]));
     let Ok(config) = config else { return };
@@ -87,6 +100,9 @@ fn tell_promise(ctx: &mut Context<'_, '_>) {
             "No host is reset by a network disturbance of up to {network} s, a disk disturbance of \
              up to {disk} s, or a stall of up to {stall} s."
         ));
+    }
+    if let Some(warning) = figure("warning") {
+        ctx.console.note(&format!("Warning: {warning}."));
     }
 }
 

@@ -93,6 +93,14 @@ mod tests {
     }
 
     #[test]
+    fn s31_an_sr_that_is_too_full_says_what_is_needed_and_free() {
+        let code = "SR_SOURCE_SPACE_INSUFFICIENT";
+        let text = failure(&Failure::new(code, ["sr", "272629760", "4096"]));
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(lines, ["sr: sr", "bytes needed: 272629760", "bytes free: 4096"]);
+    }
+
+    #[test]
     fn a_sentence_may_name_its_object() {
         let text = failure(&Failure::new("XE_HOST_MEMORY_UNKNOWN", ["u-1", "Phoenix"]));
         let first = text.lines().next().unwrap();

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::table::{Record, layout};
-use crate::xenapi::ha_view::{Down, Explanation, Host, Status, Timers, WhatIf};
+use crate::xenapi::ha_view::{Down, Explanation, Host, Status, Timers, WhatIf, Witness};
 
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
@@ -104,6 +104,9 @@ fn overview(status: &Status) -> Record {
     if !status.not_real_time.is_empty() {
         line("not real-time", status.not_real_time.join(", "));
     }
+    if let Some(witness) = &status.witness {
+        line("witness", witness_line(witness));
+    }
     line("configured to survive", count(capacity.configured, "host failure"));
     let proved = if capacity.proved { "" } else { " (more was not proved in time)" };
     line("survives now", format!("{}{proved}", count(capacity.current, "host failure")));
@@ -136,6 +139,19 @@ fn down(head: &str, vms: &[Down]) -> Table {
         table.add_row([down.vm.to_string(), down.why.clone()]);
     }
     table
+}
+
+fn witness_line(witness: &Witness) -> String {
+    let heard = match witness.age_ms {
+        Some(ms) => format!("heard {} ago", seconds(ms)),
+        None => "never heard".to_owned(),
+    };
+    let answers = match witness.answers {
+        Some(true) => "answers, ",
+        Some(false) => "does not answer, ",
+        None => return format!("{}; nobody tells whether it answers", witness.address),
+    };
+    format!("{}: {answers}{heard}", witness.address)
 }
 
 fn overcommitted(status: &Status) -> String {

@@ -169,27 +169,28 @@ impl FileSr {
         fs::remove_file(&found.path).map_err(system(format!("removal of VDI {vdi}")))
     }
 
-    /// The HA volume of this purpose, found again or made new. The heartbeat volume's blocks are
+    /// The HA volume of this purpose: one of at least so many bytes is found again, a new one is
+    /// made of that size. The heartbeat volume's blocks are
     /// all allocated, since a host that cannot write its heartbeat must reset.
-    pub fn ensure_volume(&self, volume: Volume) -> Stored<Vdi> {
+    pub fn ensure_volume(&self, volume: Volume, least: u64, size: u64) -> Stored<Vdi> {
         if !self.shared {
             return Err(SrError::Local { sr: self.uuid });
         }
         self.check()?;
         let kind = VdiKind::Volume(volume);
-        let whole = |vdi: &Vdi| vdi.kind == kind && vdi.virtual_size == volume.size();
+        let whole = |vdi: &Vdi| vdi.kind == kind && vdi.virtual_size >= least;
         if let Some(found) = self.list()?.into_iter().find(whole) {
             return Ok(found);
         }
-        let (needed, free) = (volume.size(), self.space()?.free);
-        if free < needed {
-            return Err(SrError::TooSmall { sr: self.uuid, needed, free });
+        let free = self.space()?.free;
+        if free < size {
+            return Err(SrError::TooSmall { sr: self.uuid, needed: size, free });
         }
         let uuid = Uuid::new_v4();
         let path = self.path(uuid, kind);
         let made = match volume {
-            Volume::Heartbeat => image::create_full(&path, needed),
-            Volume::Metadata => image::create_sparse(&path, needed),
+            Volume::Heartbeat => image::create_full(&path, size),
+            Volume::Metadata => image::create_sparse(&path, size),
         };
         made.map_err(system(format!("creation of the {} volume", image::ending(kind))))?;
         self.inspect(&path, uuid, kind)
@@ -219,7 +220,7 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> SrError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::sr::Plugs;
+    use crate::host::sr::{METADATA, Plugs};
 
     fn sr(shared: bool) -> (tempfile::TempDir, FileSr) {
         let dir = tempfile::tempdir().unwrap();
@@ -262,19 +263,32 @@ mod tests {
     #[test]
     fn volumes_are_made_once_and_found_again() {
         let (_dir, sr) = sr(true);
-        let heartbeat = sr.ensure_volume(Volume::Heartbeat).unwrap();
+        let heartbeat = sr.ensure_volume(Volume::Heartbeat, MIB, 4 * MIB).unwrap();
         assert_eq!(heartbeat.virtual_size, 4 * MIB);
         assert!(heartbeat.utilisation > 0, "no block of it may be missing later");
-        let metadata = sr.ensure_volume(Volume::Metadata).unwrap();
+        let metadata = sr.ensure_volume(Volume::Metadata, METADATA, METADATA).unwrap();
         assert_eq!(metadata.virtual_size, 256 * MIB);
-        assert_eq!(sr.ensure_volume(Volume::Heartbeat).unwrap(), heartbeat);
-        assert_eq!(sr.ensure_volume(Volume::Metadata).unwrap(), metadata);
+        assert_eq!(sr.ensure_volume(Volume::Heartbeat, MIB, 4 * MIB).unwrap(), heartbeat);
+        assert_eq!(sr.ensure_volume(Volume::Metadata, METADATA, METADATA).unwrap(), metadata);
+        let larger = sr.ensure_volume(Volume::Heartbeat, 5 * MIB, 6 * MIB).unwrap();
+        assert_eq!((larger.virtual_size, larger.uuid == heartbeat.uuid), (6 * MIB, false));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_with_what_is_needed_and_free() {
+        let (_dir, sr) = sr(true);
+        let needed = u64::MAX / 2;
+        let refused = sr.ensure_volume(Volume::Heartbeat, MIB, needed).unwrap_err();
+        assert!(matches!(refused, SrError::TooSmall { needed: n, free: 1.., .. } if n == needed));
     }
 
     #[test]
     fn what_cannot_hold_a_volume_says_why() {
         let (_dir, local) = sr(false);
-        assert!(matches!(local.ensure_volume(Volume::Heartbeat), Err(SrError::Local { .. })));
+        assert!(matches!(
+            local.ensure_volume(Volume::Heartbeat, MIB, MIB),
+            Err(SrError::Local { .. })
+        ));
         let (_dir, shared) = sr(true);
         let other = FileSr::new(Uuid::from_u128(10), shared.directory(), true);
         assert!(matches!(other.check(), Err(SrError::NotThisSr { .. })));

@@ -43,15 +43,8 @@ pub enum Volume {
     Metadata,
 }
 
-impl Volume {
-    /// Its size in bytes: 4 MiB and 256 MiB.
-    pub const fn size(self) -> u64 {
-        match self {
-            Self::Heartbeat => 4 * MIB,
-            Self::Metadata => 256 * MIB,
-        }
-    }
-}
+/// Bytes of the metadata volume. Those of the heartbeat volume depend on the number of hosts.
+pub const METADATA: u64 = 256 * MIB;
 
 /// What a VDI is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

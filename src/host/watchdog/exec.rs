@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::keeper::{Ask, Held};
 use super::{Watchdog, WatchdogError};
 use crate::host::clock::boottime_ns;
+use crate::host::system_word::system_word;
 
 const NAME: &str = "exec";
 
@@ -27,7 +28,10 @@ impl ExecWatchdog {
     pub fn connect(socket: &Path) -> Result<Self, WatchdogError> {
         let open = || -> std::io::Result<Self> { ExecWatchdog::over(UnixStream::connect(socket)?) };
         open().map_err(|error| {
-            WatchdogError::unusable(NAME, format!("keeper at {}: {error}", socket.display()))
+            WatchdogError::unusable(
+                NAME,
+                format!("keeper at {}: {}", socket.display(), system_word(&error)),
+            )
         })
     }
 

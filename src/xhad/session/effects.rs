@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Launch, Session, refused};
 use crate::heartbeat::liveset::Event;
 use crate::heartbeat::node::{Effect, Refusal};
-use crate::heartbeat::packet::Packet;
+use crate::heartbeat::packet::{Packet, seal_again};
 use crate::heartbeat::view::Slot;
 use crate::host::clock::boottime_ns;
 use crate::host::watchdog;
@@ -68,6 +68,10 @@ impl Session {
         let now = boottime_ns();
         for link in &self.links {
             link.send(&self.sealed, now);
+        }
+        if let (Some(key), Some(first)) = (&self.witness_key, self.links.first()) {
+            seal_again(&mut self.sealed, key);
+            first.send_to_witness(&self.sealed, now);
         }
     }
 

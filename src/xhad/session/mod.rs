@@ -59,6 +59,8 @@ pub struct Session {
     config: StartConfig,
     node: Node,
     key: Key,
+    /// The key of packets to and from the witness, where there is one.
+    witness_key: Option<Key>,
     links: Vec<Link>,
     jobs: Vec<SyncSender<Job>>,
     /// The newest record, when there was no room for it yet.
@@ -111,7 +113,7 @@ impl Session {
         let brake = storm::brake(&around.state_dir);
         let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
         let links = start::links(&config, &hosts, &around.faults, &node_config.timing)?;
-        let key = start::key(&config)?;
+        let (key, witness_key) = (start::key(&config)?, start::witness_key(&config)?);
         let mut jobs = Vec::new();
         for (disk, path) in (0..).zip(&config.statefiles) {
             let place = Place {
@@ -132,6 +134,7 @@ impl Session {
             id,
             node: Node::new(node_config, now),
             key,
+            witness_key,
             links,
             jobs,
             unkept: None,
@@ -262,7 +265,11 @@ impl Session {
         let Some(socket) = self.links.get_mut(link) else { return };
         let Some((length, from)) = socket.receive(&mut self.buffer) else { return };
         let bytes = &self.buffer[..length];
-        match Packet::open_into(bytes, &self.key, self.config.generation, &mut self.rooms) {
+        let key = match Packet::claims_witness(bytes) {
+            true => self.witness_key.as_ref().unwrap_or(&self.key),
+            false => &self.key,
+        };
+        match Packet::open_into(bytes, key, self.config.generation, &mut self.rooms) {
             Ok(packet) => {
                 socket.heard(from, boottime_ns());
                 self.feed(Input::Packet(link as u8, &packet));
