@@ -20,7 +20,8 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
     let Some(at) = found.hosts.iter().position(|known| known == host) else {
         return Err(Failure::bare("HOST_NOT_LIVE"));
     };
-    let targets = plan::evacuation(&found.problem, at);
+    let promised = super::guard::promised(agent, db)?.unwrap_or(0);
+    let targets = plan::evacuation(&found.problem, at, promised);
     let mut left = found.problem.clone();
     for one in &targets {
         if let Ok(host) = one.target {

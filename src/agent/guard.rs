@@ -20,7 +20,7 @@ pub fn admit(agent: &Agent) -> MutexGuard<'_, ()> {
 /// How many failures the pool is promised to survive, when an operation may be refused for it: HA
 /// is on, overcommitting is not allowed, and a plan exists. The row is renewed a moment after what
 /// changes it, so where it says less than was wished, the rows themselves are asked.
-fn promised(agent: &Agent, db: &Database) -> Answer<Option<usize>> {
+pub fn promised(agent: &Agent, db: &Database) -> Answer<Option<usize>> {
     if !guards_agility(db) {
         return Ok(None);
     }

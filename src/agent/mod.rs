@@ -56,6 +56,7 @@ pub mod tasks;
 pub mod vm;
 pub mod volume;
 pub mod what_if;
+mod words;
 
 use crate::host::hypervisor::Hypervisor;
 use crate::host::sr::Plugs;

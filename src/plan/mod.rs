@@ -25,7 +25,8 @@
 //! |---|---|
 //! | `ask` | the questions: does it tolerate `r`, how many does it tolerate |
 //! | `place` | the rule of recovery |
-//! | `guard` | what an operation would break; where a host's VMs can go |
+//! | `guard` | what an operation would break |
+//! | `evacuate` | where a host's VMs can go |
 //! | `size`, `census` | what VMs need and where they may run, in every dimension |
 //! | `field` | room and load of every host |
 //! | `starts` | where halted protected VMs would have to start |
@@ -46,6 +47,7 @@ mod census;
 pub mod check;
 mod classes;
 mod dominance;
+mod evacuate;
 mod field;
 mod fill;
 mod groups;
@@ -69,7 +71,8 @@ use std::collections::BTreeSet;
 
 pub use ask::{certify, max_failures, one_by_one, tolerates, tolerates_while};
 pub use classes::ClassBound;
-pub use guard::{Evacuation, Guard, evacuation, guard};
+pub use evacuate::{Evacuation, evacuation};
+pub use guard::{Guard, guard};
 pub use pack::Why;
 pub use place::{Placement, place, place_ahead, place_all, place_most};
 pub use sets::{Certificate, Plan};

@@ -1,5 +1,6 @@
 //! The language that client and server both speak.
 
+pub mod codes;
 pub mod errors;
 pub mod failure;
 pub mod ha_view;

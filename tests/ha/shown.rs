@@ -80,15 +80,72 @@ fn what_a_start_or_a_disabled_host_would_do() {
     assert!(why.contains("(bert) failed, no place would be left for"), "{why}");
     let start = pool.json("pool-ha-what-if vm-start=off");
     assert_eq!(start["allowed"], false, "{start}");
+    let why = start["refusal"].as_str().unwrap();
+    assert!(why.starts_with("it needs 4001 MiB, and no host has more than "), "{why}");
     for (line, text) in [
         ("pool-ha-what-if", "give one of hosts="),
         ("pool-ha-what-if hosts=anna vm-start=off", "give one of hosts="),
         ("pool-ha-what-if vm-start=off,mail", "takes one object"),
         ("pool-ha-what-if hosts=carl", "no host is called carl"),
+        ("pool-ha-what-if hosts=", "hosts= names no host"),
+        ("pool-ha-what-if hosts=,", "hosts= names no host"),
+        ("pool-ha-what-if bogus=1", "unknown parameter bogus\nSee 'xe help pool-ha-what-if'.\n"),
     ] {
         let error = pool.refused(line);
         assert!(error.contains(text), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_host_that_is_named_twice_fails_once_and_of_all_hosts_none_is_left() {
+    let pool = Saved::with(&[]);
+    let told = pool.json("pool-ha-what-if hosts=anna,anna");
+    assert_eq!(told["question"], "anna fails");
+    let told = pool.json("pool-ha-what-if hosts=anna,bert");
+    assert_eq!(told["question"], "anna, bert fail at the same moment");
+    assert_eq!(told["left"][0]["why"], "no host is left that takes VMs");
+}
+
+#[test]
+fn what_cannot_be_started_is_not_started_in_a_rehearsal_either() {
+    let pool = Saved::with(&[]);
+    let told = pool.json("pool-ha-what-if vm-start=mail");
+    assert_eq!((&told["allowed"], &told["steps"]), (&false.into(), &serde_json::json!([])));
+    assert_eq!(told["refusal"], "it is running, not halted");
+    assert!(!pool.done("pool-ha-what-if vm-start=mail").contains("survives then"));
+}
+
+#[test]
+fn a_start_that_is_refused_says_what_is_left_when_it_is_forced() {
+    let pool = Saved::with(&[]);
+    let size = 2300 * crate::world::MIB;
+    pool.done(&format!(
+        "vm-memory-limits-set uuid={OFF} static-min=0 dynamic-min={size} dynamic-max={size} \
+         static-max={size}"
+    ));
+    let told = pool.json("pool-ha-what-if vm-start=off");
+    let figures = (&told["allowed"], &told["survives_before"], &told["survives_after"]);
+    assert_eq!(figures, (&false.into(), &1.into(), &0.into()));
+    let text = pool.done("pool-ha-what-if vm-start=off");
+    assert!(text.contains("survives if forced: 0 host failures"), "{text}");
+    pool.done("vm-start vm=off --force");
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,1,0,true");
+}
+
+#[test]
+fn the_dry_run_of_an_evacuation_and_the_run_agree_and_keep_the_plan() {
+    let pool = Saved::of_four_hosts();
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,1,1,false");
+    let told = pool.json("host-evacuate host=A --dry-run");
+    let figures = (&told["allowed"], &told["survives_before"], &told["survives_after"]);
+    assert_eq!(figures, (&true.into(), &1.into(), &1.into()), "{told}");
+    let to = told["steps"][0]["to"]["name"].as_str().unwrap();
+    assert_ne!(to, "B", "the emptiest is needed for the VM of C");
+    pool.done("host-disable host=A");
+    pool.done("host-evacuate host=A");
+    let there = pool.done("vm-list name-label=x params=resident-on --minimal");
+    assert_eq!(pool.done(&format!("host-list uuid={there} params=name-label --minimal")), to);
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,1,1,false");
 }
 
 #[test]

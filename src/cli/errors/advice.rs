@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn every_command_that_is_advised_exists() {
         for (code, lines) in COMMANDS {
-            assert!(super::super::codes::find(code).is_some(), "{code}");
+            assert!(crate::xenapi::codes::find(code).is_some(), "{code}");
             for line in lines {
                 let name = line.strip_prefix("xe ").unwrap().split(' ').next().unwrap();
                 assert!(crate::cli::commands::find(name).is_some(), "{line}");
