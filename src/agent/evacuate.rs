@@ -2,6 +2,7 @@
 
 use super::Agent;
 use super::capacity::{capacity, footprint};
+use super::maintenance;
 use super::vm::{master_epoch, migrate::migrate};
 use crate::plan::{self, Evacuation, Problem, Shortage};
 use crate::pool::Database;
@@ -18,7 +19,10 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
     db.require("host", host)?;
     let found = capacity(agent, db)?;
     let Some(at) = found.hosts.iter().position(|known| known == host) else {
-        return Err(Failure::bare("HOST_NOT_LIVE"));
+        return Err(match maintenance::is_in(db, host) {
+            true => Failure::new("HOST_NOT_LIVE", [maintenance::way_out(db, host)]),
+            false => Failure::bare("HOST_NOT_LIVE"),
+        });
     };
     let promised = super::guard::promised(agent, db)?.unwrap_or(0);
     let targets = plan::evacuation(&found.problem, at, promised);

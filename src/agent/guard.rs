@@ -67,7 +67,7 @@ fn refusal(db: &Database, found: &Capacity, verdict: Guard, failures: usize) -> 
 }
 
 /// Objects by uuid and name, as a sentence has them; of many, the first few.
-fn listed(db: &Database, class: &str, rows: &[&str]) -> String {
+pub fn listed(db: &Database, class: &str, rows: &[&str]) -> String {
     const MOST: usize = 5;
     let name = |row: &&str| {
         format!("{} ({})", db.text(class, row, "uuid"), db.text(class, row, "name_label"))

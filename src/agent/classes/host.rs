@@ -66,11 +66,12 @@ fn enable(call: &Call<'_>) -> Answer {
     let host = call.text(0);
     let db = call.agent.store.read();
     let row = Host::get(&db, host)?;
-    if !capacity::is_live(&db, &row) {
-        return Err(Failure::bare("HOST_NOT_LIVE"));
-    }
+    // Such a host is out of the heartbeat and counts as down for that alone.
     if maintenance::is_in(&db, host) {
         return maintenance::exit(call.agent, host).map(|()| Value::void());
+    }
+    if !capacity::is_live(&db, &row) {
+        return Err(Failure::bare("HOST_NOT_LIVE"));
     }
     guard::enable_host(&db, host)?;
     call.agent.store.commit(|tx| {

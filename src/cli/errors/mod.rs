@@ -1,5 +1,6 @@
 //! What can go wrong, and the bytes that a person then sees.
 
+pub mod about;
 pub mod advice;
 pub mod explain;
 pub mod layout;
