@@ -203,10 +203,5 @@ fn free_memory(call: &Call<'_>) -> Answer {
 }
 
 fn restart_agent(call: &Call<'_>) -> Answer {
-    let db = call.agent.store.read();
-    if call.agent.host_ref(&db).as_deref() != Some(call.text(0)) {
-        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["only the host itself can do this"]));
-    }
-    membership::restart_soon(call.agent);
-    Ok(Value::void())
+    membership::restart_agent(call.agent, call.text(0)).map(|()| Value::void())
 }

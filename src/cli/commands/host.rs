@@ -42,6 +42,13 @@ pub const COMMANDS: &[Command] = &[
         maintenance_exit,
     )
     .on_one(HOSTS),
+    command(
+        "host-restart-agent",
+        "Start the agent of a host anew. Its VMs run on, and HA resets nobody for it: the \
+         heartbeat is a process of its own.",
+        restart_agent,
+    )
+    .on_one(HOSTS),
     command("host-shutdown", "Shut a disabled host down.", |ctx| {
         ctx.call_on_each(HOSTS, "host.shutdown")
     })
@@ -179,6 +186,12 @@ fn evacuate(ctx: &mut Context<'_, '_>) -> Outcome {
         return super::ha_view::show_what_if(ctx, "host-evacuate", &uuid);
     }
     ctx.call("host.evacuate", &[reference(&row), network, batch.into()])?;
+    Ok(())
+}
+
+fn restart_agent(ctx: &mut Context<'_, '_>) -> Outcome {
+    let row = ctx.select_one(HOSTS)?;
+    ctx.call("host.restart_agent", &[reference(&row)])?;
     Ok(())
 }
 
