@@ -7,6 +7,7 @@ pub mod ha_view;
 pub mod model;
 mod model_files;
 pub mod roles;
+pub mod settings;
 pub mod types;
 pub mod value;
 pub mod xmlrpc;

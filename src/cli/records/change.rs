@@ -123,10 +123,15 @@ impl Rows<'_> {
             }
             (_, Edit::Collected | Edit::Whole) => Ok(Some((field, key.to_owned()))),
             _ => {
-                if self.entries(row, field)?.iter().any(|(k, _)| k == key) {
+                let old = self.entries(row, field)?.into_iter().find(|(known, _)| known == key);
+                if old.is_some() {
                     self.change(&self.method("remove_from_", field), row, &[key.into()])?;
                 }
-                self.change(&self.method("add_to_", field), row, &[key.into(), text.into()])?;
+                let add = |text: &str| {
+                    self.change(&self.method("add_to_", field), row, &[key.into(), text.into()])
+                };
+                // What is refused leaves what was there.
+                add(text).inspect_err(|_| drop(old.map(|(_, old)| add(&old))))?;
                 Ok(None)
             }
         }
