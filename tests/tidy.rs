@@ -77,8 +77,8 @@ const EFFECTS: [&str; 13] = [
 /// counts its CPU time, plays seeds on several threads and reads the scripts of a folder.
 const MAY: [(&str, &str); 12] = [
     ("src/explore/program.rs", "std::process"),
-    ("src/plan/case.rs", "std::fs"),
-    ("src/plan/case.rs", "std::process"),
+    ("src/plan/program.rs", "std::fs"),
+    ("src/plan/program.rs", "std::process"),
     ("src/sim/program/mod.rs", "std::process"),
     ("src/sim/program/recovery.rs", "std::process"),
     ("src/sim/program/replay.rs", "std::process"),

@@ -35,6 +35,7 @@
 //! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
 //! | `sequence` | hosts that fail one by one |
 //! | `standing` | a pool that changes: only what changed is looked at again |
+//! | `certificate`, `case`, `program` | certificates and cases as texts; `xe-plan` |
 //! | `check` | verifies certificates, apart from all of the rest |
 //! | `pack`, `fill`, `search` | one set of VMs: greedy rules, fullest hosts, exact search |
 //! | `refute` | why one set of VMs fits nowhere |
@@ -44,6 +45,7 @@
 mod ask;
 pub mod case;
 mod census;
+pub mod certificate;
 pub mod check;
 mod classes;
 mod dominance;
@@ -55,6 +57,7 @@ mod guard;
 mod meter;
 mod pack;
 mod place;
+pub mod program;
 mod ranges;
 mod refute;
 mod search;
