@@ -17,7 +17,7 @@ fn the_status_of_a_saved_pool() {
         &"│ anna ┆ master ┆ yes       ┆           - ┆      - ┆        - ┆      - ┆      │"
     ));
     assert!(
-        text.contains("│ pool   ┆ 8872 MiB ┆ 2203 MiB ┆     501 MiB ┆     616 MiB ┆ 5552 MiB │")
+        text.contains("│ pool   ┆ 8256 MiB ┆ 2203 MiB ┆     501 MiB ┆           0 ┆ 5552 MiB │")
     );
     assert!(text.contains("local bert, which one host alone has"), "{text}");
 }
@@ -33,6 +33,7 @@ fn the_status_as_json_has_every_figure() {
     let parts = ["restart", "best_effort", "unprotected", "free"];
     let sum: u64 = parts.iter().map(|part| anna[part].as_u64().unwrap()).sum();
     assert_eq!(sum, anna["memory"].as_u64().unwrap(), "every byte is accounted for");
+    assert_eq!(anna["unprotected"], 0, "the control domain is no VM without protection");
     assert_eq!(status["unprotected"][0]["vm"]["name"], "scratch");
     let off = Saved::without_ha().json("pool-ha-status");
     assert_eq!((&off["enabled"], &off["timers"]), (&false.into(), &serde_json::Value::Null));
@@ -44,6 +45,18 @@ fn an_overcommitted_pool_says_by_how_much_and_by_what() {
     let text = pool.done("pool-ha-status");
     assert!(text.contains("overcommitted: yes, by 2 host failures\n"), "{text}");
     assert_eq!(pool.done("pool-ha-status --minimal"), "true,3,1,true");
+}
+
+#[test]
+fn a_pool_that_cannot_start_a_protected_vm_says_that_and_no_number() {
+    let pool = Saved::with(&[
+        ("failures_to_tolerate=\"1\"", "failures_to_tolerate=\"0\""),
+        ("memory__static_max=\"314572800\"", "memory__static_max=\"9314572800\""),
+    ]);
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,0,0,true");
+    let text = pool.done("pool-ha-status");
+    let told = "overcommitted: yes: not every protected VM that is off could be started\n";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

@@ -116,9 +116,12 @@ fn overview(status: &Status) -> Record {
 
 fn overcommitted(status: &Status) -> String {
     let capacity = &status.capacity;
+    let short = capacity.configured - capacity.current;
+    if capacity.overcommitted && short <= 0 {
+        return "yes: not every protected VM that is off could be started".to_owned();
+    }
     if capacity.overcommitted {
-        let short = capacity.configured - capacity.current;
-        return format!("yes, by {}", count(short.max(1), "host failure"));
+        return format!("yes, by {}", count(short, "host failure"));
     }
     if capacity.allow_overcommit { "no, but allowed" } else { "no" }.to_owned()
 }

@@ -329,26 +329,6 @@ fn s79_a_group_is_spread_where_there_is_room_and_started_where_there_is_none() {
 }
 
 #[test]
-fn vms_that_are_being_moved_take_no_start_from_those_that_wait() {
-    let mut world = world();
-    let limits = Limits::default();
-    world.pool.limits = Limits { starts_per_host: 2, starts_per_pool: 2, ..limits };
-    world.host('b').enabled = false;
-    // Two moves to the host that is left.
-    for vm in [1, 2] {
-        let moved = world.vm(vm, 'b', Priority::None);
-        moved.intent = Some(Intent { at: boot('a'), run: moved.run, epoch: 1, ours: true });
-    }
-    for vm in [3, 4, 5] {
-        world.protected(vm, 'c');
-    }
-    world.dies('c');
-    assert_eq!(world.starts(), [3, 4], "as many as may start at once");
-    world.up(3);
-    assert_eq!(world.starts(), [5]);
-}
-
-#[test]
 fn a_host_takes_no_more_vms_and_vcpus_than_it_may() {
     let mut world = world();
     world.host('a').slots = Some(2);
