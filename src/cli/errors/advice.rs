@@ -1,4 +1,4 @@
-//! What to type after a refusal: commands with the real objects, behind the lines that scripts know.
+//! What to type after a refusal: commands with the real objects, behind what scripts know.
 //!
 //! A placeholder stands for something that [`super::about`] finds out; a command with one that is
 //! not found is left out, for nobody can type it.
