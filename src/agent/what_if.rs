@@ -186,10 +186,12 @@ fn host_disable(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
 fn host_evacuate(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
     let before = capacity(agent, db)?;
     let question = format!("every VM leaves {}", named(db, "host", host));
-    let mut told = begin(db, question, &before, evacuate::allowed(agent, db, host));
+    let planned = evacuate::planned(agent, db, host)?;
+    let (moves, _) = evacuate::moves(db, planned.clone());
+    let mut told = begin(db, question, &before, evacuate::allowed(agent, db, host, &moves));
     let mut after = before;
     after.apply(guard::disabled(&after, host));
-    for (vm, target) in evacuate::planned(agent, db, host)? {
+    for (vm, target) in planned {
         let row = Vm::get(db, &vm)?;
         match target {
             Ok(to) if row.power_state() == "Running" => {
