@@ -92,6 +92,11 @@ fn a_host_in_maintenance_stays_out_and_a_pause_ends_by_itself() {
     // A member: out of the view and empty, also after a reboot, until it is called back.
     lab.done("h1", "host-maintenance-enter host=h3");
     assert_eq!(lab.state("h1", "h3"), "excluded");
+    for line in ["host-maintenance-enter host=h3", "host-evacuate host=h3"] {
+        let refused = lab.xe("h1", line);
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && error.contains("it is in maintenance, which 'xe "));
+    }
     lab.lab(&["fault", "h3", "power-off"]);
     lab.lab(&["fault", "h3", "power-on"]);
     wait_for("the new boot", || lab.xe("h3", "host-list --minimal").status.success());
