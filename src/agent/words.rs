@@ -86,6 +86,8 @@ mod tests {
         assert!(sr.starts_with("the VM needs storage") && sr.contains("vm: scratch"), "{sr}");
         assert!(!sr.contains("OpaqueRef"), "{sr}");
         assert_eq!(said("HA_NOT_ENABLED", &[]), "HA is not on");
+        let off = said("HOST_OFFLINE", &["OpaqueRef:host-anna"]);
+        assert_eq!(off, "the host is not reachable (host: anna)");
         assert_eq!(said("VM_HAS_VGPU", &[vm, "two words"]), "two words");
     }
 }
