@@ -1,10 +1,10 @@
 //! What would happen if: hosts failed, a VM was started, a host was disabled or emptied. Nothing
 //! changes; the answers come from the guards, the planner and the recovery's own policy.
 
-use super::capacity::{Capacity, capacity, footprint, is_live};
+use super::capacity::{Capacity, capacity, footprint};
 use super::explain::named;
-use super::vm::{assert_machine, assert_power, start};
-use super::{Agent, evacuate, guard, recover, words};
+use super::vm::start;
+use super::{Agent, evacuate, guard, recover};
 use crate::plan::{self, Budget};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pool, Vm};
@@ -51,7 +51,7 @@ fn survives(capacity: &Capacity) -> i64 {
 }
 
 fn begin(db: &Database, question: String, before: &Capacity, guarded: Answer<()>) -> WhatIf {
-    let refusal = guarded.err().map(|failure| words::why(db, &failure));
+    let refusal = guarded.err().map(|failure| super::words::why(db, &failure));
     WhatIf {
         question,
         allowed: refusal.is_none(),
@@ -137,7 +137,7 @@ fn hosts_fail(agent: &Agent, db: &Database, uuids: &str) -> Answer<WhatIf> {
 fn left(db: &Database, vm: &str, failed: &[&str]) -> Answer<Left> {
     let row = Vm::get(db, vm)?;
     let priority = row.ha_restart_priority();
-    let takes = |host: &Host<'_>| host.enabled() && is_live(db, host);
+    let takes = |host: &Host<'_>| host.enabled() && super::capacity::is_live(db, host);
     let stays = |host: &Host<'_>| !failed.contains(&host.reference) && takes(host);
     let stay: Vec<Host<'_>> = Host::all(db).filter(stays).collect();
     let possible = super::agility::possible_hosts(db, &row);
@@ -155,7 +155,8 @@ fn left(db: &Database, vm: &str, failed: &[&str]) -> Answer<Left> {
 fn vm_start(agent: &Agent, db: &Database, vm: &str) -> Answer<WhatIf> {
     let row = Vm::get(db, vm)?;
     let before = capacity(agent, db)?;
-    let ready = assert_machine(&row).and_then(|()| assert_power(&row, &["Halted"]));
+    let may = |_: ()| super::vm::assert_power(&row, &["Halted"]);
+    let ready = super::vm::assert_machine(&row).and_then(may);
     let choose = |force| ready.clone().and_then(|()| start::choose(agent, db, &row, force));
     let (chosen, forced) = (choose(false), choose(true).ok());
     let question = format!("{} is started", named(db, "VM", vm));
@@ -200,7 +201,7 @@ fn host_evacuate(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
             }
             refused => {
                 let paused = || "it is paused".to_owned();
-                let why = refused.err().map_or_else(paused, |why| words::why(db, &why));
+                let why = refused.err().map_or_else(paused, |why| super::words::why(db, &why));
                 let priority = row.ha_restart_priority().to_owned();
                 told.left.push(Left { vm: named(db, "VM", &vm), priority, why });
             }

@@ -1,9 +1,7 @@
 //! What `pool-ha-status` shows: the database, the plan, and what the heartbeat says of late.
 
 use super::Session;
-use crate::agent::capacity::{
-    footprint, free_memory, host_memory, is_live, is_machine, is_protected,
-};
+use crate::agent::capacity::{footprint, free_memory, host_memory, is_live, is_protected};
 use crate::agent::explain::{explain, named};
 use crate::agent::{Agent, guard, recover};
 use crate::heartbeat::Liveset;
@@ -112,7 +110,7 @@ fn host_status(
         ..Host::default()
     };
     for vm in Vm::all(db).filter(running) {
-        if !is_machine(&vm) {
+        if !crate::agent::capacity::is_machine(&vm) {
             // What the control domain has is not for VMs.
             host.memory = host.memory.saturating_sub(footprint(&vm));
             continue;
@@ -196,7 +194,7 @@ fn capacity(agent: &Agent, db: &Database, pool: &Pool<'_>) -> Answer<Capacity> {
 
 fn unprotected(agent: &Agent, db: &Database, vm: &Vm<'_>) -> Option<Unprotected> {
     let running = matches!(vm.power_state(), "Running" | "Paused");
-    if !running || !is_machine(vm) || is_protected(vm) {
+    if !running || !crate::agent::capacity::is_machine(vm) || is_protected(vm) {
         return None;
     }
     let own = |class: &str| class != "pool" && class != "VM";
