@@ -92,7 +92,7 @@ pub fn run(argv: &[String]) -> ExitCode {
         Applet::Agent(words) => crate::agent::main(words),
         Applet::Xhad(words) => crate::xhad::main(words),
         Applet::Lab(words) => crate::lab::main(words),
-        Applet::Plan(words) => crate::plan::case::main(words),
+        Applet::Plan(words) => crate::plan::program::main(words),
         Applet::Sim(words) if words.first().is_some_and(|word| word == "explore") => {
             crate::explore::program::run(&words[1..])
         }

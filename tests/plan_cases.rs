@@ -78,6 +78,88 @@ fn the_shared_cases_agree() {
     }
 }
 
+/// Runs `xe plan`.
+fn plan(words: &[&str]) -> (Option<i32>, String, String) {
+    let xe = env!("CARGO_BIN_EXE_xe");
+    let done = std::process::Command::new(xe).arg("plan").args(words).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (done.status.code(), text(done.stdout), text(done.stderr))
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/plan/{name}.json", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_certificate_is_written_and_verified_by_whoever_has_the_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("certificate.json");
+    let file = file.to_str().unwrap();
+    for name in ["greedy-stuck", "maintenance", "three-equal", "tied-to-two", "uneven"] {
+        let case = fixture(name);
+        let (code, told, error) = plan(&[&case, "--certificate", file]);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{name}");
+        assert!(told.contains(": it holds: "), "{name}: {told}");
+        assert_eq!(plan(&[&case, "--check", file]), (Some(0), told, String::new()), "{name}");
+    }
+    let cannot = fixture("cannot-start");
+    let (code, out, error) = plan(&[&cannot, "--certificate", "/nonexistent/file"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(error.contains("there is no plan to certify"), "{error}");
+}
+
+#[test]
+fn a_certificate_that_was_tampered_with_is_refused_with_what_does_not_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("certificate.json");
+    let path = file.to_str().unwrap();
+    let case = fixture("tied-to-two");
+    assert_eq!(plan(&[&case, "--certificate", path]).0, Some(0));
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let honest: Value = serde_json::from_str(&whole).unwrap();
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut paper = honest.clone();
+        change(&mut paper);
+        assert_ne!(paper, honest);
+        std::fs::write(&file, paper.to_string()).unwrap();
+        let (code, out, error) = plan(&[&case, "--check", path]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{paper}");
+        assert!(error.starts_with(path) && !error.contains("os error"), "{error}");
+        error
+    };
+    let error = refused(&|paper| paper["tolerates"] = 2.into());
+    assert!(error.contains("it does not hold: no bound and no plan holds when host-"), "{error}");
+    let error = refused(&|paper| paper["tolerates"] = 4.into());
+    assert!(error.contains("and only 3 are enabled"), "{error}");
+    let error = refused(&|paper| {
+        paper["bounds"] = Value::Array(Vec::new());
+        paper["plans"] = Value::Array(Vec::new());
+    });
+    assert!(error.contains("it does not hold: no bound and no plan"), "{error}");
+    let error = refused(&|paper| paper["starts"] = serde_json::json!([["vm-1", "host-a"]]));
+    assert!(error.contains("the VMs that wait do not fit as it says"), "{error}");
+    let error = refused(&|paper| paper["breaks"]["hosts"] = serde_json::json!(["host-a"]));
+    assert!(error.contains("host-a are not 2 enabled hosts"), "{error}");
+    let error = refused(&|paper| paper["breaks"]["why"] = serde_json::json!({ "volume": 1 }));
+    assert!(error.contains("it does not hold: the reason against"), "{error}");
+    let error = refused(&|paper| paper["breaks"]["vm"] = "vm-none".into());
+    assert!(error.contains("the case has no VM vm-none"), "{error}");
+    let error = refused(&|paper| paper["format"] = "ha-plan-case/1".into());
+    assert!(error.contains("not ha-plan-certificate/1"), "{error}");
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(plan(&[&case, "--check", path]).2.contains("this is no certificate: "));
+    // One of another pool says nothing of this one.
+    assert_eq!(plan(&[&fixture("three-equal"), "--certificate", path]).0, Some(0));
+    assert_eq!(plan(&[&case, "--check", path]).0, Some(1));
+    let (code, _, error) = plan(&[&case, "--check", "/no/such/file"]);
+    assert_eq!(
+        (code, error.as_str()),
+        (Some(1), "/no/such/file: there is no such file or directory\n")
+    );
+    assert_eq!(plan(&[&case, "--check"]).0, Some(2));
+    assert_eq!(plan(&[&case, "--certificate", "--json"]).0, Some(2));
+}
+
 #[test]
 fn the_program_prints_the_object_and_refuses_nonsense() {
     let run = |words: &[&str]| {

@@ -2,6 +2,7 @@
 
 use super::capacity::{assert_within_limits, footprint, free_memory, is_live};
 use super::devices::{self, Device};
+use super::maintenance;
 use super::new_host::is_booting;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pbd, Pif, Sr, Vbd, Vdi, Vif, Vm};
@@ -148,6 +149,9 @@ pub fn assert_can_boot_here(
 ) -> Answer<()> {
     let row = Host::get(db, host)?;
     assert_reported(db, host)?;
+    if maintenance::is_in(db, host) {
+        return Err(Failure::new("HOST_DISABLED", [host, &maintenance::way_out(db, host)]));
+    }
     if !row.enabled() {
         return Err(Failure::new("HOST_DISABLED", [host]));
     }

@@ -236,13 +236,14 @@ impl Capacity {
         starts: &Starts<'_>,
         allowed: Option<BTreeSet<usize>>,
     ) -> PlanVm {
-        // One that is being started has its place: to plan another one would count it twice (S82).
-        let starting = || starts.0.get(vm.reference).and_then(|host| self.host(host));
+        // One that is being started or moved has its place: to plan another one would count it
+        // twice (S82).
+        let starting = starts.0.get(vm.reference).and_then(|host| self.host(host));
         PlanVm {
             id: vm.uuid().to_owned(),
             memory: footprint(vm),
             vcpus: limits::vcpus(vm),
-            host: home(vm).and_then(|host| self.host(host)).or_else(starting),
+            host: starting.or_else(|| self.host(home(vm)?)),
             // A suspended VM is left as it is: its image waits on the SR.
             protected: (is_protected(vm) || comes_protected(vm, starts))
                 && vm.power_state() != "Suspended",
@@ -359,4 +360,26 @@ fn changed<'a>(old: &Database, new: &'a Database, class: &str) -> Option<Vec<&'a
         changed.push(is.as_str());
     }
     (old.len() == new.len()).then_some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::in_process;
+    use crate::pool::Transaction;
+    use crate::xenapi::Value;
+
+    #[test]
+    fn a_vm_that_is_being_moved_is_counted_where_it_goes_and_not_once_more() {
+        let mut db = in_process::of_two_hosts().store.read().as_ref().clone();
+        let mut tx = Transaction::over(&db);
+        let (from, to) = ("OpaqueRef:host-anna", "OpaqueRef:host-bert");
+        let move_ = [("VM", "OpaqueRef:vm11"), ("host", to)];
+        tx.create("xe_intent", "OpaqueRef:i", move_.map(|(field, row)| (field, Value::from(row))));
+        tx.set("host", from, "enabled", false);
+        db.apply(&tx.into_changes());
+        let found = Capacity::of(&db, &BTreeMap::new()).unwrap();
+        let vm = found.vm("OpaqueRef:vm11").unwrap();
+        assert_eq!(found.problem.vms[vm].host, found.host(to), "it waits for no place");
+    }
 }

@@ -1,8 +1,8 @@
 //! Evacuation: every VM of a host moves to another one, while it runs.
 
-use super::Agent;
 use super::capacity::{capacity, footprint};
 use super::vm::{master_epoch, migrate::migrate};
+use super::{Agent, guard, maintenance};
 use crate::plan::{self, Evacuation, Problem, Shortage};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pool, Vm};
@@ -18,9 +18,13 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
     db.require("host", host)?;
     let found = capacity(agent, db)?;
     let Some(at) = found.hosts.iter().position(|known| known == host) else {
-        return Err(Failure::bare("HOST_NOT_LIVE"));
+        return Err(match maintenance::is_in(db, host) {
+            true => Failure::new("HOST_NOT_LIVE", [maintenance::way_out(db, host)]),
+            false => Failure::bare("HOST_NOT_LIVE"),
+        });
     };
-    let targets = plan::evacuation(&found.problem, at);
+    let promised = guard::promised(agent, db)?.unwrap_or(0);
+    let targets = plan::evacuation(&found.problem, at, promised);
     let mut left = found.problem.clone();
     for one in &targets {
         if let Ok(host) = one.target {
@@ -80,25 +84,38 @@ pub fn preventing(agent: &Agent, host: &str) -> Answer<BTreeMap<String, Failure>
     Ok(targets.into_iter().filter_map(|(vm, target)| Some((vm, target.err()?))).collect())
 }
 
-/// Refuses when the pool cannot do without the host; a disabled one is out of the plan already.
-pub fn allowed(agent: &Agent, db: &Database, host: &str) -> Answer<()> {
+/// Refuses when the pool cannot do without the host, or not with its VMs where they would go: a
+/// part of them would be moved by the time that shows. A disabled host is out of the plan already.
+pub fn allowed(agent: &Agent, db: &Database, host: &str, moves: &[Move]) -> Answer<()> {
     if Host::get(db, host)?.enabled() {
-        super::guard::disable_host(agent, db, host)?;
+        guard::disable_host(agent, db, host)?;
     }
-    Ok(())
+    guard::preserves_plan(agent, db, |found| {
+        let (mut after, mut changes) = (found.clone(), guard::disabled(found, host));
+        after.apply(changes.clone());
+        for (vm, to) in moves {
+            let Ok(row) = Vm::get(db, vm) else { continue };
+            let moved = guard::started(&after, &row, to);
+            after.apply(moved.clone());
+            changes.extend(moved);
+        }
+        changes
+    })
 }
 
-/// Moves every VM away that can go; the first that cannot is the answer's error (S101).
-pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
-    master_epoch(agent)?;
-    let db = agent.store.read();
-    allowed(agent, &db, host)?;
-    let mut refused = None;
-    let mut moves = Vec::new();
-    for (vm, target) in planned(agent, &db, host)? {
+/// A VM and the host that it goes to.
+pub type Move = (String, String);
+
+/// What can move of a plan, and the first reason why something cannot.
+pub fn moves(
+    db: &Database,
+    planned: Vec<(String, Answer<String>)>,
+) -> (Vec<Move>, Option<Failure>) {
+    let (mut moves, mut refused) = (Vec::new(), None);
+    for (vm, target) in planned {
         match target {
             Ok(target) if db.text("VM", &vm, "power_state") == "Running" => {
-                moves.push((vm, target))
+                moves.push((vm, target));
             }
             Ok(_) => {
                 let words = [vm.as_str(), "running", "paused"];
@@ -107,6 +124,15 @@ pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
             Err(why) => refused = refused.or(Some(why)),
         }
     }
+    (moves, refused)
+}
+
+/// Moves every VM away that can go; the first that cannot is the answer's error (S101).
+pub fn evacuate(agent: &Agent, host: &str, batch: i64) -> Answer<()> {
+    master_epoch(agent)?;
+    let db = agent.store.read();
+    let (moves, mut refused) = moves(&db, planned(agent, &db, host)?);
+    allowed(agent, &db, host, &moves)?;
     let batch = usize::try_from(batch).ok().filter(|size| *size > 0).unwrap_or(BATCH);
     for group in moves.chunks(batch) {
         let failures = std::thread::scope(|scope| {

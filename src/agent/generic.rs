@@ -7,7 +7,7 @@ use crate::xenapi::failure::Answer;
 use crate::xenapi::model::{Class, Field, Lifecycle, Model, Parameter, Qualifier};
 use crate::xenapi::roles::Role;
 use crate::xenapi::types::Type;
-use crate::xenapi::{Failure, Value};
+use crate::xenapi::{Failure, Value, settings};
 use std::collections::BTreeMap;
 
 /// What a derived method does.
@@ -181,10 +181,29 @@ pub fn run(agent: &Agent, class: &Class, what: Generic, params: &[Value]) -> Ans
     })
 }
 
+/// Refuses a setting of ours that has a new word which would be taken for none.
+fn assert_settings(class: &Class, field: &Field, old: Option<&Value>, new: &Value) -> Answer<()> {
+    if field.name != "other_config" {
+        return Ok(());
+    }
+    for (key, value) in new.as_struct().into_iter().flatten() {
+        let (word, before) = (value.as_str().unwrap_or(""), old.and_then(|map| map.get(key)));
+        let setting = settings::find(&class.name, key).filter(|_| before != Some(value));
+        if let Some(why) = setting.and_then(|setting| setting.refuses(word)) {
+            return Err(Failure::new(
+                "INVALID_VALUE",
+                [&format!("other_config:{key}"), word, &why],
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn set(agent: &Agent, class: &Class, field: &Field, params: &[Value]) -> Answer {
     let (reference, value) = (params[0].as_str().unwrap_or(""), params[1].clone());
     agent.store.commit(|tx| {
         tx.row(&class.name, reference)?;
+        assert_settings(class, field, tx.db().get(&class.name, reference, &field.name), &value)?;
         if let Some(target) = value.as_str().filter(|_| matches!(field.ty, Type::Ref(_)))
             && !tx.db().is_valid(&field.ty, target)
             && let Type::Ref(other) = &field.ty
@@ -215,6 +234,8 @@ fn add(agent: &Agent, class: &Class, field: &Field, params: &[Value]) -> Answer 
             _ => {}
         }
         if let Some(value) = value {
+            let old = tx.db().get(&class.name, reference, &field.name);
+            assert_settings(class, field, old, &value)?;
             tx.set(&class.name, reference, &field.name, value);
         }
         Ok(Value::void())

@@ -20,7 +20,7 @@ pub fn admit(agent: &Agent) -> MutexGuard<'_, ()> {
 /// How many failures the pool is promised to survive, when an operation may be refused for it: HA
 /// is on, overcommitting is not allowed, and a plan exists. The row is renewed a moment after what
 /// changes it, so where it says less than was wished, the rows themselves are asked.
-fn promised(agent: &Agent, db: &Database) -> Answer<Option<usize>> {
+pub fn promised(agent: &Agent, db: &Database) -> Answer<Option<usize>> {
     if !guards_agility(db) {
         return Ok(None);
     }
@@ -67,7 +67,7 @@ fn refusal(db: &Database, found: &Capacity, verdict: Guard, failures: usize) -> 
 }
 
 /// Objects by uuid and name, as a sentence has them; of many, the first few.
-fn listed(db: &Database, class: &str, rows: &[&str]) -> String {
+pub fn listed(db: &Database, class: &str, rows: &[&str]) -> String {
     const MOST: usize = 5;
     let name = |row: &&str| {
         format!("{} ({})", db.text(class, row, "uuid"), db.text(class, row, "name_label"))

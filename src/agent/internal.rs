@@ -68,6 +68,10 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             Ok(Value::void())
         }
         "ha_session" => super::ha::boot::hand_out(agent),
+        "restart_agent" => {
+            super::membership::restart_soon(agent);
+            Ok(Value::void())
+        }
         "ejected" => {
             super::membership::ejected(agent)?;
             Ok(Value::void())

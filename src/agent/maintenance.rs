@@ -47,6 +47,22 @@ pub fn is_in(db: &Database, host: &str) -> bool {
     db.key("host", host, "other_config", MARK).is_some()
 }
 
+/// What to type for a host in maintenance, as the end of a sentence.
+pub fn way_out(db: &Database, host: &str) -> String {
+    let uuid = db.text("host", host, "uuid");
+    format!("it is in maintenance, which 'xe host-maintenance-exit uuid={uuid}' ends")
+}
+
+/// Whether a host is in maintenance and has left the heartbeat, if there is one.
+fn is_away(agent: &Agent, db: &Database, host: &str) -> bool {
+    let uuid = db.text("host", host, "uuid");
+    let member = agent
+        .ha
+        .liveset()
+        .is_some_and(|set| ha_is_on(db) && set.members.iter().any(|one| one.to_string() == uuid));
+    is_in(db, host) && !member
+}
+
 fn mark(agent: &Agent, host: &str, on: bool) -> Answer<()> {
     agent.store.commit(|tx| {
         tx.row("host", host)?;
@@ -69,6 +85,9 @@ pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
     let epoch = vm::master_epoch(agent)?;
     let admitted = guard::admit(agent);
     let db = agent.store.read();
+    if is_away(agent, &db, host) {
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", [way_out(&db, host)]));
+    }
     if agent.ha.liveset().is_some_and(|set| ha_is_on(&db) && set.members.len() < 2) {
         let why = "it is the last host of the view; switch HA off instead";
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
@@ -88,7 +107,7 @@ pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
     let db = agent.store.read();
     let own = |vm: &&str| !db.flag("VM", vm, "is_control_domain");
     if let Some(left) = db.set_of("host", host, "resident_VMs").into_iter().find(own) {
-        let why = format!("VM {} runs there", db.text("VM", left, "uuid"));
+        let why = format!("{} runs there", guard::listed(&db, "VM", &[left]));
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
     }
     mark(agent, host, true)?;

@@ -298,6 +298,25 @@ pub fn sync_database(agent: &Agent) -> Answer<()> {
     Ok(())
 }
 
+/// Has the agent of a host start anew. The heartbeat is a process of its own, so HA goes on; an
+/// agent that is the master's lets another host be master while it is away.
+pub fn restart_agent(agent: &Arc<Agent>, host: &str) -> Answer<()> {
+    let db = agent.store.read();
+    let row = Host::get(&db, host)?;
+    if agent.is_simulated() {
+        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["a saved database has no agents"]));
+    }
+    if agent.host_ref(&db).as_deref() == Some(host) {
+        restart_soon(agent);
+        return Ok(());
+    }
+    let asked = agent.peers.call(db.text("host", row.reference, "address"), "restart_agent", &[]);
+    asked.map(drop).map_err(|failure| match failure.code.as_str() {
+        "HOST_OFFLINE" => Failure::new("HOST_OFFLINE", [host]),
+        _ => failure,
+    })
+}
+
 /// Starts this agent anew in place, after the answer of the present call has gone out. VMs do not
 /// notice: the new agent finds them by scan.
 pub fn restart_soon(agent: &Arc<Agent>) {

@@ -58,6 +58,7 @@ pub mod vm;
 pub mod volume;
 pub mod volumes;
 pub mod what_if;
+mod words;
 
 use crate::host::hypervisor::Hypervisor;
 use crate::host::sr::Plugs;

@@ -7,7 +7,7 @@ use super::vm::start;
 use super::{Agent, evacuate, guard, recover};
 use crate::plan;
 use crate::pool::Database;
-use crate::pool::rows::{Pool, Vm};
+use crate::pool::rows::{Host, Pool, Vm};
 use crate::recovery::rehearse::rehearse;
 use crate::recovery::{Pool as Rows, Priority};
 use crate::xenapi::Failure;
@@ -50,20 +50,8 @@ fn survives(capacity: &Capacity) -> i64 {
     if verdict.startable { i64::try_from(verdict.max).unwrap_or(i64::MAX) } else { 0 }
 }
 
-/// A refusal in one line.
-fn words(failure: &Failure) -> String {
-    match failure.params.last() {
-        Some(last) if last.contains(' ') => last.clone(),
-        _ => std::iter::once(&failure.code)
-            .chain(&failure.params)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" "),
-    }
-}
-
-fn begin(question: String, before: &Capacity, guarded: Answer<()>) -> WhatIf {
-    let refusal = guarded.err().map(|failure| words(&failure));
+fn begin(db: &Database, question: String, before: &Capacity, guarded: Answer<()>) -> WhatIf {
+    let refusal = guarded.err().map(|failure| super::words::why(db, &failure));
     WhatIf {
         question,
         allowed: refusal.is_none(),
@@ -110,15 +98,22 @@ fn hosts_fail(agent: &Agent, db: &Database, uuids: &str) -> Answer<WhatIf> {
     let (mut failed, mut hosts) = (Vec::<Uuid>::new(), Vec::new());
     for uuid in uuids.split(',').filter(|uuid| !uuid.is_empty()) {
         let host = db.require_uuid("host", uuid)?;
-        failed.push(super::vm::uuid_of(db, "host", host)?);
-        hosts.push(host);
+        // Named twice it fails once.
+        if !hosts.contains(&host) {
+            failed.push(super::vm::uuid_of(db, "host", host)?);
+            hosts.push(host);
+        }
+    }
+    if hosts.is_empty() {
+        return Err(Failure::new("INVALID_VALUE", ["hosts", uuids, "it names no host"]));
     }
     let before = capacity(agent, db)?;
     let names: Vec<String> = hosts.iter().map(|host| named(db, "host", host).to_string()).collect();
     let on = Pool::all(db).any(|pool| pool.ha_enabled());
     let as_if = if on { "" } else { " (HA is off: as if it were on)" };
-    let question = format!("{} fail at the same moment{as_if}", names.join(", "));
-    let mut told = begin(question, &before, Ok(()));
+    let fail = if names.len() == 1 { "fails" } else { "fail at the same moment" };
+    let question = format!("{} {fail}{as_if}", names.join(", "));
+    let mut told = begin(db, question, &before, Ok(()));
     let played = rehearse(&rows(agent, db)?, &failed);
     let mut after = before;
     for host in &hosts {
@@ -132,21 +127,25 @@ fn hosts_fail(agent: &Agent, db: &Database, uuids: &str) -> Answer<WhatIf> {
         after.apply(guard::started(&after, &Vm::get(db, vm)?, host));
     }
     for vm in &played.left {
-        told.left.push(left(db, row("VM", *vm))?);
+        told.left.push(left(db, row("VM", *vm), &hosts)?);
     }
     told.allowed = told.left.iter().all(|left| left.priority != "restart");
     told.survives_after = survives(&after);
     Ok(told)
 }
 
-fn left(db: &Database, vm: &str) -> Answer<Left> {
+fn left(db: &Database, vm: &str, failed: &[&str]) -> Answer<Left> {
     let row = Vm::get(db, vm)?;
     let priority = row.ha_restart_priority();
+    let takes = |host: &Host<'_>| host.enabled() && super::capacity::is_live(db, host);
+    let stays = |host: &Host<'_>| !failed.contains(&host.reference) && takes(host);
+    let stay: Vec<Host<'_>> = Host::all(db).filter(stays).collect();
+    let possible = super::agility::possible_hosts(db, &row);
     let why = match priority {
+        "restart" | "best-effort" if stay.is_empty() => "no host is left that takes VMs",
         "restart" | "best-effort" => {
-            let possible = super::agility::possible_hosts(db, &row);
-            let elsewhere = possible.iter().any(|host| Some(host.as_str()) != row.resident_on());
-            if elsewhere { "no host that can run it has room" } else { "no other host can run it" }
+            let reached = stay.iter().any(|host| possible.iter().any(|it| it == host.reference));
+            if reached { "no host that can run it has room" } else { "no other host can run it" }
         }
         _ => "it has no restart priority",
     };
@@ -156,16 +155,21 @@ fn left(db: &Database, vm: &str) -> Answer<Left> {
 fn vm_start(agent: &Agent, db: &Database, vm: &str) -> Answer<WhatIf> {
     let row = Vm::get(db, vm)?;
     let before = capacity(agent, db)?;
-    let chosen = start::choose(agent, db, &row, false);
+    let may = |_: ()| super::vm::assert_power(&row, &["Halted"]);
+    let ready = super::vm::assert_machine(&row).and_then(may);
+    let choose = |force| ready.clone().and_then(|()| start::choose(agent, db, &row, force));
+    let (chosen, forced) = (choose(false), choose(true).ok());
     let question = format!("{} is started", named(db, "VM", vm));
-    let host = chosen.clone().ok();
-    let mut told = begin(question, &before, chosen.map(|_| ()));
+    let mut told = begin(db, question, &before, chosen.clone().map(|_| ()));
     told.survives_after = told.survives_before;
-    if let Some(host) = host {
+    if let Ok(host) = &chosen {
+        told.steps.push(step(db, vm, host, 0)?);
+    }
+    // Of a start that is refused: what would be left if it were forced.
+    if let Some(host) = chosen.ok().or(forced) {
         let mut after = before;
         after.apply(guard::started(&after, &row, &host));
         told.survives_after = survives(&after);
-        told.steps.push(step(db, vm, &host, 0)?);
     }
     Ok(told)
 }
@@ -173,7 +177,7 @@ fn vm_start(agent: &Agent, db: &Database, vm: &str) -> Answer<WhatIf> {
 fn host_disable(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
     let before = capacity(agent, db)?;
     let question = format!("{} is disabled", named(db, "host", host));
-    let mut told = begin(question, &before, guard::disable_host(agent, db, host));
+    let mut told = begin(db, question, &before, guard::disable_host(agent, db, host));
     let mut after = before;
     after.apply(guard::disabled(&after, host));
     told.survives_after = survives(&after);
@@ -183,10 +187,12 @@ fn host_disable(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
 fn host_evacuate(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
     let before = capacity(agent, db)?;
     let question = format!("every VM leaves {}", named(db, "host", host));
-    let mut told = begin(question, &before, evacuate::allowed(agent, db, host));
+    let planned = evacuate::planned(agent, db, host)?;
+    let (moves, _) = evacuate::moves(db, planned.clone());
+    let mut told = begin(db, question, &before, evacuate::allowed(agent, db, host, &moves));
     let mut after = before;
     after.apply(guard::disabled(&after, host));
-    for (vm, target) in evacuate::planned(agent, db, host)? {
+    for (vm, target) in planned {
         let row = Vm::get(db, &vm)?;
         match target {
             Ok(to) if row.power_state() == "Running" => {
@@ -194,7 +200,8 @@ fn host_evacuate(agent: &Agent, db: &Database, host: &str) -> Answer<WhatIf> {
                 after.apply(guard::started(&after, &row, &to));
             }
             refused => {
-                let why = refused.err().map_or("it is paused".to_owned(), |why| words(&why));
+                let paused = || "it is paused".to_owned();
+                let why = refused.err().map_or_else(paused, |why| super::words::why(db, &why));
                 let priority = row.ha_restart_priority().to_owned();
                 told.left.push(Left { vm: named(db, "VM", &vm), priority, why });
             }

@@ -4,6 +4,7 @@ use super::commands::entry::{self, Entry};
 use super::commands::table::Kind;
 use super::dialect::Params;
 use super::printing::Console;
+use crate::xenapi::settings::SETTINGS;
 
 /// The block that also stands on stderr when no command was given.
 pub const USAGE: &str = "\
@@ -141,10 +142,23 @@ fn description(entry: &Entry) -> String {
             "; exactly one must match."
         });
     }
+    text.push_str(&settings(&entry.name()));
     for example in entry.examples() {
         text.push_str(&format!(" Example: {example}"));
     }
     text
+}
+
+/// Which keys of `other-config` are settings, for the command that sets them.
+fn settings(command: &str) -> String {
+    let class = command.strip_suffix("-param-set").unwrap_or("");
+    let of_class = SETTINGS.iter().filter(|setting| setting.class.eq_ignore_ascii_case(class));
+    let keys: Vec<&str> = of_class.map(|setting| setting.key).collect();
+    if keys.is_empty() {
+        return String::new();
+    }
+    let keys = keys.join(", ");
+    format!(" Settings among the keys of other-config: {keys}; SETTINGS in xe(1) explains them.")
 }
 
 #[cfg(test)]

@@ -39,6 +39,15 @@ pub fn page() -> io::Result<String> {
             class.shown(Some("all")).iter().map(|field| field.label()).collect();
         text.push_str(&format!(".TP\n.B {}\n{}\n", class.name, escaped(&names.join(", "))));
     }
+    text.push_str(".SH SETTINGS\n");
+    text.push_str(&paragraph(
+        "These keys of other-config are settings, as in \
+         'xe pool-param-set uuid=UUID other-config:xe-vms-per-host=20'.",
+    ));
+    for setting in crate::xenapi::settings::SETTINGS {
+        let key = format!("{} other-config:{}", setting.class.to_lowercase(), setting.key);
+        text.push_str(&format!(".TP\n.B {}\n{}\n", escaped(&key), escaped(setting.meaning)));
+    }
     text.push_str(".SH FILES\n.TP\n.I ~/.xe\nWords of the form name=value, one a line.\n");
     text.push_str(".SH ENVIRONMENT\n.TP\n.B XE_EXTRA_ARGS\nWords with commas between.\n");
     text.push_str(".TP\n.B XE_SOCKET\nThe agent's socket, if it is not the usual one.\n");

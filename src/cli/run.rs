@@ -6,6 +6,7 @@ use super::commands::table::Login;
 use super::connect;
 use super::dialect::words::{CommandLine, parse};
 use super::dialect::{Opening, Params, RC_BROKEN, Reading, Switches, Word};
+use super::errors::about::About;
 use super::errors::{CliError, advice, explain, layout};
 use super::help;
 use super::printing::Console;
@@ -80,15 +81,6 @@ fn ended(outcome: Result<(), CliError>, console: &mut Console<'_>) -> u8 {
             if console.terminal && text.ends_with("(calling connect )") {
                 console.note(NOBODY_THERE);
             }
-            if let CliError::Server(failure) = &error
-                && console.terminal
-            {
-                let lines = advice::commands(failure);
-                if !lines.is_empty() {
-                    console.note("These help:");
-                }
-                lines.iter().for_each(|line| console.note(&format!("    {line}")));
-            }
             if error == CliError::Exit(0) {
                 console.flush_minimal();
             }
@@ -152,19 +144,26 @@ fn in_session(
         entry.parameters().into_iter().map(|parameter| parameter.name).collect();
     // Any waiting command takes it, no help shows it, and it picks no object.
     own.push("progress".to_owned());
-    let outcome = entry.run(&mut Context { session, params, console, own });
-    outcome.map_err(|error| match error {
-        CliError::Server(failure) => {
-            let shown = explain::references(session, failure.clone());
-            if trace {
-                console.note(&CliError::Server(shown).to_string());
-                console.note(&format!("Raised {}\nBacktrace:", layout::raised(&failure)));
-                return CliError::Exit(1);
-            }
-            CliError::Server(shown)
-        }
-        other => other,
-    })
+    let mut ctx = Context { session, params, console, own, afterwards: Vec::new() };
+    let outcome = entry.run(&mut ctx);
+    let afterwards = std::mem::take(&mut ctx.afterwards);
+    let Err(CliError::Server(failure)) = outcome else { return outcome };
+    let shown = explain::references(session, failure.clone());
+    console.note(&layout::failure(&shown));
+    if trace {
+        console.note(&format!("Raised {}\nBacktrace:", layout::raised(&failure)));
+        return Err(CliError::Exit(1));
+    }
+    // Scripts know the lines above; what follows is what can be done.
+    let about = About { session, params, failure: &shown };
+    let told = console.terminal || advice::for_all(&failure);
+    let lines = if told { advice::commands(&shown, |name| about.find(name)) } else { Vec::new() };
+    if !lines.is_empty() {
+        console.note("These help:");
+    }
+    lines.iter().for_each(|line| console.note(&format!("    {line}")));
+    afterwards.iter().for_each(|line| console.note(line));
+    Err(CliError::Exit(1))
 }
 
 /// `minimal` takes only these two words; anything else is an error of the peer's server.

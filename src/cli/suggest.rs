@@ -27,6 +27,11 @@ const GLOBAL: [&str; 13] = [
 const OLD: [(&str, &str, &str); 1] =
     [("pool-ha-enable", "heartbeat-sr-uuid", "heartbeat-sr-uuids")];
 
+/// Whether every command takes the word.
+pub fn is_global(word: &str) -> bool {
+    GLOBAL.contains(&word)
+}
+
 /// Takes an old spelling for what is meant, and says so.
 pub fn respell(entry: &Entry, params: &mut Params, console: &mut Console<'_>) {
     let name = entry.name();
@@ -45,7 +50,7 @@ pub fn warn(entry: &Entry, params: &Params, console: &mut Console<'_>) {
     }
     let known = entry.parameters();
     let is_known = |param: &Param| {
-        GLOBAL.contains(&param.key.as_str())
+        is_global(&param.key)
             || known.iter().any(|parameter| match parameter.kind {
                 Kind::Map => param.key.starts_with(&parameter.name),
                 _ => parameter.name == param.key,

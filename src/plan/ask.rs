@@ -124,7 +124,7 @@ fn climb(problem: &Problem, meter: &mut Meter) -> Verdict {
 fn bounded(problem: &Problem, enabled: usize, meter: &mut Meter) -> usize {
     let field = Field::new(problem);
     let halted = starts::halted(problem, &field);
-    let Ok((field, _)) = starts::at_once(&field, &halted, meter) else { return 0 };
+    let Ok((field, _)) = starts::at_once(problem, &field, &halted, meter) else { return 0 };
     let hosts = field.targets();
     let (sums, sizes) = (Sums::new(&field, &hosts), Sizes::new(&field, &hosts));
     let (mut yes, mut no) = (0, enabled + 1);

@@ -1,6 +1,4 @@
-//! `xe-plan CASE.json [--json]`: the planner on a case file of the format `ha-plan-case/1`.
-
-use std::process::ExitCode;
+//! A case for the planner, of the format `ha-plan-case/1`, and the answer to it.
 
 use serde::{Deserialize, Serialize};
 
@@ -111,7 +109,8 @@ impl Case {
         self.report(&max_failures(&self.problem, budget))
     }
 
-    fn report(&self, verdict: &Verdict) -> Answer {
+    /// What a verdict says of it.
+    pub fn report(&self, verdict: &Verdict) -> Answer {
         let name = |host: &usize| self.problem.hosts[*host].id.clone();
         Answer {
             max_failures: verdict.max,
@@ -131,63 +130,5 @@ impl Case {
             doomed: verdict.doomed.iter().map(|vm| self.problem.vms[*vm].id.clone()).collect(),
             max_failures_of_savable: verdict.max_of_savable,
         }
-    }
-}
-
-/// Runs the program with the words after its name.
-pub fn main(words: Vec<String>) -> ExitCode {
-    let (switches, paths): (Vec<&String>, Vec<&String>) =
-        words.iter().partition(|word| word.starts_with("--"));
-    let (json, [path]) = (switches == ["--json"], paths.as_slice()) else {
-        eprintln!("usage: xe-plan CASE.json [--json]");
-        return ExitCode::from(2);
-    };
-    if !json && !switches.is_empty() {
-        eprintln!("usage: xe-plan CASE.json [--json]");
-        return ExitCode::from(2);
-    }
-    let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
-    let case = match read.and_then(|text| Case::parse(&text)) {
-        Ok(case) => case,
-        Err(error) => {
-            eprintln!("{path}: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    print(&case, json);
-    ExitCode::SUCCESS
-}
-
-fn print(case: &Case, json: bool) {
-    let verdict = max_failures(&case.problem, &Budget::default());
-    let answer = case.report(&verdict);
-    if json {
-        println!("{}", serde_json::json!(answer));
-        return;
-    }
-    println!("{}: tolerates {} failed hosts", case.name, answer.max_failures);
-    if !answer.startable {
-        println!("  the halted protected VMs cannot all be started");
-    }
-    if let Some(breaking) = &verdict.counterexample {
-        let hosts = answer.counterexample.clone().unwrap_or_default().join(", ");
-        println!("  without a plan: {hosts}; no room for {}", case.problem.vms[breaking.vm].id);
-    }
-    if !answer.proved {
-        println!("  one failure more was not proved impossible; it counts as not tolerated");
-    }
-    if answer.one_by_one != "kept" {
-        let (word, kept) = (answer.one_by_one, answer.max_one_by_one);
-        println!("  one by one, in any order: {word}; {kept} are kept");
-    }
-    if !answer.doomed.is_empty() {
-        let (vms, max) = (answer.doomed.join(", "), answer.max_failures_of_savable);
-        println!("  no host is left that can run {vms}; the others: {max} failed hosts");
-    }
-    if answer.overcommitted {
-        println!("  overcommitted: {} configured", case.failures_to_tolerate);
-    }
-    for (vm, host) in verdict.starts {
-        println!("  {} would start on {}", case.problem.vms[vm].id, case.problem.hosts[host].id);
     }
 }

@@ -76,10 +76,19 @@ fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, u128
     (weights, hosts.iter().map(|host| taken(*host)).sum::<u128>() + smallest)
 }
 
+/// What a "yes" leaves open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Open {
+    /// The VMs that wait cannot be placed by its starts.
+    Starts,
+    /// No bound and no plan holds for these hosts.
+    Set(Vec<usize>),
+}
+
 /// Whether a "yes" shows that every set of `r` hosts has a plan; an error says what it leaves open.
-pub fn yes(problem: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Result<(), String> {
+pub fn yes(problem: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Result<(), Open> {
     if !starts.hosts.is_empty() || !holds(problem, starts) {
-        return Err("the VMs that wait cannot be placed by these starts".to_owned());
+        return Err(Open::Starts);
     }
     let (hosts, mut pool) = (after(problem, &[]).0, problem.clone());
     for (vm, host) in &starts.placed {
@@ -110,7 +119,7 @@ pub fn yes(problem: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Resu
         if open && missing > 0 {
             sets.extend((from..hosts.len()).map(|next| [&set[..], &[next]].concat()));
         } else if open && !it.plans.iter().any(planned) {
-            return Err(format!("no bound and no plan holds for {failed:?}"));
+            return Err(Open::Set(failed));
         }
     }
     Ok(())
@@ -133,7 +142,10 @@ pub fn no(pool: &Problem, it: &Breaking) -> Result<bool, String> {
     };
     let violated = match it.why {
         Why::Exhausted => return Ok(false),
-        Why::Nowhere => !hosts.iter().any(|host| vm.may(*host) && alone(host)),
+        Why::Nowhere => {
+            let is_lost = lost.iter().any(|it| std::ptr::eq(*it, vm));
+            is_lost && !hosts.iter().any(|host| vm.may(*host) && alone(host))
+        }
         Why::Total => [1, 2].iter().any(|of| short(*of, &|_| true, &|_| true)),
         Why::Volume(size) => short(0, &|vm| vm.memory >= size, &|at| pool.hosts[at].free >= size),
         Why::Count(size) => {

@@ -71,15 +71,23 @@ impl Field {
 
     /// Starts a VM on a host; `false` when it has no room there.
     pub fn start(&mut self, vm: usize, host: usize) -> bool {
-        let need = self.census.need(vm);
-        let Some(room) = self.room[host].filter(|room| need.fits(*room)) else { return false };
-        self.room[host] = Some(need.out_of(room));
+        if !self.take(vm, host) {
+            return false;
+        }
         if !self.savable(self.census.tie(vm), |to| to != host) {
             return true;
         }
         let census = &self.census;
         let at = self.load[host].partition_point(|there| census.order(*there) < census.order(vm));
         self.load[host].insert(at, vm);
+        true
+    }
+
+    /// Takes the room of a VM on a host, to which nothing happens when it fails.
+    pub fn take(&mut self, vm: usize, host: usize) -> bool {
+        let need = self.census.need(vm);
+        let Some(room) = self.room[host].filter(|room| need.fits(*room)) else { return false };
+        self.room[host] = Some(need.out_of(room));
         true
     }
 
@@ -90,7 +98,7 @@ impl Field {
                 .any(|to| self.room[to].is_some() && left(to) && self.census.may(tie, to))
     }
 
-    /// Takes back a [`Self::start`].
+    /// Takes back a [`Self::start`] or [`Self::take`].
     pub fn undo(&mut self, vm: usize, host: usize) {
         self.load[host].retain(|there| *there != vm);
         self.room[host] = self.room[host].map(|room| room.plus(self.census.need(vm)));

@@ -25,7 +25,8 @@
 //! |---|---|
 //! | `ask` | the questions: does it tolerate `r`, how many does it tolerate |
 //! | `place` | the rule of recovery |
-//! | `guard` | what an operation would break; where a host's VMs can go |
+//! | `guard` | what an operation would break |
+//! | `evacuate` | where a host's VMs can go |
 //! | `size`, `census` | what VMs need and where they may run, in every dimension |
 //! | `field` | room and load of every host |
 //! | `starts` | where halted protected VMs would have to start |
@@ -34,6 +35,7 @@
 //! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
 //! | `sequence` | hosts that fail one by one |
 //! | `standing` | a pool that changes: only what changed is looked at again |
+//! | `certificate`, `case`, `program` | certificates and cases as texts; `xe-plan` |
 //! | `check` | verifies certificates, apart from all of the rest |
 //! | `pack`, `fill`, `search` | one set of VMs: greedy rules, fullest hosts, exact search |
 //! | `refute` | why one set of VMs fits nowhere |
@@ -43,9 +45,11 @@
 mod ask;
 pub mod case;
 mod census;
+pub mod certificate;
 pub mod check;
 mod classes;
 mod dominance;
+mod evacuate;
 mod field;
 mod fill;
 mod groups;
@@ -53,6 +57,7 @@ mod guard;
 mod meter;
 mod pack;
 mod place;
+pub mod program;
 mod ranges;
 mod refute;
 mod search;
@@ -69,7 +74,8 @@ use std::collections::BTreeSet;
 
 pub use ask::{certify, max_failures, one_by_one, tolerates};
 pub use classes::ClassBound;
-pub use guard::{Evacuation, Guard, evacuation, guard};
+pub use evacuate::{Evacuation, evacuation};
+pub use guard::{Guard, guard};
 pub use pack::Why;
 pub use place::{Placement, place, place_ahead, place_all, place_most};
 pub use sets::{Certificate, Plan};

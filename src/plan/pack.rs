@@ -6,6 +6,8 @@
 //! the bounds of `classes` ask of it. The steps depend on the question alone: what was found once
 //! is found again.
 
+use serde::{Deserialize, Serialize};
+
 use super::census::{Census, FREE};
 use super::fill;
 use super::groups::{self, Company};
@@ -23,7 +25,8 @@ pub enum Packed {
 }
 
 /// Why a VM has no place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// No host that is left can run it.
     Nowhere,

@@ -4,11 +4,11 @@
 //! A VM more on some host only makes every failure harder, so a partial placement that breaks is
 //! not continued, and the sets that broke earlier ones are tried first.
 
-use super::Problem;
 use super::field::Field;
 use super::meter::Meter;
 use super::pack::{Packed, Packing};
 use super::sets::{Certificate, Sets, survive};
+use super::{Problem, Vm};
 
 /// The answer, where the halted VMs start for it, and the pool after that.
 pub struct Answer {
@@ -19,21 +19,34 @@ pub struct Answer {
 
 /// Whether all halted protected VMs can be started so that every set of `r` hosts has a plan.
 pub fn tolerates(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> Answer {
+    beside(problem, &[], (r, r), keep, meter)
+}
+
+/// The same for every number of hosts from the first to the last, where these VMs are to run as
+/// well, which are not protected and only take room.
+pub fn beside(
+    problem: &Problem,
+    guests: &[usize],
+    r: (usize, usize),
+    keep: bool,
+    meter: &mut Meter,
+) -> Answer {
     let field = Field::new(problem);
-    let halted = halted(problem, &field);
+    let mut halted = halted(problem, &field);
+    halted.extend(guests);
     if halted.is_empty() {
-        return Answer { sets: survive(&field, r, keep, meter), starts: Vec::new(), field };
+        return Answer { sets: survive_all(&field, r, keep, meter), starts: Vec::new(), field };
     }
-    let (started, starts) = match at_once(&field, &halted, meter) {
+    let (started, starts) = match at_once(problem, &field, &halted, meter) {
         Ok(started) => started,
         Err(sets) => return Answer { sets, starts: Vec::new(), field },
     };
-    let sets = survive(&started, r, keep, meter);
+    let sets = survive_all(&started, r, keep, meter);
     if matches!(sets, Sets::Safe(_)) {
         return Answer { sets, starts, field: started };
     }
     // What breaks without the halted VMs breaks with them, wherever they start.
-    let before = survive(&field, r, false, meter);
+    let before = survive_all(&field, r, false, meter);
     if !matches!(before, Sets::Safe(_)) {
         return Answer { sets: before, starts: Vec::new(), field };
     }
@@ -47,17 +60,38 @@ pub fn tolerates(problem: &Problem, r: usize, keep: bool, meter: &mut Meter) -> 
     Answer { sets, starts: search.starts, field: search.field }
 }
 
+/// Whether every set of so many hosts survives, from the first number to the last.
+fn survive_all(field: &Field, (from, to): (usize, usize), keep: bool, meter: &mut Meter) -> Sets {
+    for fewer in from..to {
+        let sets = survive(field, fewer, false, meter);
+        if !matches!(sets, Sets::Safe(_)) {
+            return sets;
+        }
+    }
+    survive(field, to, keep, meter)
+}
+
+/// Starts a VM on a host, if it has room there; one that is not protected only takes that room.
+fn start(problem: &Problem, field: &mut Field, vm: usize, host: usize) -> bool {
+    if problem.vms[vm].protected { field.start(vm, host) } else { field.take(vm, host) }
+}
+
 /// A pool and the (VM, host) that were started to come to it.
 pub type Started = (Field, Vec<(usize, usize)>);
 
 /// The pool after the halted VMs were started by the rule of recovery; an error when they cannot
 /// be, or that is not known.
-pub fn at_once(field: &Field, halted: &[usize], meter: &mut Meter) -> Result<Started, Sets> {
+pub fn at_once(
+    problem: &Problem,
+    field: &Field,
+    halted: &[usize],
+    meter: &mut Meter,
+) -> Result<Started, Sets> {
     let packing = Packing::new(&field.census, &field.room, halted.to_vec());
     match packing.solve(meter) {
         Packed::Fits(placed) => {
             let mut started = field.clone();
-            let fits = placed.iter().all(|(vm, host)| started.start(*vm, *host));
+            let fits = placed.iter().all(|(vm, to)| start(problem, &mut started, *vm, *to));
             if fits { Ok((started, placed)) } else { Err(Sets::Unknown) }
         }
         Packed::Not { .. } => Err(Sets::Broken(None)),
@@ -82,7 +116,8 @@ struct Search<'a> {
     problem: &'a Problem,
     field: Field,
     halted: Vec<usize>,
-    r: usize,
+    /// The least and the most hosts that fail together.
+    r: (usize, usize),
     keep: bool,
     starts: Vec<(usize, usize)>,
     /// Sets of hosts that broke an earlier placement.
@@ -103,7 +138,7 @@ impl Search<'_> {
             }
             tried.push(host);
             meter.spend(1_000)?;
-            if !self.field.start(vm, host) {
+            if !start(self.problem, &mut self.field, vm, host) {
                 continue;
             }
             self.starts.push((vm, host));
@@ -137,7 +172,9 @@ impl Search<'_> {
         let sizes = |host: usize| {
             field.load[host].iter().map(|vm| field.census.need(*vm)).collect::<Vec<_>>()
         };
-        let free_choice = self.problem.vms.iter().all(|vm| !vm.protected || vm.allowed.is_none());
+        let matters = |(at, vm): &(usize, &Vm)| vm.protected || self.halted.contains(at);
+        let mut matter = self.problem.vms.iter().enumerate().filter(matters);
+        let free_choice = matter.all(|(_, vm)| vm.allowed.is_none());
         free_choice && field.room[a] == field.room[b] && sizes(a) == sizes(b)
     }
 
@@ -147,7 +184,7 @@ impl Search<'_> {
                 return None;
             }
         }
-        match survive(&self.field, self.r, self.keep, meter) {
+        match survive_all(&self.field, self.r, self.keep, meter) {
             Sets::Safe(certificate) => Some(certificate),
             Sets::Broken(breaking) => {
                 self.killers.extend(breaking.map(|breaking| breaking.hosts));

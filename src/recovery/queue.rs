@@ -1,12 +1,25 @@
 //! Who may start now: protected VMs first, by order, with delays and limits, where they fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::track::{Class, Turn};
 use super::{Action, Intent, Loss, Message, Power, Priority, Step, Vm};
 use crate::plan::{self, Problem, Shortage};
+
+/// Said of a start beside the rest of its anti-affinity group.
+const CROWDED: &str = "its anti-affinity group stands on one host: there was no room to spread it";
+
+/// Where those go that wait.
+struct Places {
+    /// Host by VM.
+    at: BTreeMap<usize, usize>,
+    /// VMs of anti-affinity groups that stand on a single host with them.
+    crowded: BTreeSet<usize>,
+    /// The pool with all of them placed.
+    left: Problem,
+}
 
 /// A VM that waits for its start.
 #[derive(Debug, Clone, Copy)]
@@ -64,15 +77,15 @@ impl Step<'_> {
     /// Starts what may start; whether something else may have become possible by that.
     fn start_some(&mut self) -> bool {
         let waiting = self.waiting();
-        let (places, left) = self.places(&waiting);
+        let places = self.places(&waiting);
         let (mut moved, mut in_flight) = (false, self.in_flight());
         let mut all: usize = in_flight.values().sum();
         for this in &waiting {
             if !self.may_start(this, &waiting) {
                 continue;
             }
-            let Some(host) = places.get(&this.index).copied() else {
-                moved |= self.without_place(this, &left);
+            let Some(host) = places.at.get(&this.index).copied() else {
+                moved |= self.without_place(this, &places.left);
                 continue;
             };
             let there = in_flight.entry(self.pool.hosts[host].boot.host).or_default();
@@ -81,19 +94,23 @@ impl Step<'_> {
                 *there += 1;
                 all += 1;
                 self.start(this, host);
+                if places.crowded.contains(&this.index) {
+                    let text = CROWDED.to_owned();
+                    self.actions.push(Action::Note { vm: this.uuid, text });
+                }
             }
         }
         moved
     }
 
     /// Places all that wait together, so that a VM in back-off keeps its place; those of a later
-    /// class take what the earlier ones leave. Also gives what all of them leave.
-    fn places(&mut self, waiting: &[Waiting]) -> (BTreeMap<usize, usize>, Problem) {
+    /// class take what the earlier ones leave.
+    fn places(&mut self, waiting: &[Waiting]) -> Places {
         let mut problem = self.pool.problem();
         for this in waiting {
             self.avoid_failed_hosts(&mut problem, this);
         }
-        let mut places = BTreeMap::new();
+        let (mut at, mut crowded) = (BTreeMap::new(), BTreeSet::new());
         for class in [Class::Guaranteed, Class::Once, Class::BestEffort] {
             let members = waiting.iter().filter(|this| this.turn.class == class);
             let wanted: Vec<usize> = members.map(|this| this.index).collect();
@@ -105,10 +122,12 @@ impl Step<'_> {
             let placement = plan::place_ahead(&problem, &[], &wanted, more.saturating_sub(1));
             for (vm, host) in placement.placed {
                 problem.hosts[host].take(&problem.vms[vm]);
-                places.insert(vm, host);
+                at.insert(vm, host);
+                let group = problem.vms[vm].group;
+                crowded.extend(group.filter(|it| placement.crowded.contains(it)).map(|_| vm));
             }
         }
-        (places, problem)
+        Places { at, crowded, left: problem }
     }
 
     /// Another host is tried after one that failed; when all were tried, a new round begins later.
@@ -137,10 +156,12 @@ impl Step<'_> {
         }
     }
 
-    /// Starts in flight by host, whoever decided them.
+    /// Starts in flight by host, whoever decided them. A VM that runs somewhere is being moved,
+    /// which reads no disk and takes nobody's turn.
     fn in_flight(&self) -> BTreeMap<Uuid, usize> {
         let mut count = BTreeMap::new();
-        for intent in self.pool.vms.iter().filter_map(|vm| vm.intent.as_ref()) {
+        let starting = self.pool.vms.iter().filter(|vm| vm.residence.is_none());
+        for intent in starting.filter_map(|vm| vm.intent.as_ref()) {
             *count.entry(intent.at.host).or_default() += 1;
         }
         count

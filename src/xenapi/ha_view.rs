@@ -105,7 +105,7 @@ pub struct Host {
     pub restart: u64,
     /// Memory of best-effort VMs.
     pub best_effort: u64,
-    /// Memory of VMs without a priority, and of the control domain.
+    /// Memory of VMs without a priority.
     pub unprotected: u64,
     /// Memory that is left.
     pub free: u64,

@@ -1,11 +1,13 @@
 //! The language that client and server both speak.
 
+pub mod codes;
 pub mod errors;
 pub mod failure;
 pub mod ha_view;
 pub mod model;
 mod model_files;
 pub mod roles;
+pub mod settings;
 pub mod types;
 pub mod value;
 pub mod xmlrpc;

@@ -154,3 +154,22 @@ fn a_cd_that_one_host_alone_has_goes_into_no_drive_of_a_protected_vm() {
     assert!(error.contains("(mail) is protected"), "{error}");
     of("vm13").done(insert);
 }
+
+#[test]
+fn storage_that_is_used_names_the_vm_that_uses_it() {
+    let pool = Saved::with(&[]);
+    let error = pool.refused("pbd-unplug uuid=0000012e-0000-4000-8000-000000005ad6");
+    assert!(error.starts_with("The disk is in use.\nvdi: "), "{error}");
+    assert!(error.contains("(mail) uses it there"), "{error}");
+}
+
+#[test]
+fn an_interface_and_a_store_that_are_to_be_plugged_are_named() {
+    let pool = Saved::with(&[crate::world::BERT_WITHOUT_STORAGE]);
+    let vm = "0000000f-0000-4000-8000-000000000483";
+    let line = format!("vm-disk-add uuid={vm} disk-size=1MiB device=9");
+    let sr = "sr-uuid=00000141-0000-4000-8000-00000000608d";
+    let error = pool.refused(&format!("{line} {sr}"));
+    assert!(error.contains("xe pbd-plug uuid=0000012e-0000-4000-8000-000000005ad6"), "{error}");
+    assert!(error.contains(&format!("xe vm-ha-explain uuid={vm}")), "{error}");
+}

@@ -17,7 +17,7 @@ fn the_status_of_a_saved_pool() {
         &"│ anna ┆ master ┆ yes       ┆           - ┆      - ┆        - ┆      - ┆      │"
     ));
     assert!(
-        text.contains("│ pool   ┆ 8872 MiB ┆ 2203 MiB ┆     501 MiB ┆     616 MiB ┆ 5552 MiB │")
+        text.contains("│ pool   ┆ 8256 MiB ┆ 2203 MiB ┆     501 MiB ┆           0 ┆ 5552 MiB │")
     );
     assert!(text.contains("local bert, which one host alone has"), "{text}");
 }
@@ -33,6 +33,7 @@ fn the_status_as_json_has_every_figure() {
     let parts = ["restart", "best_effort", "unprotected", "free"];
     let sum: u64 = parts.iter().map(|part| anna[part].as_u64().unwrap()).sum();
     assert_eq!(sum, anna["memory"].as_u64().unwrap(), "every byte is accounted for");
+    assert_eq!(anna["unprotected"], 0, "the control domain is no VM without protection");
     assert_eq!(status["unprotected"][0]["vm"]["name"], "scratch");
     let off = Saved::without_ha().json("pool-ha-status");
     assert_eq!((&off["enabled"], &off["timers"]), (&false.into(), &serde_json::Value::Null));
@@ -44,6 +45,18 @@ fn an_overcommitted_pool_says_by_how_much_and_by_what() {
     let text = pool.done("pool-ha-status");
     assert!(text.contains("overcommitted: yes, by 2 host failures\n"), "{text}");
     assert_eq!(pool.done("pool-ha-status --minimal"), "true,3,1,true");
+}
+
+#[test]
+fn a_pool_that_cannot_start_a_protected_vm_says_that_and_no_number() {
+    let pool = Saved::with(&[
+        ("failures_to_tolerate=\"1\"", "failures_to_tolerate=\"0\""),
+        ("memory__static_max=\"314572800\"", "memory__static_max=\"9314572800\""),
+    ]);
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,0,0,true");
+    let text = pool.done("pool-ha-status");
+    let told = "overcommitted: yes: not every protected VM that is off could be started\n";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]
@@ -80,15 +93,72 @@ fn what_a_start_or_a_disabled_host_would_do() {
     assert!(why.contains("(bert) failed, no place would be left for"), "{why}");
     let start = pool.json("pool-ha-what-if vm-start=off");
     assert_eq!(start["allowed"], false, "{start}");
+    let why = start["refusal"].as_str().unwrap();
+    assert!(why.starts_with("it needs 4001 MiB, and no host has more than "), "{why}");
     for (line, text) in [
         ("pool-ha-what-if", "give one of hosts="),
         ("pool-ha-what-if hosts=anna vm-start=off", "give one of hosts="),
         ("pool-ha-what-if vm-start=off,mail", "takes one object"),
         ("pool-ha-what-if hosts=carl", "no host is called carl"),
+        ("pool-ha-what-if hosts=", "hosts= names no host"),
+        ("pool-ha-what-if hosts=,", "hosts= names no host"),
+        ("pool-ha-what-if bogus=1", "unknown parameter bogus\nSee 'xe help pool-ha-what-if'.\n"),
     ] {
         let error = pool.refused(line);
         assert!(error.contains(text), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_host_that_is_named_twice_fails_once_and_of_all_hosts_none_is_left() {
+    let pool = Saved::with(&[]);
+    let told = pool.json("pool-ha-what-if hosts=anna,anna");
+    assert_eq!(told["question"], "anna fails");
+    let told = pool.json("pool-ha-what-if hosts=anna,bert");
+    assert_eq!(told["question"], "anna, bert fail at the same moment");
+    assert_eq!(told["left"][0]["why"], "no host is left that takes VMs");
+}
+
+#[test]
+fn what_cannot_be_started_is_not_started_in_a_rehearsal_either() {
+    let pool = Saved::with(&[]);
+    let told = pool.json("pool-ha-what-if vm-start=mail");
+    assert_eq!((&told["allowed"], &told["steps"]), (&false.into(), &serde_json::json!([])));
+    assert_eq!(told["refusal"], "it is running, not halted");
+    assert!(!pool.done("pool-ha-what-if vm-start=mail").contains("survives then"));
+}
+
+#[test]
+fn a_start_that_is_refused_says_what_is_left_when_it_is_forced() {
+    let pool = Saved::with(&[]);
+    let size = 2300 * crate::world::MIB;
+    pool.done(&format!(
+        "vm-memory-limits-set uuid={OFF} static-min=0 dynamic-min={size} dynamic-max={size} \
+         static-max={size}"
+    ));
+    let told = pool.json("pool-ha-what-if vm-start=off");
+    let figures = (&told["allowed"], &told["survives_before"], &told["survives_after"]);
+    assert_eq!(figures, (&false.into(), &1.into(), &0.into()));
+    let text = pool.done("pool-ha-what-if vm-start=off");
+    assert!(text.contains("survives if forced: 0 host failures"), "{text}");
+    pool.done("vm-start vm=off --force");
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,1,0,true");
+}
+
+#[test]
+fn the_dry_run_of_an_evacuation_and_the_run_agree_and_keep_the_plan() {
+    let pool = Saved::of_four_hosts();
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,1,1,false");
+    let told = pool.json("host-evacuate host=A --dry-run");
+    let figures = (&told["allowed"], &told["survives_before"], &told["survives_after"]);
+    assert_eq!(figures, (&true.into(), &1.into(), &1.into()), "{told}");
+    let to = told["steps"][0]["to"]["name"].as_str().unwrap();
+    assert_ne!(to, "B", "the emptiest is needed for the VM of C");
+    pool.done("host-disable host=A");
+    pool.done("host-evacuate host=A");
+    let there = pool.done("vm-list name-label=x params=resident-on --minimal");
+    assert_eq!(pool.done(&format!("host-list uuid={there} params=name-label --minimal")), to);
+    assert_eq!(pool.done("pool-ha-status --minimal"), "true,1,1,false");
 }
 
 #[test]

@@ -63,6 +63,12 @@ impl Saved {
         Self::of(&text.replace("ha_enabled=\"false\"", "ha_enabled=\"true\""))
     }
 
+    /// Four hosts, A to D, and one failure promised: x on A needs 4 of 100 MiB; B has 10 left, C
+    /// has 8, D has 4; the VM of C needs 7.
+    pub fn of_four_hosts() -> Self {
+        Self::of(include_str!("../fixtures/dumps/four-hosts.xml"))
+    }
+
     /// A pool with HA off.
     pub fn without_ha() -> Self {
         Self::changed(&[])

@@ -73,11 +73,12 @@ fn enable(call: &Call<'_>) -> Answer {
     let host = call.text(0);
     let db = call.agent.store.read();
     let row = Host::get(&db, host)?;
-    if !capacity::is_live(&db, &row) {
-        return Err(Failure::bare("HOST_NOT_LIVE"));
-    }
+    // Such a host is out of the heartbeat and counts as down for that alone.
     if maintenance::is_in(&db, host) {
         return maintenance::exit(call.agent, host).map(|()| Value::void());
+    }
+    if !capacity::is_live(&db, &row) {
+        return Err(Failure::bare("HOST_NOT_LIVE"));
     }
     guard::enable_host(&db, host)?;
     call.agent.store.commit(|tx| {
@@ -209,10 +210,5 @@ fn free_memory(call: &Call<'_>) -> Answer {
 }
 
 fn restart_agent(call: &Call<'_>) -> Answer {
-    let db = call.agent.store.read();
-    if call.agent.host_ref(&db).as_deref() != Some(call.text(0)) {
-        return Err(Failure::new("OPERATION_NOT_ALLOWED", ["only the host itself can do this"]));
-    }
-    membership::restart_soon(call.agent);
-    Ok(Value::void())
+    membership::restart_agent(call.agent, call.text(0)).map(|()| Value::void())
 }

@@ -59,15 +59,19 @@ fn unplug(call: &Call<'_>) -> Answer {
     let db = call.agent.store.read();
     let pbd = Pbd::get(&db, call.text(0))?;
     let (host, sr) = (pbd.host().unwrap_or(NULL_REF), pbd.SR().unwrap_or(NULL_REF));
-    let uses = |vm: &Vm<'_>| crate::agent::agility::needed_srs(&db, vm).contains(&sr);
-    if let Some(vm) = Vm::all(&db).find(|vm| vm.resident_on() == Some(host) && uses(vm)) {
-        return Err(Failure::new("VDI_IN_USE", [sr, &format!("VM {} runs there", vm.uuid())]));
+    let ha = Pool::all(&db).find(Pool::ha_enabled);
+    let holds = |vdi: &&str| db.target("VDI", vdi, "SR") == Some(sr);
+    if ha.is_some_and(|pool| pool.ha_statefiles().iter().any(holds)) {
+        return Err(Failure::bare("HA_IS_ENABLED"));
     }
-    if let Some(pool) = Pool::all(&db).find(Pool::ha_enabled) {
-        let holds = |vdi: &&str| db.target("VDI", vdi, "SR") == Some(sr);
-        if pool.ha_statefiles().iter().any(holds) {
-            return Err(Failure::bare("HA_IS_ENABLED"));
+    for vm in Vm::all(&db).filter(|vm| vm.resident_on() == Some(host)) {
+        let mut disks = vm.VBDs().into_iter().filter(|vbd| !db.flag("VBD", vbd, "empty"));
+        if let Some(vdi) = disks.find_map(|vbd| db.target("VBD", vbd, "VDI").filter(holds)) {
+            let why = format!("VM {} uses it there", guard::listed(&db, "VM", &[vm.reference]));
+            return Err(Failure::new("VDI_IN_USE", [vdi, &why]));
         }
+    }
+    if ha.is_some() {
         let host = db.text("host", host, "name_label");
         guard::storage_of_protected(&db, sr, &format!("{host} would lose it"))?;
     }

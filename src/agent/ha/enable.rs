@@ -178,6 +178,10 @@ fn on_host(agent: &Agent, epoch: u64, host: Uuid, step: HostStep) -> Answer<Done
     let db = agent.store.read();
     let row = db.require_uuid("host", &host.to_string())?;
     jobs::on_host(agent, row, epoch, &Job::Ha(step)).map_err(|mut failure| {
+        // One that cannot be reached is named by its address; its row says more.
+        if failure.code == "HOST_OFFLINE" {
+            failure.params.clear();
+        }
         failure.params.push(row.to_owned());
         failure
     })

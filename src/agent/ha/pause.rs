@@ -8,7 +8,7 @@
 //! fails. Meanwhile a lost master is replaced by nobody, as always without HA.
 
 use super::{disable, enable};
-use crate::agent::{Agent, pool_ref, vm};
+use crate::agent::{Agent, pool_ref, vm, words};
 use crate::pool::Database;
 use crate::pool::rows::Pool;
 use crate::xenapi::Failure;
@@ -143,7 +143,8 @@ pub fn watch(agent: &Arc<Agent>) {
             continue;
         };
         if !std::mem::replace(&mut told, true) {
-            let body = format!("the pause is over, but HA cannot be switched on: {failure}");
+            let why = words::why(&db, &failure);
+            let body = format!("the pause is over, but HA cannot be switched on: {why}");
             vm::message(agent, "HA_PAUSE_NOT_OVER", 2, "Pool", pool.uuid(), &body);
         }
         std::thread::sleep(AGAIN);

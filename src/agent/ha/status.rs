@@ -138,6 +138,11 @@ fn host_status(
         ..Host::default()
     };
     for vm in Vm::all(db).filter(running) {
+        if !crate::agent::capacity::is_machine(&vm) {
+            // What the control domain has is not for VMs.
+            host.memory = host.memory.saturating_sub(footprint(&vm));
+            continue;
+        }
         let used = match vm.ha_restart_priority() {
             _ if is_protected(&vm) => &mut host.restart,
             "best-effort" => &mut host.best_effort,

@@ -18,6 +18,8 @@ pub struct Context<'a, 'c> {
     pub console: &'a mut Console<'c>,
     /// The parameters that the command declares as its own (not selector words).
     pub own: Vec<String>,
+    /// What is to be said behind the server's refusal, if the command ends with one.
+    pub afterwards: Vec<String>,
 }
 
 impl Context<'_, '_> {
@@ -88,10 +90,11 @@ impl Context<'_, '_> {
             self.console.direct(&format!("{warning}\n"));
         }
         self.console.direct("Type 'yes' to continue\n");
-        let answer = self
-            .console
-            .line()
-            .ok_or_else(|| CliError::Client("Lost connection to the server.".to_owned()))?;
+        let answer = self.console.line().ok_or_else(|| {
+            CliError::text(
+                "no answer was given, so nothing was done; --force goes on without the question",
+            )
+        })?;
         if answer.trim().eq_ignore_ascii_case("yes") {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::table::{Command, Kind, Outcome, command, may, needs};
 use crate::cli::errors::CliError;
 use crate::cli::printing::ha::{explanation, status, what_if};
+use crate::cli::suggest;
 use crate::client::CallError;
 use crate::xenapi::Value;
 use crate::xenapi::ha_view::{Explanation, Status, WhatIf};
@@ -101,12 +102,24 @@ fn ha_what_if(ctx: &mut Context<'_, '_>) -> Outcome {
     let keys = ["hosts", "vm-start", "host-disable"];
     let given: Vec<&str> = keys.into_iter().filter(|key| ctx.params.has(key)).collect();
     let [key] = given[..] else {
-        return Err(CliError::text("give one of hosts=, vm-start= and host-disable="));
+        // A word that is not known has been named already.
+        let known = |key: &str| key.is_empty() || suggest::is_global(key) || key == "json";
+        let stray = ctx.params.all().iter().any(|it| it.typed && !known(&it.key));
+        return Err(match given.is_empty() && stray {
+            true => CliError::Client("See 'xe help pool-ha-what-if'.".to_owned()),
+            false => CliError::text("give one of hosts=, vm-start= and host-disable="),
+        });
     };
     let class = if key == "vm-start" { "VM" } else { "host" };
     let mut uuids = Vec::new();
     for word in ctx.params.need(key)?.split(',').filter(|word| !word.is_empty()) {
-        uuids.push(uuid_of(ctx, class, word)?);
+        let uuid = uuid_of(ctx, class, word)?;
+        if !uuids.contains(&uuid) {
+            uuids.push(uuid);
+        }
+    }
+    if uuids.is_empty() {
+        return Err(CliError::text(format!("{key}= names no {class}")));
     }
     if key != "hosts" && uuids.len() != 1 {
         return Err(CliError::text(format!("{key}= takes one object")));

@@ -42,6 +42,13 @@ pub const COMMANDS: &[Command] = &[
         maintenance_exit,
     )
     .on_one(HOSTS),
+    command(
+        "host-restart-agent",
+        "Start the agent of a host anew. Its VMs run on, and HA resets nobody for it: the \
+         heartbeat is a process of its own.",
+        restart_agent,
+    )
+    .on_one(HOSTS),
     command("host-shutdown", "Shut a disabled host down.", |ctx| {
         ctx.call_on_each(HOSTS, "host.shutdown")
     })
@@ -186,11 +193,33 @@ fn evacuate(ctx: &mut Context<'_, '_>) -> Outcome {
     Ok(())
 }
 
+fn restart_agent(ctx: &mut Context<'_, '_>) -> Outcome {
+    let row = ctx.select_one(HOSTS)?;
+    ctx.call("host.restart_agent", &[reference(&row)])?;
+    Ok(())
+}
+
 fn maintenance_enter(ctx: &mut Context<'_, '_>) -> Outcome {
     let evacuate = ctx.params.flag("evacuate", true)?;
     let row = ctx.select_one(HOSTS)?;
-    ctx.run_task("host.xe_maintenance_enter", &[reference(&row), evacuate.into()])?;
-    Ok(())
+    let done = ctx.run_task("host.xe_maintenance_enter", &[reference(&row), evacuate.into()]);
+    if done.is_err() {
+        tell_disabled(ctx, &row);
+    }
+    done.map(drop)
+}
+
+/// A maintenance that was begun and not reached leaves the host disabled.
+fn tell_disabled(ctx: &mut Context<'_, '_>, row: &crate::cli::records::Row) {
+    let get = |field: &str| ctx.call(&format!("host.get_{field}"), &[reference(row)]);
+    let marked = get("other_config").is_ok_and(|map| map.get("xe-maintenance").is_some());
+    if !marked && get("enabled").is_ok_and(|enabled| enabled.as_bool() == Some(false)) {
+        let uuid = row.text("uuid");
+        ctx.afterwards.push(format!(
+            "The host is not in maintenance but stays disabled: type 'xe host-maintenance-enter \
+             uuid={uuid}' again when this is mended, or 'xe host-enable uuid={uuid}' to give up."
+        ));
+    }
 }
 
 fn maintenance_exit(ctx: &mut Context<'_, '_>) -> Outcome {

@@ -2,9 +2,10 @@
 
 use super::context::Context;
 use super::table::{Outcome, Selector};
-use crate::cli::errors::{CliError, explain, layout};
+use crate::cli::errors::{CliError, explain};
 use crate::cli::records::filter::{is_filter, keep};
 use crate::cli::records::{Class, Row, Rows, host, sr, vm};
+use crate::xenapi::codes;
 
 impl Selector {
     fn class(self) -> &'static Class {
@@ -138,7 +139,7 @@ impl Context<'_, '_> {
     /// One failure of several, on stdout.
     fn report(&mut self, uuid: &str, error: CliError) {
         let (message, params) = match error {
-            CliError::Server(failure) => layout::parts(&explain::references(self.session, failure)),
+            CliError::Server(failure) => codes::parts(&explain::references(self.session, failure)),
             CliError::Text(text) => (text, Vec::new()),
             other => (other.to_string(), Vec::new()),
         };

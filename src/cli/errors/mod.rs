@@ -1,7 +1,7 @@
 //! What can go wrong, and the bytes that a person then sees.
 
+pub mod about;
 pub mod advice;
-pub mod codes;
 pub mod explain;
 pub mod layout;
 

@@ -112,8 +112,9 @@ fn overview(status: &Status) -> Record {
     line("survives now", format!("{}{proved}", count(capacity.current, "host failure")));
     line("overcommitted", overcommitted(status));
     if let Some(vm) = &capacity.breaking_vm {
-        let hosts = names(&capacity.breaking_hosts);
-        line("limit", format!("when {hosts} fail together, {vm} finds no place"));
+        let (hosts, one) = (names(&capacity.breaking_hosts), capacity.breaking_hosts.len() == 1);
+        let fail = if one { "fails" } else { "fail together" };
+        line("limit", format!("when {hosts} {fail}, {vm} finds no place"));
     }
     if capacity.one_by_one < capacity.current {
         let count = count(capacity.one_by_one, "host failure");
@@ -156,9 +157,12 @@ fn witness_line(witness: &Witness) -> String {
 
 fn overcommitted(status: &Status) -> String {
     let capacity = &status.capacity;
+    let short = capacity.configured - capacity.current;
+    if capacity.overcommitted && short <= 0 {
+        return "yes: not every protected VM that is off could be started".to_owned();
+    }
     if capacity.overcommitted {
-        let short = capacity.configured - capacity.current;
-        return format!("yes, by {}", count(short.max(1), "host failure"));
+        return format!("yes, by {}", count(short, "host failure"));
     }
     if capacity.allow_overcommit { "no, but allowed" } else { "no" }.to_owned()
 }
@@ -266,7 +270,11 @@ pub fn what_if(told: &WhatIf) -> String {
     let mut record: Record = vec![("if".to_owned(), told.question.clone())];
     record.push(("answer".to_owned(), told.verdict.clone()));
     record.push(("survives now".to_owned(), count(told.survives_before, "host failure")));
-    record.push(("survives then".to_owned(), count(told.survives_after, "host failure")));
+    // What is refused, forced or not, leaves everything as it is.
+    let then = if told.refusal.is_some() { "survives if forced" } else { "survives then" };
+    if told.refusal.is_none() || told.survives_after != told.survives_before {
+        record.push((then.to_owned(), count(told.survives_after, "host failure")));
+    }
     let mut text = layout(&record).trim_end().to_owned() + "\n";
     if !told.steps.is_empty() {
         text += &format!("\n{}\n", steps(told));

@@ -7,7 +7,7 @@ use super::field::{Edit, Field, Parse, Shape};
 use super::filter::is_filter;
 use crate::cli::dialect::{Params, values};
 use crate::cli::errors::CliError;
-use crate::xenapi::{Failure, NULL_REF, Value};
+use crate::xenapi::{NULL_REF, Value};
 
 impl Rows<'_> {
     fn method(&self, verb: &str, field: &Field) -> String {
@@ -28,11 +28,6 @@ impl Rows<'_> {
         match parse {
             Parse::Text => Ok(text.into()),
             Parse::Int => text.parse().map(Value::Int).map_err(|_| refused("expecting an integer")),
-            // The peer does not catch this one; scripts know its form.
-            Parse::RawInt => text
-                .parse()
-                .map(Value::Int)
-                .map_err(|_| Failure::internal("Failure: Int64.of_string").into()),
             Parse::Bool => text
                 .parse()
                 .map(Value::Bool)
@@ -128,10 +123,15 @@ impl Rows<'_> {
             }
             (_, Edit::Collected | Edit::Whole) => Ok(Some((field, key.to_owned()))),
             _ => {
-                if self.entries(row, field)?.iter().any(|(k, _)| k == key) {
+                let old = self.entries(row, field)?.into_iter().find(|(known, _)| known == key);
+                if old.is_some() {
                     self.change(&self.method("remove_from_", field), row, &[key.into()])?;
                 }
-                self.change(&self.method("add_to_", field), row, &[key.into(), text.into()])?;
+                let add = |text: &str| {
+                    self.change(&self.method("add_to_", field), row, &[key.into(), text.into()])
+                };
+                // What is refused leaves what was there.
+                add(text).inspect_err(|_| drop(old.map(|(_, old)| add(&old))))?;
                 Ok(None)
             }
         }

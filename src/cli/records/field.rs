@@ -75,8 +75,6 @@ pub enum Parse {
     Text,
     /// An integer, refused by the command line.
     Int,
-    /// An integer, refused in the way of an internal error.
-    RawInt,
     /// `true` or `false`, refused as a parse failure.
     Bool,
     /// `true` or `false`, refused as a wrong parameter.

@@ -17,7 +17,7 @@ pub static NETWORK: Class = Class {
         text("name-description").rw(Parse::Text),
         uuid_of("VIF-uuids", "VIF").api("VIFs").set(),
         uuid_of("PIF-uuids", "PIF").api("PIFs").set(),
-        int("MTU").rw(Parse::RawInt),
+        int("MTU").rw(Parse::Int),
         text("bridge"),
         text("managed"),
         map("other-config").edit(Edit::Entries),

@@ -3,6 +3,7 @@
 mod brute;
 mod certificates;
 mod definition;
+mod evacuate;
 mod extremes;
 mod groups;
 mod pools;
@@ -24,7 +25,7 @@ fn checked(
     r: usize,
     starts: &[(usize, usize)],
     certificate: &Certificate,
-) -> Result<(), String> {
+) -> Result<(), check::Open> {
     let starts = Plan { hosts: Vec::new(), placed: starts.to_vec() };
     check::yes(problem, r, &starts, certificate)
 }
@@ -74,7 +75,7 @@ fn an_evacuation_places_protected_vms_first_and_says_why_one_stays() {
     };
     problem.vms[0].protected = false;
     problem.vms[2].protected = false;
-    let moves = evacuation(&problem, 0);
+    let moves = evacuation(&problem, 0, 0);
     assert_eq!(moves[0], Evacuation { vm: 1, target: Ok(1) });
     assert!(moves[1].target.as_ref().unwrap_err().contains("beside the other VMs"));
     assert!(moves[2].target.as_ref().unwrap_err().contains("9 bytes"));

@@ -355,6 +355,8 @@ fn s79_a_group_is_spread_where_there_is_room_and_started_where_there_is_none() {
         world.run_on();
         let at = |vm: u128| world.pool.vm(id(vm)).unwrap().residence.clone().unwrap().host;
         assert_eq!([at(0), at(1)].into_iter().collect::<BTreeSet<_>>().len(), hosts);
+        // A group that could not be spread is told of, once for each start.
+        assert_eq!(world.notes, if hosts == 1 { 2 } else { 0 });
     }
 }
 

@@ -225,3 +225,23 @@ fn only_changes_for_the_worse_are_told_about_the_plan() {
     assert_eq!(plan_messages(bad, good), []);
     assert_eq!(plan_messages(bad, bad), []);
 }
+
+#[test]
+fn vms_that_are_being_moved_take_no_start_from_those_that_wait() {
+    let mut world = world();
+    let limits = Limits::default();
+    world.pool.limits = Limits { starts_per_host: 2, starts_per_pool: 2, ..limits };
+    world.host('b').enabled = false;
+    // Two moves to the host that is left.
+    for vm in [1, 2] {
+        let moved = world.vm(vm, 'b', Priority::None);
+        moved.intent = Some(Intent { at: boot('a'), run: moved.run, epoch: 1, ours: true });
+    }
+    for vm in [3, 4, 5] {
+        world.protected(vm, 'c');
+    }
+    world.dies('c');
+    assert_eq!(world.starts(), [3, 4], "as many as may start at once");
+    world.up(3);
+    assert_eq!(world.starts(), [5]);
+}

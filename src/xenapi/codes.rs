@@ -3,6 +3,7 @@
 //! The table is text, one code a line: `CODE | parameter, names | sentence`. Codes without a
 //! sentence of ours get the general one. It is read only when something has gone wrong.
 
+use super::Failure;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -30,6 +31,47 @@ fn lines() -> impl Iterator<Item = (&'static str, Code)> {
 pub fn find(code: &str) -> Option<&'static Code> {
     static CODES: OnceLock<BTreeMap<&'static str, Code>> = OnceLock::new();
     CODES.get_or_init(|| lines().collect()).get(code)
+}
+
+/// The first line, and the named parameters of a known code.
+pub fn parts(failure: &Failure) -> (String, Vec<(String, String)>) {
+    let Some(code) = find(&failure.code) else {
+        let text = format!(
+            "Error code: {}\nError parameters: {}",
+            failure.code,
+            failure.params.join(", ")
+        );
+        return (text, Vec::new());
+    };
+    let sentence = if code.sentence.is_empty() {
+        format!("The server reported {}.", failure.code)
+    } else {
+        let values = failure.params.iter().enumerate();
+        values.fold(code.sentence.to_owned(), |text, (at, value)| {
+            text.replace(&format!("{{{at}}}"), value)
+        })
+    };
+    (sentence, named(&failure.code, &code.params, &failure.params))
+}
+
+/// Values without a name are `<extra>`, names without a value get `<unknown>`.
+fn named(code: &str, names: &[&str], values: &[String]) -> Vec<(String, String)> {
+    // Every value of this code is a VM, however many there are.
+    let all_vms = code == "VMS_FAILED_TO_COOPERATE";
+    // A name that ends so is of ours: another server does not say it, and nothing is missing then.
+    let needed = names.iter().filter(|name| !name.ends_with('?')).count();
+    let count = if all_vms { values.len() } else { needed.max(values.len()) };
+    (0..count)
+        .map(|at| {
+            let name = if all_vms {
+                "VM"
+            } else {
+                names.get(at).map_or("<extra>", |name| name.trim_end_matches('?'))
+            };
+            let value = values.get(at).map_or("<unknown>", String::as_str);
+            (name.to_owned(), value.to_owned())
+        })
+        .collect()
 }
 
 #[cfg(test)]
