@@ -50,8 +50,7 @@ impl Node {
             Control::Leave => self.leave(now),
             Control::Stay => self.stay(),
             Control::Disarm { force } => self.disarm_by_emergency(now, *force),
-            Control::DeclareDead(slot) => self.declare_dead(now, *slot, Proof::Operator),
-            Control::FencedOff(slot) => self.declare_dead(now, *slot, Proof::FenceDevice),
+            Control::DeclareDead(slot) => self.declare_dead(now, *slot),
             Control::ReleaseBrake => {
                 self.marks.released = true;
                 Ok(true)
@@ -188,7 +187,7 @@ impl Node {
         view.members.iter().all(|member| member.slot == self.me() || kept(member.slot))
     }
 
-    fn declare_dead(&mut self, now: Nanos, slot: Slot, proof: Proof) -> Result<bool, Refusal> {
+    fn declare_dead(&mut self, now: Nanos, slot: Slot) -> Result<bool, Refusal> {
         let view = self.view.as_ref();
         let live = self.is_member() && view.is_some_and(|view| view.member(slot).is_some());
         if live || slot == self.me() {
@@ -197,19 +196,17 @@ impl Node {
         }
         let gone = view.and_then(|view| view.gone(slot)).cloned();
         let Some(gone) = gone.filter(|gone| self.known_proof(gone).is_none()) else {
-            if proof == Proof::Operator {
-                self.marks.declared.push((slot, now));
-            }
+            self.marks.declared.push((slot, now));
             return Ok(true);
         };
         let life = gone.member.life;
         let lease = gone.member.armed && !self.unarmed(slot, life);
-        if proof == Proof::Operator && lease {
+        if lease {
             // People err. Whatever it does, its lease is over in T and margin from now.
             self.marks.declared.push((slot, now));
             return Ok(false);
         }
-        self.declare(now, slot, life, proof);
+        self.declare(now, slot, life, Proof::Operator);
         Ok(true)
     }
 
@@ -316,7 +313,7 @@ impl Node {
                 }
                 self.timed_out(late)
             }
-            Control::Stay | Control::FencedOff(_) | Control::ReleaseBrake => done,
+            Control::Stay | Control::ReleaseBrake => done,
         }
     }
 

@@ -236,9 +236,9 @@ impl Daemon {
                     session.vms_stopped(outcome);
                 }
             }
-            Message::FencedOff(id, host) => {
+            Message::FenceDevice(id, slot, life, word) => {
                 if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
-                    session.fenced_off(host);
+                    session.fence_word(slot, life, word);
                 }
             }
             Message::AgentStarted(id, outcome) => {

@@ -19,7 +19,7 @@ use crate::heartbeat::auth::Key;
 use crate::heartbeat::liveset::{Event, Liveset};
 use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node};
 use crate::heartbeat::packet::{LONGEST, Packet, Rooms};
-use crate::heartbeat::view::Slot;
+use crate::heartbeat::view::{Life, Slot};
 use crate::host::clock::boottime_ns;
 use crate::host::faults::{EARLY_EXCLUSION, Faults};
 use crate::host::udp::Link;
@@ -251,8 +251,10 @@ impl Session {
     /// Breaks the rules on purpose (see [`EARLY_EXCLUSION`]).
     fn exclude_early(&mut self) {
         for host in self.liveset().unknown {
-            if let Some(slot) = self.slot(host) {
-                self.feed(Input::Control(0, Control::FencedOff(slot)));
+            let Some(slot) = self.slot(host) else { continue };
+            let gone = self.node.decided().and_then(|view| view.gone(slot));
+            if let Some(life) = gone.map(|gone| gone.member.life) {
+                self.feed(Input::FenceDevice(slot, life, Ok(())));
             }
         }
     }
@@ -281,11 +283,9 @@ impl Session {
         self.feed(Input::VmsStopped(outcome));
     }
 
-    /// The fence device says that a host is off.
-    pub fn fenced_off(&mut self, host: Uuid) {
-        if let Some(slot) = self.slot(host) {
-            self.feed(Input::Control(0, Control::FencedOff(slot)));
-        }
+    /// The fence device says that the host of that life is off, or why it is not.
+    pub fn fence_word(&mut self, slot: Slot, life: Life, word: Result<(), String>) {
+        self.feed(Input::FenceDevice(slot, life, word));
     }
 
     /// A disk cycle has ended.
