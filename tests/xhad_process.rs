@@ -158,3 +158,56 @@ fn a_witness_votes_keeps_its_promises_and_comes_back() {
     assert_eq!(again.address.port(), port);
     assert!(pool.machines.iter().all(|machine| machine.liveset().members.len() == 3));
 }
+
+#[test]
+fn a_witness_with_a_damaged_record_answers_nobody_and_says_what_to_do() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (state, key) = (dir.path().join("state"), dir.path().join("key"));
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(&key, "5a".repeat(32)).unwrap();
+    std::fs::write(state.join("witness"), "no record").unwrap();
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_xe"))
+        .args(["xhad", "--witness", "--listen", "127.0.0.1:0", "--state-dir"])
+        .arg(&state)
+        .arg("--key-file")
+        .arg(&key)
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stdout.is_empty(), "it does not listen");
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("is damaged") && told.contains("pool-ha-disable"), "{told}");
+}
+
+#[test]
+fn a_host_with_a_damaged_record_joins_no_session_and_fences_nobody() {
+    let mut pool = Pool::new(88, 10);
+    pool.enable();
+    // It boots again: what it had promised is not known any more.
+    let lost = &mut pool.machines[2];
+    lost.kill();
+    lost.keeper.kill().unwrap();
+    lost.keeper.wait().unwrap();
+    let kept = lost.dir.join("kept");
+    assert!(kept.exists());
+    std::fs::write(kept, "no record").unwrap();
+    std::fs::remove_file(lost.dir.join("dog")).unwrap();
+    std::fs::remove_file(lost.dir.join("dog.jsonl")).unwrap();
+    std::fs::remove_file(lost.dir.join("xhad.armed")).unwrap();
+    let dir = lost.dir.clone();
+    pool.machines[2] = Machine::start(dir);
+    let refused = pool.machines[2].client.start(pool.config(2, false)).unwrap_err().to_string();
+    assert!(refused.contains("kept is damaged"), "{refused}");
+    assert!(refused.contains("xe pool-ha-disable"), "{refused}");
+    assert_eq!(pool.machines[2].liveset().phase, Phase::Off);
+    let dog = std::fs::read_to_string(pool.machines[2].dir.join("dog.jsonl")).unwrap_or_default();
+    assert!(!dog.contains("arm"), "its watchdog does not run: {dog}");
+    wait_for("the view without it", Duration::from_secs(30), || {
+        pool.machines[..2].iter().all(|machine| machine.liveset().members.len() == 2)
+    });
+    for machine in &mut pool.machines {
+        assert!(machine.daemon.try_wait().unwrap().is_none(), "nobody was reset");
+    }
+    assert!(pool.machines[..2].iter().all(|machine| !history(machine).contains("\"fence\"")));
+}

@@ -15,5 +15,6 @@ pub mod realtime;
 pub mod shared_word;
 pub mod signals;
 pub mod sr;
+pub mod system_word;
 pub mod udp;
 pub mod watchdog;

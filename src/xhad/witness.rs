@@ -17,6 +17,7 @@ use crate::heartbeat::packet::{LONGEST, Packet, PacketError};
 use crate::heartbeat::view::Life;
 use crate::heartbeat::witness::Witness;
 use crate::host::clock::boottime_ns;
+use crate::host::system_word::system_word;
 
 /// What the witness keeps of a session, within its state directory.
 const KEPT: &str = "witness";
@@ -41,6 +42,7 @@ pub fn run(start: &Start) -> anyhow::Result<()> {
         .with_context(|| start.key_file.display().to_string())?;
     let key = Key::from_hex(&text)?;
     let life = next_life(&start.state_dir)?;
+    kept_before(&start.state_dir)?;
     let socket = UdpSocket::bind(start.listen).with_context(|| start.listen.to_string())?;
     println!("listening at {}", socket.local_addr()?);
     let mut desk = Desk { key, life, state_dir: start.state_dir.clone(), witness: None };
@@ -48,7 +50,7 @@ pub fn run(start: &Start) -> anyhow::Result<()> {
     loop {
         // A refused earlier answer is reported here; it says nothing about what arrives.
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-        if let Some(answer) = desk.answer(boottime_ns(), &buffer[..length]) {
+        if let Some(answer) = desk.answer(boottime_ns(), &buffer[..length])? {
             let _lost = socket.send_to(&answer, from);
         }
     }
@@ -77,22 +79,24 @@ struct Desk {
 
 impl Desk {
     /// The answer to a packet, after what it promises is kept; none to what is no packet.
-    fn answer(&mut self, now: u64, bytes: &[u8]) -> Option<Vec<u8>> {
-        let packet = self.open(bytes)?;
+    ///
+    /// It fails when nothing can be kept. What was promised in memory must not be told then: the
+    /// next start begins from what is on the disk.
+    fn answer(&mut self, now: u64, bytes: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(packet) = self.open(bytes) else { return Ok(None) };
         if self.witness.as_ref().is_none_or(|(generation, _)| *generation != packet.generation) {
-            self.begin(packet.generation);
+            self.begin(packet.generation)?;
         }
-        let (_, witness) = self.witness.as_mut()?;
-        let reply = witness.take(now, &packet)?;
-        if let Some(kept) = &reply.keep
-            && let Err(error) = kept::write(&self.state_dir.join(KEPT), &kept.bytes())
-        {
-            // What it has promised in memory must not be told: the next start begins from what
-            // is on the disk.
-            eprintln!("xhad --witness: nothing can be kept: {error}");
-            std::process::exit(1);
+        let Some((_, witness)) = &mut self.witness else { return Ok(None) };
+        let Some(reply) = witness.take(now, &packet) else { return Ok(None) };
+        if let Some(kept) = &reply.keep {
+            let path = self.state_dir.join(KEPT);
+            kept::write(&path, &kept.bytes()).map_err(|error| {
+                let (path, why) = (path.display(), system_word(&error));
+                anyhow::anyhow!("{path} cannot be written ({why}): the witness promises nothing")
+            })?;
         }
-        Some(reply.answer.seal(&self.key))
+        Ok(Some(reply.answer.seal(&self.key)))
     }
 
     /// A packet bears the key of one session; its generation is the one that it names.
@@ -104,11 +108,23 @@ impl Desk {
         }
     }
 
-    fn begin(&mut self, generation: Uuid) {
-        let bytes = std::fs::read(self.state_dir.join(KEPT)).unwrap_or_default();
-        let kept = Kept::read(&bytes).ok();
+    fn begin(&mut self, generation: Uuid) -> anyhow::Result<()> {
+        let kept = kept_before(&self.state_dir)?;
         self.witness = Some((generation, Witness::new(generation, self.life, kept)));
+        Ok(())
     }
+}
+
+/// What the witness has promised so far. Without a record that is there it would promise anew
+/// what contradicts it: then it answers nobody.
+fn kept_before(state_dir: &Path) -> anyhow::Result<Option<Kept>> {
+    kept::load(&state_dir.join(KEPT)).map_err(|fault| {
+        anyhow::anyhow!(
+            "{fault}: the witness does not know what it has promised, and answers nobody; switch \
+             HA off for the pool (xe pool-ha-disable), remove that file, start the witness again, \
+             and switch HA on"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -131,13 +147,13 @@ mod tests {
         let life = next_life(dir.path()).unwrap();
         let state_dir = dir.path().to_owned();
         let mut desk = Desk { key: key.clone(), life, state_dir, witness: None };
-        assert_eq!(desk.answer(1, b"nonsense"), None);
+        assert_eq!(desk.answer(1, b"nonsense").unwrap(), None);
         let packet = packet();
-        assert_eq!(desk.answer(1, &packet.seal(&Key::new([5; 32]))), None);
-        let answer = desk.answer(1, &packet.seal(&key)).unwrap();
+        assert_eq!(desk.answer(1, &packet.seal(&Key::new([5; 32]))).unwrap(), None);
+        let answer = desk.answer(1, &packet.seal(&key)).unwrap().unwrap();
         let answer = Packet::open(&answer, &key, packet.generation).unwrap();
         assert_eq!(answer.report.peers[0].echo_seq, packet.report.seq);
-        assert_eq!(desk.answer(1, &packet.seal(&key)), None, "an old one is not");
+        assert_eq!(desk.answer(1, &packet.seal(&key)).unwrap(), None, "an old one is not");
     }
 
     fn packet() -> Packet {

@@ -119,7 +119,8 @@ fn prepare(history: &History) -> Vec<String> {
 
 /// R5.5: a daemon that starts in a boot with an unfinished armed session resets the host.
 fn finish_old_session(around: &Surroundings) -> anyhow::Result<()> {
-    let Some(mark) = marker::read(&around.state_dir) else { return Ok(()) };
+    let mark = marker::read(&around.state_dir).map_err(anyhow::Error::msg)?;
+    let Some(mark) = mark else { return Ok(()) };
     if mark.boot_id != boot_id::current(&around.faults)? {
         // Another boot: the watchdog or the operator has ended that session.
         storm::add(&around.state_dir, History::last(&around.state_dir).as_ref());

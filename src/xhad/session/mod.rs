@@ -107,7 +107,8 @@ impl Session {
             let why = "the last record of the session before is not on this host's disk yet";
             return Err(refused(RefusedKind::StartFailed, why));
         }
-        let kept = kept::read(&around.state_dir, config.generation);
+        let kept = kept::read(&around.state_dir, config.generation, config.form)
+            .map_err(|why| refused(RefusedKind::StartFailed, why))?;
         let brake = storm::brake(&around.state_dir);
         let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
         let links = start::links(&config, &hosts, &around.faults, &node_config.timing)?;
