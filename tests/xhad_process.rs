@@ -3,14 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
-#[expect(dead_code, reason = "other tests with daemons use the rest")]
 #[path = "support/daemons.rs"]
 mod daemons;
 
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use xe::xhad::control::Phase;
+use xe::xhad::control::{Phase, PoolState, StartConfig};
 
 use daemons::{Machine, Pool, last_record, wait_for};
 
@@ -45,6 +44,39 @@ fn the_daemon_is_confined_and_works_so() {
         let own = history(machine).contains("not-real-time");
         assert_eq!(own, !machine.liveset().not_real_time.is_empty(), "said and shown alike");
     }
+}
+
+#[test]
+fn sessions_that_come_and_go_leave_no_thread_behind() {
+    let pool = Pool::new(89, 3);
+    let round = || {
+        std::thread::scope(|scope| {
+            for (n, machine) in pool.machines.iter().enumerate() {
+                // This process stands for an agent that outlives each session.
+                let agent_pid = Some(std::process::id());
+                let config = StartConfig { agent_pid, ..pool.config(n, true) };
+                scope.spawn(move || machine.client.start(config).unwrap());
+            }
+        });
+        pool.machines[0].client.set_pool_state(PoolState::OffPending).unwrap();
+        pool.machines[0].client.set_pool_state(PoolState::Off).unwrap();
+        wait_for("the end", Duration::from_secs(10), || {
+            pool.machines.iter().all(|machine| machine.liveset().phase == Phase::Disarmed)
+        });
+        pool.machines.iter().for_each(|machine| machine.client.stop().unwrap());
+        pool.prepare();
+    };
+    let threads = || field(&status(&pool.machines[1]), "Threads:").parse::<u32>().unwrap();
+    round();
+    let mut after_one = threads();
+    // The threads of a statefile end by themselves soon after their session.
+    wait_for("an end of its threads", Duration::from_secs(10), || {
+        let before = std::mem::replace(&mut after_one, threads());
+        std::thread::sleep(Duration::from_millis(200));
+        before == after_one
+    });
+    (0..3).for_each(|_| round());
+    wait_for("as many threads as before", Duration::from_secs(10), || threads() <= after_one);
 }
 
 #[test]

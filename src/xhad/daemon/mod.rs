@@ -15,7 +15,7 @@ use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::kept::Keeper;
 use super::session::{Session, Surroundings};
-use super::{marker, rehearsal, server, spawner, storm};
+use super::{agent, marker, rehearsal, server, spawner, storm};
 use crate::heartbeat::node::MOST_LINKS;
 use crate::heartbeat::recent::Recent;
 use crate::heartbeat::timing::Nanos;
@@ -74,7 +74,8 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
     }
     let spawner = spawner.listen()?;
     let keeper = Keeper::start(&state_dir, inbox.clone());
-    let around = Surroundings { state_dir, faults, inbox, history, spawner, keeper };
+    let watched = agent::Watched::default();
+    let around = Surroundings { state_dir, faults, inbox, history, spawner, keeper, watched };
     finish_old_session(&around)?;
     let socket = around.state_dir.join(SOCKET);
     let lacks = prepare(&around.history);

@@ -44,6 +44,8 @@ pub struct Surroundings {
     pub spawner: Spawner,
     /// Who keeps records.
     pub keeper: Keeper,
+    /// The processes that are watched.
+    pub watched: agent::Watched,
 }
 
 /// What the daemon must do after a step.
@@ -304,7 +306,7 @@ impl Session {
 
     fn follow_agent(&mut self, pid: u32) {
         self.agent = Some(pid);
-        agent::watch(pid, self.around.inbox.clone());
+        self.around.watched.watch(pid, self.around.inbox.clone());
     }
 
     /// Nobody knows of an agent: one that runs says so soon, else the node has one started.
