@@ -9,6 +9,7 @@ mod daemons;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use xe::host::privileges;
 use xe::xhad::control::{Phase, PoolState, StartConfig};
 
 use daemons::{Machine, Pool, last_record, wait_for};
@@ -39,6 +40,10 @@ fn the_daemon_is_confined_and_works_so() {
         let status = status(machine);
         assert_eq!(field(&status, "Seccomp:"), "2", "{status}");
         assert_eq!(field(&status, "NoNewPrivs:"), "1", "{status}");
+        for set in ["CapEff:", "CapPrm:", "CapInh:"] {
+            let held = u64::from_str_radix(&field(&status, set), 16).unwrap();
+            assert_eq!(held & !privileges::KEPT.bits(), 0, "{set} {held:x}");
+        }
         assert!(!history(machine).contains("not-confined"));
         assert!(!history(machine).contains("rehearsal-failed"));
         let own = history(machine).contains("not-real-time");

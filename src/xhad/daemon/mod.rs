@@ -22,7 +22,8 @@ use crate::heartbeat::timing::Nanos;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::Faults;
 use crate::host::signals::Termination;
-use crate::host::{arena, boot_id, confine, pages, realtime, watchdog};
+use crate::host::system_word::system_word;
+use crate::host::{arena, boot_id, confine, pages, privileges, realtime, watchdog};
 
 /// The daemon.
 struct Daemon {
@@ -66,9 +67,14 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
     let faults = Faults::from_environment();
     let termination = Termination::take()?;
     let spawner = spawner::fork()?;
+    let unprivileged = privileges::give_up();
     let confined = confine::confine();
     let (inbox, outbox) = inbox::pair()?;
     let history = History::open(&state_dir);
+    if let Err(error) = unprivileged {
+        let why = format!("all privileges are kept: {}", system_word(&error));
+        history.note("not-confined", &why);
+    }
     if let Err(error) = confined {
         history.note("not-confined", &format!("all system calls are open: {error}"));
     }
