@@ -16,6 +16,9 @@ pub const FILE: &str = "xhad.armed";
 pub struct Marker {
     /// The boot in which the session was armed.
     pub boot_id: String,
+    /// When that boot began, CLOCK_BOOTTIME in nanoseconds.
+    #[serde(default)]
+    pub began_ns: u64,
     /// What resets the host.
     pub watchdog: WatchdogConfig,
 }
@@ -62,7 +65,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()), Ok(None));
         let watchdog = WatchdogConfig::Exec { socket: "/dog".into() };
-        let marker = Marker { boot_id: "boot".to_owned(), watchdog };
+        let marker = Marker { boot_id: "boot".to_owned(), began_ns: 0, watchdog };
         set(dir.path(), &marker).unwrap();
         assert_eq!(read(dir.path()), Ok(Some(marker)));
         std::fs::write(path(dir.path()), "{").unwrap();

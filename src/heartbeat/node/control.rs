@@ -51,11 +51,21 @@ impl Node {
             Control::Stay => self.stay(),
             Control::Disarm { force } => self.disarm_by_emergency(now, *force),
             Control::DeclareDead(slot) => self.declare_dead(now, *slot),
-            Control::ReleaseBrake => {
-                self.marks.released = true;
-                Ok(true)
+            Control::ReleaseBrake => self.release_brake(),
+        }
+    }
+
+    /// The operator has mended what this host was fenced for (R7.4).
+    fn release_brake(&mut self) -> Result<bool, Refusal> {
+        match self.stage {
+            Stage::Held { .. } => self.marks.released = true,
+            Stage::Reading { .. } if self.cfg.braked.is_some() => self.marks.released = true,
+            _ => {
+                let why = "this host is not held back after fences; there is nothing to release";
+                return Err(Refusal::WrongState(why.to_owned()));
             }
         }
+        Ok(true)
     }
 
     fn member_view(&self) -> Result<&View, Refusal> {
@@ -169,7 +179,7 @@ impl Node {
         self.send_beat(now);
         let unheard = self.wrong(Variant::DisarmsUnheard);
         if force || unheard || !self.is_member() || self.unarmed_kept_by_all() {
-            self.disarm(now, "disarmed by emergency, without a decided view");
+            self.disarm(now, "disarmed as asked, without a decided view");
             return Ok(true);
         }
         Ok(false)
@@ -241,7 +251,7 @@ impl Node {
     pub(super) fn tick_pending(&mut self, now: Nanos) {
         self.stay_as_the_last(now);
         if self.marks.unarmed && self.armed && self.unarmed_kept_by_all() {
-            self.disarm(now, "disarmed by emergency; every other member knows");
+            self.disarm(now, "disarmed as asked, without a decided view; every other member knows");
         }
         let reached = self.view.as_ref().map(|view| view.mode);
         if self.marks.mode.is_some() && self.marks.mode == reached {

@@ -211,6 +211,7 @@ impl Node {
             next_beat,
             stopping,
             asked,
+            left: _,
             gaps: _,
             reports: _,
             events: _,

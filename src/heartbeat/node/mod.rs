@@ -24,6 +24,7 @@ mod peer;
 mod propose;
 mod reports;
 mod status;
+mod why;
 mod wish;
 mod witness;
 
@@ -40,6 +41,7 @@ use super::view::{Life, Slot, View};
 use super::vote::Vote;
 
 use agent::Agent;
+pub use boot::MAJORITY_WAITS;
 pub use config::Config;
 use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
@@ -118,6 +120,8 @@ pub struct Node {
     stopping: Option<Nanos>,
     /// The lives that the fence device was asked about.
     asked: Vec<device::Asked>,
+    /// Why those are out whom the view lacks.
+    left: Vec<why::Left>,
     gaps: Gaps,
     reports: Reports,
     events: VecDeque<Event>,
@@ -165,6 +169,7 @@ impl Node {
             next_beat: now,
             stopping: None,
             asked: Vec::new(),
+            left: Vec::new(),
             gaps: Gaps::default(),
             reports: Reports::default(),
             events: VecDeque::new(),

@@ -7,7 +7,7 @@ use crate::heartbeat::node::{Effect, Refusal};
 use crate::heartbeat::packet::Packet;
 use crate::heartbeat::view::{Life, Slot};
 use crate::host::clock::boottime_ns;
-use crate::host::watchdog;
+use crate::host::{boot_id, watchdog};
 use crate::xhad::control::{Refused, RefusedKind, Response};
 use crate::xhad::cycle::Job;
 use crate::xhad::inbox::Message;
@@ -88,8 +88,11 @@ impl Session {
     }
 
     fn arm(&mut self, end: u64) -> Result<Duration, watchdog::WatchdogError> {
-        let marker =
-            Marker { boot_id: self.config.boot_id.clone(), watchdog: self.config.watchdog.clone() };
+        let marker = Marker {
+            boot_id: self.config.boot_id.clone(),
+            began_ns: boot_id::began_ns(&self.around.faults),
+            watchdog: self.config.watchdog.clone(),
+        };
         if let Err(error) = marker::set(&self.around.state_dir, &marker) {
             return Err(watchdog::WatchdogError::Unusable {
                 name: "marker".to_owned(),
