@@ -14,6 +14,7 @@ const LOCAL: &[&str] = &[
     "host.is_in_emergency_mode",
     "host.ha_xapi_healthcheck",
     "host.emergency_ha_disable",
+    "host.xe_ha_release",
     "pool.emergency_transition_to_master",
     "pool.emergency_reset_master",
     "pool.is_slave",

@@ -26,6 +26,7 @@ pub(super) const METHODS: Methods = &[
     ("emergency_ha_disable", |call| {
         ha::emergency::disable(call.agent, call.flag(0)).map(|()| Value::void())
     }),
+    ("xe_ha_release", |call| ha::brake::release(call.agent, call.text(0))),
     ("is_in_emergency_mode", |call| {
         Ok(Value::Bool(matches!(call.agent.standing(), Standing::Emergency(_))))
     }),
