@@ -1,5 +1,6 @@
 //! The exit codes that the toolstack knows, and what leads to each of them.
 
+use crate::host::system_word::without_numbers;
 use crate::xhad::control::{ControlError, RefusedKind};
 use crate::xhad::statefile::StatefileError;
 
@@ -80,7 +81,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with this code and reason.
     pub fn new(exit: Exit, sentence: impl ToString) -> Self {
-        Failure { exit, sentence: sentence.to_string() }
+        Failure { exit, sentence: without_numbers(&sentence.to_string()) }
     }
 
     /// No session runs here.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::host::system_word::system_word;
+
 pub use super::config::{FenceHook, HostAddress, IsolationResponse, StartConfig};
 pub use crate::heartbeat::liveset::{
     DeadBoot, Event, HostStatus, Liveness, Liveset, PathStatus, Phase,
@@ -252,7 +254,7 @@ impl Client {
     fn send(&self, request: &Request) -> Result<BufReader<UnixStream>, ControlError> {
         let mut stream = UnixStream::connect(&self.socket).map_err(|error| {
             let socket = self.socket.display().to_string();
-            ControlError::Unreachable { socket, reason: error.to_string() }
+            ControlError::Unreachable { socket, reason: system_word(&error) }
         })?;
         stream.set_read_timeout(self.timeout).map_err(ControlError::broken)?;
         let mut text = serde_json::to_string(request).map_err(ControlError::broken)?;
