@@ -26,6 +26,9 @@ fn a_session_from_enable_to_disable() {
     let [first, master, third] = &pool.machines[..] else { panic!("three hosts") };
     assert_eq!(master.code("ha_query_liveset"), 14);
     assert_eq!(master.code("ha_disarm_fencing"), 14);
+    let said = master.run("ha_disarm_fencing").stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("no heartbeat session runs on this host (14)"), "{said}");
     assert_eq!(master.code("ha_propose_master"), 14);
     assert_eq!(master.code("ha_stop_daemon"), 0);
     pool.enable();
@@ -109,6 +112,35 @@ fn a_clean_shutdown_excludes_and_the_next_boot_joins() {
     assert_eq!(pool.machines[0].code("ha_start_daemon"), 0);
     let seen = pool.machines[1].liveset().hosts[&pool.machines[0].uuid];
     assert!(seen.liveness && !seen.excluded);
+    assert_eq!(pool.resets(), [0, 0, 0]);
+}
+
+#[test]
+fn a_master_that_shuts_down_ends_its_toolstack_before_another_is_told_so() {
+    let mut pool =
+        Pool::new(Setting { net: 92, first: 22, timeout_s: 5, join_s: 40, watchdog: None });
+    pool.enable();
+    assert!(pool.machines[1].toolstack().is_some());
+    let told = std::thread::scope(|scope| {
+        let (others, leaver) = ([&pool.machines[0], &pool.machines[2]], &pool.machines[1]);
+        let next = scope.spawn(move || {
+            let mut found = None;
+            wait_for("another master", LIMIT, || {
+                found = others.iter().position(|machine| machine.proposes());
+                found.is_some()
+            });
+            // At this very moment nobody acts on the host that leaves.
+            (found, leaver.process("xapi.pid"))
+        });
+        assert_eq!(leaver.code("ha_disarm_fencing"), 0);
+        next.join().unwrap()
+    });
+    assert!(told.0.is_some());
+    assert_eq!(told.1, None, "its toolstack has ended");
+    assert_eq!(pool.machines[1].code("ha_stop_daemon"), 0);
+    assert_eq!(pool.machines[1].code("ha_set_excluded"), 0);
+    let masters = [0, 2].map(|n: usize| pool.machines[n].proposes());
+    assert_eq!(masters.iter().filter(|told| **told).count(), 1);
     assert_eq!(pool.resets(), [0, 0, 0]);
 }
 

@@ -413,3 +413,33 @@ fn one_of_three_srs_may_be_lost_and_vms_are_restarted_all_the_same() {
     }
     wait_for("its end", || lab.messages("h2").contains("METADATA_LUN_BROKEN_RECOVERED"));
 }
+
+#[test]
+fn s121_a_host_that_was_fenced_again_and_again_waits_until_a_person_releases_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::up(&dir.path().join("lab"));
+    // It was fenced twice shortly before; this is the third time.
+    let fence = serde_json::json!({ "cause": "", "lived_ns": 1_000_000_000u64 });
+    let fences = serde_json::json!([fence, fence]).to_string();
+    std::fs::write(lab.state_dir("h3").join("fences.json"), fences).unwrap();
+    assert!(lab.lab(&["fault", "h3", "power-off"]).status.success());
+    wait_for("h3 is lost", || lab.messages("h1").contains("HA_HOST_FAILED"));
+    assert!(lab.lab(&["fault", "h3", "power-on"]).status.success());
+    wait_for("an alert that it is held back", || lab.messages("h1").contains("HA_HOST_HELD_BACK"));
+    let live = "host-list name-label=h3 params=host-metrics-live --minimal";
+    assert_eq!(lab.done("h1", live).trim(), "false");
+    let h3 = lab.done("h1", "host-list name-label=h3 --minimal");
+    let other = lab.done("h1", "host-list name-label=h2 --minimal");
+    let refused = lab.xe("h1", &format!("host-ha-release uuid={}", other.trim()));
+    let refused = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.contains("not held back"), "{refused}");
+    lab.done("h1", &format!("host-ha-release uuid={}", h3.trim()));
+    wait_for("it takes part again", || lab.done("h1", live).trim() == "true");
+    wait_for("the alert is withdrawn", || {
+        lab.messages("h1").contains("HA_HOST_HELD_BACK_RECOVERED")
+    });
+    wait_for("the figures of its paths", || {
+        let shown = lab.done("h1", "host-ha-paths");
+        shown.lines().filter(|line| line.contains('%')).count() == 3
+    });
+}

@@ -3,14 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
-#[expect(dead_code, reason = "other tests with daemons use the rest")]
 #[path = "support/daemons.rs"]
 mod daemons;
 
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use xe::xhad::control::Phase;
+use xe::host::privileges;
+use xe::xhad::control::{Phase, PoolState, StartConfig};
 
 use daemons::{Machine, Pool, last_record, wait_for};
 
@@ -40,11 +40,48 @@ fn the_daemon_is_confined_and_works_so() {
         let status = status(machine);
         assert_eq!(field(&status, "Seccomp:"), "2", "{status}");
         assert_eq!(field(&status, "NoNewPrivs:"), "1", "{status}");
+        for set in ["CapEff:", "CapPrm:", "CapInh:"] {
+            let held = u64::from_str_radix(&field(&status, set), 16).unwrap();
+            assert_eq!(held & !privileges::KEPT.bits(), 0, "{set} {held:x}");
+        }
         assert!(!history(machine).contains("not-confined"));
         assert!(!history(machine).contains("rehearsal-failed"));
         let own = history(machine).contains("not-real-time");
         assert_eq!(own, !machine.liveset().not_real_time.is_empty(), "said and shown alike");
     }
+}
+
+#[test]
+fn sessions_that_come_and_go_leave_no_thread_behind() {
+    let pool = Pool::new(89, 3);
+    let round = || {
+        std::thread::scope(|scope| {
+            for (n, machine) in pool.machines.iter().enumerate() {
+                // This process stands for an agent that outlives each session.
+                let agent_pid = Some(std::process::id());
+                let config = StartConfig { agent_pid, ..pool.config(n, true) };
+                scope.spawn(move || machine.client.start(config).unwrap());
+            }
+        });
+        pool.machines[0].client.set_pool_state(PoolState::OffPending).unwrap();
+        pool.machines[0].client.set_pool_state(PoolState::Off).unwrap();
+        wait_for("the end", Duration::from_secs(10), || {
+            pool.machines.iter().all(|machine| machine.liveset().phase == Phase::Disarmed)
+        });
+        pool.machines.iter().for_each(|machine| machine.client.stop().unwrap());
+        pool.prepare();
+    };
+    let threads = || field(&status(&pool.machines[1]), "Threads:").parse::<u32>().unwrap();
+    round();
+    let mut after_one = threads();
+    // The threads of a statefile end by themselves soon after their session.
+    wait_for("an end of its threads", Duration::from_secs(10), || {
+        let before = std::mem::replace(&mut after_one, threads());
+        std::thread::sleep(Duration::from_millis(200));
+        before == after_one
+    });
+    (0..3).for_each(|_| round());
+    wait_for("as many threads as before", Duration::from_secs(10), || threads() <= after_one);
 }
 
 #[test]
@@ -163,4 +200,57 @@ fn a_witness_votes_keeps_its_promises_and_comes_back() {
     wait_for("its return", Duration::from_secs(10), heard);
     assert_eq!(again.address.port(), port);
     assert!(pool.machines.iter().all(|machine| machine.liveset().members.len() == 3));
+}
+
+#[test]
+fn a_witness_with_a_damaged_record_answers_nobody_and_says_what_to_do() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (state, key) = (dir.path().join("state"), dir.path().join("key"));
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(&key, "5a".repeat(32)).unwrap();
+    std::fs::write(state.join("witness"), "no record").unwrap();
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_xe"))
+        .args(["xhad", "--witness", "--listen", "127.0.0.1:0", "--state-dir"])
+        .arg(&state)
+        .arg("--key-file")
+        .arg(&key)
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stdout.is_empty(), "it does not listen");
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("is damaged") && told.contains("pool-ha-disable"), "{told}");
+}
+
+#[test]
+fn a_host_with_a_damaged_record_joins_no_session_and_fences_nobody() {
+    let mut pool = Pool::new(88, 10);
+    pool.enable();
+    // It boots again: what it had promised is not known any more.
+    let lost = &mut pool.machines[2];
+    lost.kill();
+    lost.keeper.kill().unwrap();
+    lost.keeper.wait().unwrap();
+    let kept = lost.dir.join("kept");
+    assert!(kept.exists());
+    std::fs::write(kept, "no record").unwrap();
+    std::fs::remove_file(lost.dir.join("dog")).unwrap();
+    std::fs::remove_file(lost.dir.join("dog.jsonl")).unwrap();
+    std::fs::remove_file(lost.dir.join("xhad.armed")).unwrap();
+    let dir = lost.dir.clone();
+    pool.machines[2] = Machine::start(dir);
+    let refused = pool.machines[2].client.start(pool.config(2, false)).unwrap_err().to_string();
+    assert!(refused.contains("kept is damaged"), "{refused}");
+    assert!(refused.contains("xe pool-ha-disable"), "{refused}");
+    assert_eq!(pool.machines[2].liveset().phase, Phase::Off);
+    let dog = std::fs::read_to_string(pool.machines[2].dir.join("dog.jsonl")).unwrap_or_default();
+    assert!(!dog.contains("arm"), "its watchdog does not run: {dog}");
+    wait_for("the view without it", Duration::from_secs(30), || {
+        pool.machines[..2].iter().all(|machine| machine.liveset().members.len() == 2)
+    });
+    for machine in &mut pool.machines {
+        assert!(machine.daemon.try_wait().unwrap().is_none(), "nobody was reset");
+    }
+    assert!(pool.machines[..2].iter().all(|machine| !history(machine).contains("\"fence\"")));
 }

@@ -90,6 +90,7 @@ fn send(agent: &Agent, first: bool) -> Answer<()> {
         memory: agent.config.memory,
         cpus: agent.config.cpus,
         first,
+        figures: super::ha::figures::own(agent),
     };
     match agent.standing() {
         Standing::Master { .. } => host_facts::report(agent, &facts),

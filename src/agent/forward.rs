@@ -16,6 +16,7 @@ const LOCAL: &[&str] = &[
     "host.emergency_ha_disable",
     "host.xe_emergency_ha_disable",
     "host.xe_emergency_ha_warning",
+    "host.xe_ha_release",
     "pool.emergency_transition_to_master",
     "pool.emergency_reset_master",
     "pool.is_slave",

@@ -3,6 +3,7 @@
 //! A host reports when it comes up and every few seconds after. What runs there the master asks for
 //! itself: a host's word about its own VMs in its own boot is the truth (R6.5).
 
+use super::ha::figures::Figures;
 use super::jobs::{self, Job};
 use super::vm;
 use super::{Agent, now};
@@ -32,6 +33,9 @@ pub struct Facts {
     pub cpus: i64,
     /// Whether this is the first report of its agent: SRs must be attached again.
     pub first: bool,
+    /// What it knows of its own paths, while its heartbeat runs.
+    #[serde(default)]
+    pub figures: Option<Figures>,
 }
 
 /// When each host's agent was heard last, by uuid.
@@ -80,6 +84,7 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
         .ok_or_else(|| Failure::new("HOST_UNKNOWN_TO_MASTER", [host_uuid.as_str()]))?
         .to_owned();
     seen(agent, &host_uuid);
+    agent.ha.figures.take(facts.host, facts.figures.clone());
     set_live(agent, &host_uuid, true);
     let known = db.text("host", &host, "xe_boot").to_owned();
     let rebooted = known != facts.boot;
@@ -107,6 +112,16 @@ fn is_present_boot(agent: &Agent, facts: &Facts, address: &str) -> bool {
     answer.is_ok_and(|boot| boot.as_str() == Some(facts.boot.as_str()))
 }
 
+/// Why the last life of a host ended, as its own history tells.
+fn why_it_ended(facts: &Facts) -> String {
+    let told = facts.figures.as_ref().map(|figures| figures.last_end.as_str());
+    match told.filter(|why| !why.is_empty()) {
+        Some(why) => format!("the host reset itself: {why}"),
+        None => "the host was reset by its watchdog or lost its power; it wrote down no cause"
+            .to_owned(),
+    }
+}
+
 /// A new boot: what the old one ran is gone with it (R5.3b; the report came over the pool's TLS).
 fn came_up(agent: &Agent, host: &str, facts: &Facts, known: &str) -> Answer<()> {
     let rebooted = known != facts.boot;
@@ -116,8 +131,8 @@ fn came_up(agent: &Agent, host: &str, facts: &Facts, known: &str) -> Answer<()> 
         serde_json::json!({ "host": facts.host, "boot": facts.boot }),
     );
     if rebooted && agent.ha.take_lost(facts.host) {
-        let body = "the host was reset by its watchdog or lost its power";
-        vm::message(agent, "HA_HOST_WAS_FENCED", 4, "Host", &facts.host.to_string(), body);
+        let body = why_it_ended(facts);
+        vm::message(agent, "HA_HOST_WAS_FENCED", 4, "Host", &facts.host.to_string(), &body);
     }
     agent.store.commit(|tx| {
         let db = tx.db().clone();
@@ -248,7 +263,8 @@ mod tests {
         assert_eq!(refused(), [booting.clone(), booting]);
 
         let boot = agent.boot.clone();
-        let facts = Facts { host: uuid, boot, memory: 1 << 33, cpus: 2, first: true };
+        let facts =
+            Facts { host: uuid, boot, memory: 1 << 33, cpus: 2, first: true, figures: None };
         report(&agent, &facts).unwrap();
         assert!(enabled());
         assert!(refused().iter().all(|code| code.as_deref() != Some("HOST_STILL_BOOTING")));

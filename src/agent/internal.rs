@@ -67,6 +67,7 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             super::master_change::follow(agent, text(0));
             Ok(Value::void())
         }
+        "ha_release" => super::ha::brake::release_here(agent),
         "ha_session" => super::ha::boot::hand_out(agent),
         "restart_agent" => {
             super::membership::restart_soon(agent);

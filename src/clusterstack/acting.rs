@@ -5,11 +5,15 @@
 //! be the toolstack itself from the moment at which it is told that it is master. A toolstack
 //! that is told so while it still is a member starts itself anew and asks again; that restart
 //! must not look like an end, so it is registered only when it asks as a master.
+//!
+//! A host that leaves cleanly is followed without any wait, so there it is ended by the leave.
 
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::Context;
@@ -20,6 +24,8 @@ use crate::xhad::control::Client;
 const FILE: &str = "acting.json";
 /// Held while the file and the lease change together.
 const LOCK: &str = "acting.lock";
+/// How long a process that is killed may take to end.
+const ENDS: Duration = Duration::from_secs(5);
 
 /// A process that cannot be taken for a later one with the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +80,35 @@ pub fn register(context: &Context, client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
+fn acting(context: &Context) -> Option<Process> {
+    let text = std::fs::read(context.settings.file(FILE)).ok()?;
+    serde_json::from_slice(&text).ok().filter(|process: &Process| process.runs())
+}
+
+/// Ends the process that acts as master, if one does: before this host leaves, so that no other one
+/// is told that it is master beside it. While this host says that it leaves, none is told so here.
+pub fn end(context: &Context) -> Result<(), Failure> {
+    let _lock = locked(context)?;
+    let Some(process) = acting(context) else { return Ok(()) };
+    if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
+        let _ended_by_itself = kill_process(pid, Signal::KILL);
+    }
+    let end = Instant::now() + ENDS;
+    while process.runs() {
+        if Instant::now() >= end {
+            let sentence = "the toolstack's process, which acts as master, does not end; this \
+                            host leaves only without it";
+            return Err(Failure::new(Exit::HostState, sentence));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// Renews the lease for the process that acts as master, else for the stand-in.
 pub fn renew(context: &Context, client: &Client, stand_in: u32) -> Result<(), Failure> {
     let _lock = locked(context)?;
-    let text = std::fs::read(context.settings.file(FILE)).ok();
-    let acting: Option<Process> = text.and_then(|text| serde_json::from_slice(&text).ok());
-    let pid = acting.filter(|process| process.runs()).map_or(stand_in, |process| process.pid);
+    let pid = acting(context).map_or(stand_in, |process| process.pid);
     client.agent_lease(pid)?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The exit codes that the toolstack knows, and what leads to each of them.
 
+use crate::host::system_word::system_word;
 use crate::xhad::control::{ControlError, RefusedKind};
 use crate::xhad::statefile::StatefileError;
 
@@ -79,8 +80,8 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with this code and reason.
-    pub fn new(exit: Exit, sentence: impl ToString) -> Self {
-        Failure { exit, sentence: sentence.to_string() }
+    pub fn new(exit: Exit, sentence: impl std::fmt::Display) -> Self {
+        Failure { exit, sentence: system_word(&sentence) }
     }
 
     /// No session runs here.

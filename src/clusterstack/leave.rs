@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::exit::{Exit, Failure};
-use super::{Context, disk, session_runs};
+use super::{Context, acting, disk, session_runs};
 use crate::heartbeat::Mode;
-use crate::xhad::control::{Client, Phase, PoolState, RefusedKind};
+use crate::xhad::control::{Client, Liveset, Phase, PoolState, RefusedKind};
 
 /// The file that says which session this host has left.
 const LEFT: &str = "left.json";
@@ -47,7 +47,10 @@ pub fn forget(context: &Context) {
 /// Stops this host's watchdog: by leaving when it runs no guest, else when all others know.
 pub fn disarm(context: &Context) -> Result<(), Failure> {
     let client = context.settings.client();
-    let liveset = client.liveset()?;
+    let liveset = match client.liveset().map_err(Failure::from) {
+        Err(failure) if failure.exit == Exit::DaemonAbsent => return Err(Failure::absent()),
+        answer => answer?,
+    };
     match liveset.phase {
         Phase::Off => return Err(Failure::absent()),
         Phase::Disarmed => return Ok(()),
@@ -58,13 +61,24 @@ pub fn disarm(context: &Context) -> Result<(), Failure> {
         }
     }
     let empty = !context.settings.may_have_guests();
-    if empty && liveset.statefile_ok && client.set_excluded().is_ok() {
+    if empty && liveset.statefile_ok && leave_empty(context, &client, &liveset).is_ok() {
         return remember(context);
     }
     disarm_only(&client)?;
     // The last host has nobody to tell, and nobody who could take anything over.
     let alone = client.liveset()?.members.iter().all(|member| Some(*member) == liveset.me);
     if empty && alone { remember(context) } else { Ok(()) }
+}
+
+/// Leaves by a decided view. The others follow a master that leaves at once, without a wait for its
+/// death: so whoever acts as master here is ended first, unless nobody is there to follow, or HA is
+/// being switched off and nobody acts any more.
+fn leave_empty(context: &Context, client: &Client, liveset: &Liveset) -> Result<(), Failure> {
+    let followed = liveset.members.len() > 1;
+    if followed && matches!(liveset.mode, Some(Mode::Disk | Mode::Network)) {
+        acting::end(context)?;
+    }
+    Ok(client.set_excluded()?)
 }
 
 fn disarm_only(client: &Client) -> Result<(), Failure> {
@@ -117,7 +131,7 @@ pub fn set_excluded(context: &Context) -> Result<(), Failure> {
         let sentence = "guests run on this host; it leaves only without any";
         return Err(Failure::new(Exit::HostState, sentence));
     }
-    client.set_excluded()?;
+    leave_empty(context, &client, &client.liveset()?)?;
     remember(context)
 }
 

@@ -29,7 +29,10 @@ const PROGRAMS: [Program; 10] = [
         "",
         "Prints the living set as XML. A host is shown with liveness FALSE only on the host that \
          may act as master, and only when it is dead for certain; known_dead says the second \
-         alone.",
+         alone. Elements for a person, which the toolstack passes over: why a host is not \
+         simply live; the longest gaps and latencies of its paths as a share of the time after \
+         which a path is suspect (..._of_suspect); and not_real_time, what the daemon lacks to \
+         be in time under load.",
     ),
     (
         "ha_propose_master",
@@ -80,7 +83,7 @@ programs in a folder of its own, one for each cluster stack. These programs let 
 heartbeat daemon of xe, without knowing it: the configuration that the toolstack writes, the \
 words, the exit codes and the printed text are those that it expects. Make the folder with";
 
-const DIFFERENCES: [&str; 12] = [
+const DIFFERENCES: [&str; 14] = [
     "T is the smaller of HeartbeatTimeout and StateFileTimeout. All other times of the heartbeat \
      follow from it; the intervals and the two watchdog times of the file are checked and not \
      used.",
@@ -104,7 +107,14 @@ const DIFFERENCES: [&str; 12] = [
     "statefile_corrupted is always FALSE: damage of a block is repaired by its owner and costs \
      nobody the disk.",
     "The lists of active hosts of other hosts are derived from what this host judges of them; \
-     latencies of the statefile and the heartbeat are ages of the newest evidence.",
+     latencies are those of this host's own disk cycles and round trips, the newest and the \
+     longest and shortest of the last five to ten minutes.",
+    "On a master that runs no guest, ha_disarm_fencing and ha_set_excluded end the toolstack's \
+     process before the host leaves the living set, since another host is told TRUE at once \
+     then. The shutdown that has called them goes on without it; a toolstack that is started \
+     again in the same boot joins as a member.",
+    "A damaged record of what a host has promised (kept in the state directory) keeps it from \
+     joining (12). Switch HA off and on again for the pool; then nothing in it counts.",
     "With WatchdogMode HYPERVISOR, and without any, the watchdog is /dev/watchdog, which on a \
      Xen host is the hypervisor's (module xen_wdt); USER takes a software watchdog too; with \
      NONE nothing starts (4).",
@@ -113,14 +123,12 @@ const DIFFERENCES: [&str; 12] = [
     "The daemon does not watch interfaces; a bond is looked at when the living set is asked for.",
 ];
 
-const LIMITS: [&str; 7] = [
+const LIMITS: [&str; 6] = [
     "No command of the toolstack carries an epoch. What a master has sent, and what arrives only \
      after another has taken its place, cannot be refused by anybody. The window is short: a \
      host that stalls is reset at most T later, a toolstack that stalls alone is ended before \
      the mastership moves, and a master that is none any more is told of no death. With xe-agent \
      in the place of the foreign toolstack there is no window.",
-    "A master that shuts down cleanly has left the living set while its toolstack still runs; \
-     until that ends, another host may be told TRUE.",
     "When all hosts shut down cleanly, the last one that did has to come back before the others \
      can form a living set.",
     "Whoever has the pool's token can speak for any host.",

@@ -13,7 +13,7 @@ use super::exit::Failure;
 use super::toolstack::Status;
 use super::{Context, session_runs};
 use crate::host::clock::boottime_ns;
-use crate::xhad::control::{HostStatus, Liveness, Liveset, Phase};
+use crate::xhad::control::{HostStatus, Liveness, Liveset, PathStatus, Phase};
 
 /// What the living set itself does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,8 +137,11 @@ fn host_lines(page: &mut Page, liveset: &Liveset, index: usize, host: &HostStatu
     page.truth("statefile_access", has_disk(liveset, host));
     page.truth("statefile_corrupted", false);
     page.truth("excluded", host.liveness == Liveness::Excluded);
-    // Ours, for a person: the toolstack passes over it.
+    // Ours, for a person: the toolstack passes over these.
     page.truth("known_dead", dead);
+    page.leaf("heartbeat_worst_gap_of_suspect", share(host.worst_gap_share));
+    page.leaf("statefile_worst_gap_of_suspect", share(host.worst_disk_gap_share));
+    page.leaf("why", printable(host.why.as_deref().unwrap_or_default()));
 }
 
 fn has_disk(liveset: &Liveset, host: &HostStatus) -> bool {
@@ -160,13 +163,11 @@ fn ages<'a>(
 }
 
 fn raw_lines(page: &mut Page, liveset: &Liveset, around: &Surroundings) {
-    let own = liveset.hosts.iter().find(|host| liveset.me == Some(host.uuid));
-    let disk = own.and_then(|host| host.disk_age_ms);
-    let network = || ages(liveset, |host| host.network_age_ms);
     let toolstack = &around.toolstack;
+    let path = |path: &PathStatus| [path.latest_ms, path.longest_ms, path.shortest_ms];
     let figures = [
-        ("statefile_latency", [disk, disk, disk]),
-        ("heartbeat_latency", [network().max(), network().max(), network().min()]),
+        ("statefile_latency", path(&liveset.statefile)),
+        ("heartbeat_latency", path(&liveset.network)),
         (
             "Xapi_healthcheck_latency",
             [toolstack.latency_ms, toolstack.longest_ms, toolstack.shortest_ms],
@@ -177,6 +178,13 @@ fn raw_lines(page: &mut Page, liveset: &Liveset, around: &Surroundings) {
         page.time(&format!("{name}_max"), longest);
         page.time(&format!("{name}_min"), shortest);
     }
+    // Ours: the longest as a part of the time after which a path is suspect, and what this daemon
+    // lacks to be in time under load.
+    let longest = [("statefile", &liveset.statefile), ("heartbeat", &liveset.network)];
+    for (name, path) in longest {
+        page.leaf(&format!("{name}_latency_of_suspect"), share(path.worst_latency_share));
+    }
+    page.leaf("not_real_time", printable(&liveset.not_real_time.join("; ")));
     for (index, host) in sorted(liveset).into_iter().enumerate() {
         page.inside("host_raw_data", "", |page| raw_host(page, liveset, around, index, host));
     }
@@ -231,6 +239,11 @@ fn raw_host(
     page.list("heartbeat_active_list_on_statefile", &beats);
     page.list("statefile_active_list_on_heartbeat", &blocks);
     page.list("statefile_active_list_on_statefile", &blocks);
+}
+
+/// A share of the time after which a path is suspect.
+fn share(of: f64) -> String {
+    format!("{of:.3}")
 }
 
 fn printable(text: &str) -> String {

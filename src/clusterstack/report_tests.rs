@@ -18,8 +18,19 @@ fn host(n: usize, liveness: Liveness) -> HostStatus {
         disk_age_ms: Some(200 * n as u64),
         why: None,
         links_ms: Vec::new(),
-        worst_gap_share: 0.0,
-        worst_disk_gap_share: 0.0,
+        worst_gap_share: 0.25,
+        worst_disk_gap_share: 0.125,
+        braked: false,
+    }
+}
+
+fn path(latest_ms: u64, longest_ms: u64, shortest_ms: u64) -> PathStatus {
+    PathStatus {
+        latest_ms: Some(latest_ms),
+        longest_ms: Some(longest_ms),
+        shortest_ms: Some(shortest_ms),
+        worst_gap_share: 0.25,
+        worst_latency_share: longest_ms as f64 / 8000.0,
     }
 }
 
@@ -35,6 +46,9 @@ fn liveset(may_act: bool) -> Liveset {
         is_master: true,
         may_act,
         statefile_ok: true,
+        network: path(30, 400, 20),
+        statefile: path(15, 900, 9),
+        not_real_time: vec!["memory cannot be locked: limit < need".to_owned()],
         timeout_s: 10,
         hosts: vec![host(2, Liveness::Live), host(1, Liveness::Live), host(3, Liveness::Fenced)],
         dead: vec![DeadBoot {
@@ -69,6 +83,25 @@ fn values(xml: &str, name: &str) -> Vec<String> {
 fn the_whole_page_is_as_agreed() {
     let golden = include_str!("../../tests/fixtures/cluster-stack/liveset.xml");
     assert_eq!(render(&liveset(true), &surroundings()), golden);
+}
+
+#[test]
+fn latencies_are_the_longest_and_shortest_of_late_and_a_lack_of_real_time_is_told() {
+    let xml = render(&liveset(true), &surroundings());
+    let one = |name: &str| values(&xml, name).join(" ");
+    assert_eq!(one("statefile_latency"), "15");
+    assert_eq!(
+        (one("statefile_latency_max"), one("statefile_latency_min")),
+        ("900".into(), "9".into())
+    );
+    assert_eq!(
+        (one("heartbeat_latency_max"), one("heartbeat_latency_min")),
+        ("400".into(), "20".into())
+    );
+    assert_eq!(one("heartbeat_latency_of_suspect"), "0.050");
+    assert_eq!(one("heartbeat_worst_gap_of_suspect"), "0.250 0.250 0.250");
+    assert_eq!(one("statefile_worst_gap_of_suspect"), "0.125 0.125 0.125");
+    assert_eq!(one("not_real_time"), "memory cannot be locked: limit &lt; need");
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl State {
                 }
             }
             Effect::StopVms
-            | Effect::FenceDevice(_)
+            | Effect::FenceDevice(..)
             | Effect::KillAgent
             | Effect::StartAgent
             | Effect::Changed

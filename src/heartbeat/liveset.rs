@@ -78,6 +78,24 @@ pub struct HostStatus {
     /// The longest gap of late between its completed disk cycles, as a share of S.
     #[serde(default)]
     pub worst_disk_gap_share: f64,
+    /// Whether it waits because it was fenced several times in a row (R7.4).
+    #[serde(default)]
+    pub braked: bool,
+}
+
+/// How well this host uses one of its paths, of late.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PathStatus {
+    /// How long the newest round trip or disk cycle took, in milliseconds.
+    pub latest_ms: Option<u64>,
+    /// How long the longest took.
+    pub longest_ms: Option<u64>,
+    /// How long the shortest took.
+    pub shortest_ms: Option<u64>,
+    /// The longest gap between two of them, as a share of S (1.0 = suspect).
+    pub worst_gap_share: f64,
+    /// The longest of them, as a share of S.
+    pub worst_latency_share: f64,
 }
 
 /// One statefile as this host sees it.
@@ -156,6 +174,16 @@ pub struct Liveset {
     /// The witness, where there is one.
     #[serde(default)]
     pub witness: Option<WitnessStatus>,
+    /// Round trips with the other hosts.
+    #[serde(default)]
+    pub network: PathStatus,
+    /// Disk cycles.
+    #[serde(default)]
+    pub statefile: PathStatus,
+    /// The last that the history tells of an armed session which ended with an earlier boot: why
+    /// this host was fenced, unless its watchdog or a lost power came without a word.
+    #[serde(default)]
+    pub last_end: Option<Event>,
     /// What the daemon lacks to keep its times under load; empty when it has all.
     #[serde(default)]
     pub not_real_time: Vec<String>,
@@ -191,6 +219,9 @@ impl Liveset {
             storage_lost_by_all: false,
             statefiles: Vec::new(),
             witness: None,
+            network: PathStatus::default(),
+            statefile: PathStatus::default(),
+            last_end: None,
             not_real_time: Vec::new(),
             worst_wake_ms: 0,
             timeout_s: 0,

@@ -106,6 +106,8 @@ variants! {
     ReturnsAlone "returns-alone" "a host goes back to the disk by itself (R8.3)"
     DeclaredThoughSeen "declared-though-seen"
         "the operator's word stands against a life that shows itself (R5.3e)"
+    FenceWordForAnyLife "fence-word-for-any-life"
+        "the fence device's word counts for whatever life has left since (R5.3d)"
     RecordGoesBack "record-goes-back"
         "a boot that reads a statefile gone back in time forgets what was kept (R2.4)"
     BlankIsOff "blank-is-off"

@@ -11,6 +11,7 @@ pub mod hypervisor;
 pub mod neighbour;
 pub mod pages;
 pub mod pipes;
+pub mod privileges;
 pub mod realtime;
 pub mod shared_word;
 pub mod signals;

@@ -1,11 +1,14 @@
-//! The system's word for a failure, without the number that Rust puts behind it.
+//! The system's word for a failure, without the numbers that Rust puts behind it.
 
 /// What a person reads of an error.
 pub fn system_word(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
-    let Some((before, rest)) = text.split_once(" (os error ") else { return text };
-    let after = rest.split_once(')').map_or("", |(_, after)| after);
-    format!("{before}{after}")
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -19,5 +22,7 @@ mod tests {
         let inside = format!("{error}; the rest");
         assert_eq!(system_word(&inside), "No such file or directory; the rest");
         assert_eq!(system_word(&"full"), "full");
+        let nested = "/a: No such file or directory (os error 2); /b: it (is) fine (os error 5)";
+        assert_eq!(system_word(&nested), "/a: No such file or directory; /b: it (is) fine");
     }
 }

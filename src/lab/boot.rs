@@ -47,6 +47,7 @@ pub(super) fn power_on(
     let mut first = first
         .env(faults::VARIABLE, channel.number().to_string())
         .env("XE_LAB_BOOT_ID", boot)
+        .env("XE_LAB_BOOTED_NS", boottime_ns().to_string())
         .env("XE_POWER_COMMAND", machine_dir.join(POWER))
         .current_dir(lab.state_dir(name))
         .process_group(0)

@@ -1,5 +1,7 @@
 //! The agent's process: watched, killed and started for the protocol.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,15 +18,33 @@ fn number(pid: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(pid).ok()?)
 }
 
-/// Tells the loop when a process ends; a process that is gone already, at once.
-pub fn watch(pid: u32, inbox: Inbox) {
-    threads::start("process", move || {
-        if let Some(Ok(file)) = number(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-            let mut files = [PollFd::new(&file, PollFlags::IN)];
-            while let Err(rustix::io::Errno::INTR) = poll(&mut files, None) {}
+/// The processes that are watched: an agent outlives sessions, and needs one thread all the same.
+#[derive(Debug, Clone, Default)]
+pub struct Watched(Arc<Mutex<BTreeSet<u32>>>);
+
+impl Watched {
+    /// Tells the loop when a process ends; a process that is gone already, at once.
+    pub fn watch(&self, pid: u32, inbox: Inbox) {
+        if !self.pids().insert(pid) {
+            return;
         }
-        inbox.send(Message::ProcessGone(pid));
-    });
+        let watched = self.clone();
+        let started = threads::start("process", move || {
+            if let Some(Ok(file)) = number(pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+                let mut files = [PollFd::new(&file, PollFlags::IN)];
+                while let Err(rustix::io::Errno::INTR) = poll(&mut files, None) {}
+            }
+            watched.pids().remove(&pid);
+            inbox.send(Message::ProcessGone(pid));
+        });
+        if !started {
+            self.pids().remove(&pid);
+        }
+    }
+
+    fn pids(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Tells the loop after a while that process 0, which stands for none, has ended: the agent that

@@ -11,7 +11,9 @@ use uuid::Uuid;
 use crate::host::system_word::system_word;
 
 pub use super::config::{FenceHook, HostAddress, IsolationResponse, StartConfig};
-pub use crate::heartbeat::liveset::{DeadBoot, Event, HostStatus, Liveness, Liveset, Phase};
+pub use crate::heartbeat::liveset::{
+    DeadBoot, Event, HostStatus, Liveness, Liveset, PathStatus, Phase,
+};
 pub use crate::heartbeat::view::{Mode, Proof};
 pub use crate::host::watchdog::WatchdogConfig;
 
@@ -352,6 +354,11 @@ impl Client {
     /// Begin a new session with the last configuration.
     pub fn rejoin(&self) -> Result<(), ControlError> {
         self.done(&Request::Rejoin)
+    }
+
+    /// End the wait of a host that was fenced several times in a row.
+    pub fn release_brake(&self) -> Result<(), ControlError> {
+        self.done(&Request::ReleaseBrake)
     }
 
     /// The operator says that this host is dead.

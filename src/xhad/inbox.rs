@@ -9,6 +9,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::control::{Request, Response};
 use crate::heartbeat::node::CycleDone;
+use crate::heartbeat::view::{Life, Slot};
 
 /// More messages than this wait for their turn.
 const ROOM: usize = 64;
@@ -28,8 +29,8 @@ pub enum Message {
     Kept(u64, u64),
     /// The VMs of this host are stopped, or could not be.
     VmsStopped(u64, Result<(), String>),
-    /// The fence device says that this host is off, in that session.
-    FencedOff(u64, uuid::Uuid),
+    /// What the fence device of that session says of the host of a life.
+    FenceDevice(u64, Slot, Life, Result<(), String>),
 }
 
 /// The sending end; every message wakes the loop.

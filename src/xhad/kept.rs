@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::inbox::{Inbox, Message};
 use super::threads;
 use crate::heartbeat::kept::Kept;
+use crate::host::system_word::system_word;
 
 /// The file's name within the state directory.
 const FILE: &str = "kept";
@@ -83,10 +84,30 @@ impl Keeper {
     }
 }
 
-/// What an earlier boot has kept for this session; a record of another session is over.
-pub fn read(state_dir: &Path, generation: Uuid) -> Option<Kept> {
-    let bytes = std::fs::read(state_dir.join(FILE)).ok()?;
-    Kept::read(&bytes).ok().filter(|kept| kept.generation == generation)
+/// What an earlier boot has kept for this session; a record of another session is over. Of a
+/// record that cannot be read nobody knows what it promised, and to go on without it is to break
+/// that: only a session that is formed anew, of which nothing was kept yet, may.
+pub fn read(state_dir: &Path, generation: Uuid, form: bool) -> Result<Option<Kept>, String> {
+    match load(&state_dir.join(FILE)) {
+        Ok(kept) => Ok(kept.filter(|kept| kept.generation == generation)),
+        Err(_) if form => Ok(None),
+        Err(fault) => Err(format!(
+            "{fault}: this host does not know what it has promised to the others, and does not \
+             join them; switch HA off and on again for the pool (xe pool-ha-disable, then xe \
+             pool-ha-enable), which begins anew without that record"
+        )),
+    }
+}
+
+/// A record, if there is one; a fault names the file that is there and cannot be used.
+pub fn load(path: &Path) -> Result<Option<Kept>, String> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            Kept::read(&bytes).map(Some).map_err(|_| format!("{} is damaged", path.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{} cannot be read ({})", path.display(), system_word(&error))),
+    }
 }
 
 /// Puts the record in the place of the last one, durable when it returns.
@@ -116,7 +137,28 @@ mod tests {
         assert!(keeper.settled());
         let Some(Message::Kept(session, record)) = outbox.next() else { panic!("nothing told") };
         assert_eq!((session, record), (7, 5));
-        assert_eq!(read(dir.path(), Uuid::from_u128(1)), Some(kept));
-        assert_eq!(read(dir.path(), Uuid::from_u128(2)), None);
+        assert_eq!(read(dir.path(), Uuid::from_u128(1), false), Ok(Some(kept)));
+        assert_eq!(read(dir.path(), Uuid::from_u128(2), false), Ok(None));
+    }
+
+    #[test]
+    fn only_what_is_not_there_counts_as_no_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = Uuid::from_u128(1);
+        let read = |form| read(dir.path(), session, form);
+        assert_eq!(read(false), Ok(None));
+        let kept = Kept { generation: session, promise: 3, ..Kept::default() };
+        let mut bytes = kept.bytes();
+        bytes[7] ^= 1;
+        std::fs::write(dir.path().join(FILE), bytes).unwrap();
+        let why = read(false).unwrap_err();
+        assert!(why.contains("kept is damaged") && why.contains("pool-ha-enable"), "{why}");
+        assert_eq!(read(true), Ok(None), "a new session has promised nothing yet");
+        std::fs::write(dir.path().join(FILE), "").unwrap();
+        assert!(read(false).is_err(), "an empty file is no record");
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        let why = read(false).unwrap_err();
+        assert!(why.contains("cannot be read") && !why.contains("os error"), "{why}");
     }
 }

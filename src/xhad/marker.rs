@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::system_word::system_word;
 use crate::host::watchdog::WatchdogConfig;
 
 /// The file's name within the state directory.
@@ -15,6 +16,9 @@ pub const FILE: &str = "xhad.armed";
 pub struct Marker {
     /// The boot in which the session was armed.
     pub boot_id: String,
+    /// When that boot began, CLOCK_BOOTTIME in nanoseconds.
+    #[serde(default)]
+    pub began_ns: u64,
     /// What resets the host.
     pub watchdog: WatchdogConfig,
 }
@@ -33,7 +37,39 @@ pub fn clear(state_dir: &Path) {
     let _not_there = std::fs::remove_file(path(state_dir));
 }
 
-/// The mark that an earlier session left.
-pub fn read(state_dir: &Path) -> Option<Marker> {
-    serde_json::from_slice(&std::fs::read(path(state_dir)).ok()?).ok()
+/// The mark that an earlier session left. One that cannot be read may be of this boot: a daemon
+/// that goes on without it would begin beside an armed session that did not end.
+pub fn read(state_dir: &Path) -> Result<Option<Marker>, String> {
+    let path = path(state_dir);
+    let fault = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => format!("cannot be read ({})", system_word(&error)),
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(marker) => return Ok(Some(marker)),
+            Err(_) => "is damaged".to_owned(),
+        },
+    };
+    Err(format!(
+        "{} {fault}: an armed session of this boot may not have ended; reboot this host, remove \
+         that file, and start the daemon again",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_there_counts_as_no_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(dir.path()), Ok(None));
+        let watchdog = WatchdogConfig::Exec { socket: "/dog".into() };
+        let marker = Marker { boot_id: "boot".to_owned(), began_ns: 0, watchdog };
+        set(dir.path(), &marker).unwrap();
+        assert_eq!(read(dir.path()), Ok(Some(marker)));
+        std::fs::write(path(dir.path()), "{").unwrap();
+        let why = read(dir.path()).unwrap_err();
+        assert!(why.contains("is damaged") && why.contains("reboot this host"), "{why}");
+    }
 }

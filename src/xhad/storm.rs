@@ -31,14 +31,15 @@ fn read(state_dir: &Path) -> Vec<Fence> {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// An armed session of an earlier boot has ended with that boot; `last` is the last thing that
-/// its history tells.
-pub fn add(state_dir: &Path, last: Option<&Event>) {
+/// An armed session of an earlier boot has ended with that boot, which began at `began`; `last` is
+/// the last thing that its history tells.
+pub fn add(state_dir: &Path, last: Option<&Event>, began: Nanos) {
     let mut fences = read(state_dir);
     let told = last.filter(|event| event.event == "fence" || event.event == "reset");
     // The evidence differs each time; the cause stands before it.
     let cause = told.map_or("", |event| event.why.split(';').next().unwrap_or_default());
-    fences.push(Fence { cause: cause.to_owned(), lived_ns: last.map_or(0, |event| event.t_ns) });
+    let lived_ns = last.map_or(0, |event| event.t_ns.saturating_sub(began));
+    fences.push(Fence { cause: cause.to_owned(), lived_ns });
     let from = fences.len().saturating_sub(FENCES);
     if let Ok(text) = serde_json::to_string(&fences[from..]) {
         let _told_again_next_time = std::fs::write(state_dir.join(FILE), text);
@@ -79,7 +80,10 @@ mod tests {
     fn after(fences: &[(&str, u64)]) -> bool {
         let dir = tempfile::tempdir().unwrap();
         for (why, minutes) in fences {
-            add(dir.path(), Some(&fence(why, *minutes)));
+            // The clock of a machine in the lab began long before its boot.
+            let hour = 60 * 60 * SECOND;
+            let fence = fence(why, 60 + *minutes);
+            add(dir.path(), Some(&fence), hour);
         }
         brake(dir.path()).is_some()
     }
@@ -95,7 +99,7 @@ mod tests {
     #[test]
     fn an_orderly_end_clears_it() {
         let dir = tempfile::tempdir().unwrap();
-        (0..3).for_each(|_| add(dir.path(), None));
+        (0..3).for_each(|_| add(dir.path(), None, 0));
         assert_eq!(brake(dir.path()), Some(CLEAN));
         over(dir.path());
         assert_eq!(brake(dir.path()), None);

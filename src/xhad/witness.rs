@@ -113,16 +113,16 @@ impl Desk {
     }
 }
 
-/// What was kept of a session. Only a record that was never written is none.
+/// What was promised in a session. Without a record that is there the witness would promise anew
+/// what contradicts it: then it answers nobody. Only one that was never written is none.
 fn read_kept(path: &Path) -> anyhow::Result<Option<Kept>> {
-    let name = path.display();
-    match std::fs::read(path) {
-        Ok(bytes) => Kept::read(&bytes).map(Some).with_context(|| {
-            format!("{name} is damaged; name another state directory with HA off, or restore it")
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{name} cannot be read")),
-    }
+    kept::load(path).map_err(|fault| {
+        anyhow::anyhow!(
+            "{fault}: the witness does not know what it has promised, and answers nobody; switch \
+             HA off for the pool (xe pool-ha-disable), remove that file, start the witness again, \
+             and switch HA on"
+        )
+    })
 }
 
 #[cfg(test)]

@@ -102,12 +102,17 @@ impl Pool {
         let mut hosts: Vec<Uuid> = (0..3).map(|_| Uuid::new_v4()).collect();
         hosts.sort();
         let (generation, key_hex) = (Uuid::new_v4(), "5a".repeat(32));
-        let statefile = dir.path().join("statefile");
-        std::fs::File::create(&statefile).unwrap().set_len(4 << 20).unwrap();
-        statefile::prepare(&statefile, generation, &Key::from_hex(&key_hex).unwrap(), &hosts)
-            .unwrap();
         let machines = (0..3).map(|n| Machine::start(dir.path().join(format!("h{n}")))).collect();
-        Pool { dir, net, timeout_s, generation, key_hex, hosts, machines }
+        let pool = Pool { dir, net, timeout_s, generation, key_hex, hosts, machines };
+        pool.prepare();
+        pool
+    }
+
+    /// Makes the statefile one of a session that is to be formed.
+    pub fn prepare(&self) {
+        std::fs::File::create(self.statefile()).unwrap().set_len(4 << 20).unwrap();
+        let key = Key::from_hex(&self.key_hex).unwrap();
+        statefile::prepare(&self.statefile(), self.generation, &key, &self.hosts).unwrap();
     }
 
     pub fn statefile(&self) -> PathBuf {

@@ -33,6 +33,7 @@ pub(super) const METHODS: Methods = &[
     ("xe_emergency_ha_warning", |call| {
         ha::emergency::planned(call.agent, false).map(|plan| Value::from(plan.warning()))
     }),
+    ("xe_ha_release", |call| ha::brake::release(call.agent, call.text(0))),
     ("is_in_emergency_mode", |call| {
         Ok(Value::Bool(matches!(call.agent.standing(), Standing::Emergency(_))))
     }),

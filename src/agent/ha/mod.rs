@@ -13,15 +13,18 @@
 //! | the SR that carries HA and its two volumes | [`volumes`] |
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
-//! | paths that were nearly lost | [`near_misses`] |
+//! | paths that were nearly lost | [`near_misses`], [`figures`] |
+//! | hosts that wait after several fences | [`brake`] |
 //! | what an administrator sees of all this | [`status`], [`waiting`] |
 //! | off for a while and on again | [`pause`] |
 
 pub mod boot;
+pub mod brake;
 pub mod daemon;
 pub mod disable;
 pub mod emergency;
 pub mod enable;
+pub mod figures;
 pub mod follow;
 pub mod leave;
 pub mod links;
@@ -116,6 +119,8 @@ pub struct LocalHa {
     liveset: Mutex<Option<Liveset>>,
     /// Hosts whose last life ended without their leave and that have not come back yet.
     lost: Mutex<BTreeSet<Uuid>>,
+    /// What each host has reported of its own paths.
+    pub figures: figures::Reported,
 }
 
 impl LocalHa {

@@ -2,9 +2,11 @@
 //! administrator, before it costs a host. The master tells for all hosts, since each beat carries
 //! its sender's longest gaps.
 
-use super::client;
+use super::brake::{Alarm, HELD_BACK};
+use super::{client, figures};
 use crate::agent::{Agent, vm};
 use crate::heartbeat::liveset::{HostStatus, Liveset};
+use crate::host::clock::boottime_ns;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 /// How often the master looks.
 const PERIOD: Duration = Duration::from_secs(5);
+/// So many looks later the figures are written again, if they have changed.
+const WRITE_EACH: u32 = 12;
 /// A gap of this share of S is told of.
 const TOLD: f64 = 0.5;
 /// Below this share a path counts as well again.
@@ -25,13 +29,11 @@ enum Path {
 }
 
 impl Path {
-    /// The message that the peer has for it, its key in the host's metrics, and words.
-    fn names(self) -> (&'static str, &'static str, &'static str) {
+    /// The message that the peer has for it, and words.
+    fn names(self) -> (&'static str, &'static str) {
         match self {
-            Path::Network => ("HA_HEARTBEAT_APPROACHING_TIMEOUT", "ha-network-gap", "round trips"),
-            Path::Statefile => {
-                ("HA_STATEFILE_APPROACHING_TIMEOUT", "ha-statefile-gap", "disk cycles")
-            }
+            Path::Network => ("HA_HEARTBEAT_APPROACHING_TIMEOUT", "round trips"),
+            Path::Statefile => ("HA_STATEFILE_APPROACHING_TIMEOUT", "disk cycles"),
         }
     }
 }
@@ -63,31 +65,53 @@ fn gaps(host: &HostStatus) -> [(Path, f64); 2] {
 
 /// Watches the gaps of all hosts while this host is master. Runs on a thread of its own.
 pub fn watch(agent: &Arc<Agent>) {
-    let mut told = Told::default();
+    let mut watch = Watch::default();
     loop {
         std::thread::sleep(PERIOD);
-        if !agent.standing().is_master() || !super::is_armed(agent) {
+        if !agent.standing().is_master() {
+            continue;
+        }
+        if !super::is_armed(agent) {
+            figures::clear(agent);
             continue;
         }
         let Ok(client) = client(agent) else { continue };
         if let Ok(liveset) = client.with_timeout(PERIOD).liveset() {
-            look(agent, &mut told, &liveset);
+            watch.look(agent, &liveset);
         }
     }
 }
 
-fn look(agent: &Agent, told: &mut Told, liveset: &Liveset) {
-    for host in &liveset.hosts {
-        for (path, gap) in gaps(host) {
-            if told.take(host.uuid, path, gap) {
-                tell(agent, host.uuid, path, gap);
+#[derive(Debug, Default)]
+struct Watch {
+    told: Told,
+    alarm: Alarm,
+    looks: u32,
+}
+
+impl Watch {
+    fn look(&mut self, agent: &Agent, liveset: &Liveset) {
+        let mut news = false;
+        for host in liveset.hosts.iter().filter(|host| liveset.members.contains(&host.uuid)) {
+            for (path, gap) in gaps(host) {
+                if self.told.take(host.uuid, path, gap) {
+                    news = true;
+                    tell(agent, host.uuid, path, gap);
+                }
             }
+        }
+        if news || self.looks.is_multiple_of(WRITE_EACH) {
+            figures::write(agent, liveset);
+        }
+        self.looks = self.looks.wrapping_add(1);
+        if let Some((host, body)) = self.alarm.news(boottime_ns(), liveset) {
+            vm::message(agent, HELD_BACK, 3, "Host", &host.to_string(), &body);
         }
     }
 }
 
 fn tell(agent: &Agent, host: Uuid, path: Path, gap: f64) {
-    let (name, key, what) = path.names();
+    let (name, what) = path.names();
     let uuid = host.to_string();
     let percent = (gap * 100.0).round();
     let body = format!(
@@ -95,18 +119,6 @@ fn tell(agent: &Agent, host: Uuid, path: Path, gap: f64) {
          counts as suspect"
     );
     vm::message(agent, name, 5, "Host", &uuid, &body);
-    let kept = agent.store.commit(|tx| {
-        let db = tx.db().clone();
-        let host = db.by_uuid("host", &uuid).unwrap_or_default();
-        let metrics = db.text("host", host, "metrics").to_owned();
-        if db.table("host_metrics").contains_key(&metrics) {
-            tx.put_key("host_metrics", &metrics, "other_config", key, &format!("{gap:.2}"));
-        }
-        Ok(())
-    });
-    if let Err(failure) = kept {
-        tracing::warn!("a near miss cannot be kept: {failure}");
-    }
 }
 
 #[cfg(test)]
@@ -123,5 +135,66 @@ mod tests {
         assert!(take(0.8), "it has grown");
         assert!(!take(0.2));
         assert!(take(0.5), "it was well in between");
+    }
+
+    fn liveset(host: Uuid, network: f64, disk: f64) -> Liveset {
+        let status = HostStatus {
+            uuid: host,
+            address: [127, 0, 0, 1].into(),
+            liveness: crate::heartbeat::liveset::Liveness::Live,
+            boot_id: None,
+            armed: true,
+            network_age_ms: None,
+            disk_age_ms: None,
+            why: None,
+            links_ms: Vec::new(),
+            worst_gap_share: network,
+            worst_disk_gap_share: disk,
+            braked: false,
+        };
+        Liveset { members: vec![host], hosts: vec![status], ..Liveset::off() }
+    }
+
+    #[test]
+    fn an_approaching_time_out_is_told_shown_and_withdrawn() {
+        let agent = crate::agent::in_process::of_two_hosts();
+        let db = agent.store.read();
+        let host = db.table("host").keys().next().unwrap().to_owned();
+        let uuid: Uuid = db.text("host", &host, "uuid").parse().unwrap();
+        let messages = || {
+            let db = agent.store.read();
+            let rows = db.table("message").keys().map(|row| db.text("message", row, "name"));
+            rows.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+        };
+        let shown = |key: &str| {
+            let db = agent.store.read();
+            let metrics = db.target("host", &host, "metrics").unwrap();
+            db.key("host_metrics", metrics, "other_config", key).map(str::to_owned)
+        };
+        let mut watch = Watch::default();
+        let told = figures::Figures { statefile_latency: 0.375, ..Default::default() };
+        agent.ha.figures.take(uuid, Some(told));
+        watch.look(&agent, &liveset(uuid, 0.83, 0.1));
+        let name = "HA_HEARTBEAT_APPROACHING_TIMEOUT";
+        assert!(messages().contains(name), "{:?}", messages());
+        assert!(!messages().contains("HA_STATEFILE_APPROACHING_TIMEOUT"));
+        assert_eq!(shown("ha-network-gap").as_deref(), Some("0.83"));
+        assert_eq!(shown("ha-statefile-gap").as_deref(), Some("0.10"));
+        assert_eq!(shown("ha-statefile-latency").as_deref(), Some("0.38"));
+
+        let still = liveset(uuid, 0.6, 0.1);
+        agent.ha.locked().replace(still);
+        crate::agent::alerts::withdraw(&agent);
+        assert!(!messages().contains(&format!("{name}_RECOVERED")), "it is not well yet");
+
+        let well = liveset(uuid, 0.1, 0.1);
+        agent.ha.locked().replace(well.clone());
+        crate::agent::alerts::withdraw(&agent);
+        assert!(messages().contains(&format!("{name}_RECOVERED")));
+        (0..WRITE_EACH).for_each(|_| watch.look(&agent, &well));
+        assert_eq!(shown("ha-network-gap").as_deref(), Some("0.10"), "it was taken back");
+        figures::clear(&agent);
+        assert_eq!(shown("ha-network-gap"), None, "no session runs any more");
+        assert_eq!(shown("ha-statefile-latency"), None);
     }
 }

@@ -85,6 +85,16 @@ pub const COMMANDS: &[Command] = &[
     .needs_force()
     .local(),
     command(
+        "host-ha-release",
+        "End the wait of a host that came up after several fences in a row and is held back \
+         until its paths have been clean for five minutes: the one that you are on, or the one \
+         that is named. Mend first what it was fenced for.",
+        ha_release,
+    )
+    .takes(&[may("uuid", Kind::Uuid("host"))])
+    .examples(&["host-ha-release", "host-ha-release uuid=<host>"])
+    .local(),
+    command(
         "host-is-in-emergency-mode",
         "Show whether the host that you are on has lost its pool.",
         is_in_emergency_mode,
@@ -288,6 +298,12 @@ fn emergency_ha_disable(ctx: &mut Context<'_, '_>) -> Outcome {
         }
     }
     answer?;
+    Ok(())
+}
+
+fn ha_release(ctx: &mut Context<'_, '_>) -> Outcome {
+    let uuid = ctx.params.get("uuid").unwrap_or_default().to_owned();
+    ctx.call("host.xe_ha_release", &[uuid.into()])?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod event;
 pub mod family;
 pub mod files;
+pub mod ha_paths;
 pub mod ha_view;
 pub mod host;
 pub mod message;
@@ -49,6 +50,7 @@ static NOUNS: &[&[Command]] = &[
     devices::COMMANDS,
     diagnostic::COMMANDS,
     event::COMMANDS,
+    ha_paths::COMMANDS,
     ha_view::COMMANDS,
     host::COMMANDS,
     message::COMMANDS,

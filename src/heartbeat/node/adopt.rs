@@ -44,6 +44,7 @@ impl Node {
             self.acceptor.back_since = None;
             self.acceptor.lost_again = !old.base.is_empty();
         }
+        self.note_leavers(now, &view);
         self.view = Some(view);
         self.keep();
         self.note(now, "view", None, format!("{text}; {source}"));

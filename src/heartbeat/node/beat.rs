@@ -233,7 +233,7 @@ impl Node {
         if let Some(sent) = sent {
             let gap = sent.saturating_sub(peer.evidence.unwrap_or(sent));
             peer.take_echo(sent, report);
-            self.gaps.network.take(now, gap, s);
+            self.gaps.network.take(now, gap, now.saturating_sub(sent), s);
         }
         if let Some(bid) = &packet.bid {
             self.take_bid(now, slot, bid);

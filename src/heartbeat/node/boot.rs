@@ -16,6 +16,10 @@ use crate::heartbeat::view::{Life, Member, Mode, Proof, Slot, View};
 
 use super::wish::Wish;
 
+/// Why a braked host goes on at once when nobody else can form the pool.
+pub const MAJORITY_WAITS: &str =
+    "a majority of the pool's hosts waits, and nobody else can form the pool";
+
 /// The own block before the first write: while it stands still, no other machine writes it and
 /// no write of an earlier boot can be under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +176,14 @@ impl Node {
         let long = self.cfg.braked.unwrap_or(0);
         let over = clean_since.is_some_and(|since| now >= since + long);
         self.stage = Stage::Held { clean_since };
-        if (over || nobody_else && clean || self.marks.released) && !self.arming {
+        let why = match (self.marks.released, over) {
+            (true, _) => "a person has ended its wait",
+            (_, true) => "its paths were clean for long enough",
+            _ if nobody_else && clean => MAJORITY_WAITS,
+            _ => return,
+        };
+        if !self.arming {
+            self.note(now, "held-no-more", Some(self.me()), why.to_owned());
             self.arm(now);
         }
     }

@@ -50,13 +50,22 @@ impl Node {
             Control::Leave => self.leave(now),
             Control::Stay => self.stay(),
             Control::Disarm { force } => self.disarm_by_emergency(now, *force),
-            Control::DeclareDead(slot) => self.declare_dead(now, *slot, Proof::Operator),
-            Control::FencedOff(slot) => self.declare_dead(now, *slot, Proof::FenceDevice),
-            Control::ReleaseBrake => {
-                self.marks.released = true;
-                Ok(true)
+            Control::DeclareDead(slot) => self.declare_dead(now, *slot),
+            Control::ReleaseBrake => self.release_brake(),
+        }
+    }
+
+    /// The operator has mended what this host was fenced for (R7.4).
+    fn release_brake(&mut self) -> Result<bool, Refusal> {
+        match self.stage {
+            Stage::Held { .. } => self.marks.released = true,
+            Stage::Reading { .. } if self.cfg.braked.is_some() => self.marks.released = true,
+            _ => {
+                let why = "this host is not held back after fences; there is nothing to release";
+                return Err(Refusal::WrongState(why.to_owned()));
             }
         }
+        Ok(true)
     }
 
     fn member_view(&self) -> Result<&View, Refusal> {
@@ -170,7 +179,7 @@ impl Node {
         self.send_beat(now);
         let unheard = self.wrong(Variant::DisarmsUnheard);
         if force || unheard || !self.is_member() || self.unarmed_kept_by_all() {
-            self.disarm(now, "disarmed by emergency, without a decided view");
+            self.disarm(now, "disarmed as asked, without a decided view");
             return Ok(true);
         }
         Ok(false)
@@ -188,7 +197,7 @@ impl Node {
         view.members.iter().all(|member| member.slot == self.me() || kept(member.slot))
     }
 
-    fn declare_dead(&mut self, now: Nanos, slot: Slot, proof: Proof) -> Result<bool, Refusal> {
+    fn declare_dead(&mut self, now: Nanos, slot: Slot) -> Result<bool, Refusal> {
         let view = self.view.as_ref();
         let live = self.is_member() && view.is_some_and(|view| view.member(slot).is_some());
         if live || slot == self.me() {
@@ -197,19 +206,17 @@ impl Node {
         }
         let gone = view.and_then(|view| view.gone(slot)).cloned();
         let Some(gone) = gone.filter(|gone| self.known_proof(gone).is_none()) else {
-            if proof == Proof::Operator {
-                self.marks.declared.push((slot, now));
-            }
+            self.marks.declared.push((slot, now));
             return Ok(true);
         };
         let life = gone.member.life;
         let lease = gone.member.armed && !self.unarmed(slot, life);
-        if proof == Proof::Operator && lease {
+        if lease {
             // People err. Whatever it does, its lease is over in T and margin from now.
             self.marks.declared.push((slot, now));
             return Ok(false);
         }
-        self.declare(now, slot, life, proof);
+        self.declare(now, slot, life, Proof::Operator);
         Ok(true)
     }
 
@@ -244,7 +251,7 @@ impl Node {
     pub(super) fn tick_pending(&mut self, now: Nanos) {
         self.stay_as_the_last(now);
         if self.marks.unarmed && self.armed && self.unarmed_kept_by_all() {
-            self.disarm(now, "disarmed by emergency; every other member knows");
+            self.disarm(now, "disarmed as asked, without a decided view; every other member knows");
         }
         let reached = self.view.as_ref().map(|view| view.mode);
         if self.marks.mode.is_some() && self.marks.mode == reached {
@@ -316,7 +323,7 @@ impl Node {
                 }
                 self.timed_out(late)
             }
-            Control::Stay | Control::FencedOff(_) | Control::ReleaseBrake => done,
+            Control::Stay | Control::ReleaseBrake => done,
         }
     }
 

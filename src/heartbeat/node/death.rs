@@ -45,21 +45,7 @@ impl Node {
         for (slot, life, proof) in found {
             self.declare(now, slot, life, proof);
         }
-        self.ask_fence_device();
-    }
-
-    /// The master has the fence device switch off whoever left and is not known to be dead
-    /// (R5.3d), once for each view.
-    fn ask_fence_device(&mut self) {
-        let epoch = self.epoch();
-        if !self.cfg.fence_device || !self.is_view_master() || self.fenced_epoch == epoch {
-            return;
-        }
-        self.fenced_epoch = epoch;
-        let Some(view) = &self.view else { return };
-        let open = view.gone.iter().filter(|gone| self.known_proof(gone).is_none());
-        let open: Vec<Slot> = open.map(|gone| gone.member.slot).collect();
-        self.fx.extend(open.into_iter().map(Effect::FenceDevice));
+        self.ask_fence_device(now);
     }
 
     pub(super) fn declare(&mut self, now: Nanos, slot: Slot, life: Life, proof: Proof) {

@@ -177,7 +177,7 @@ impl Node {
         }
         let wrong_date = self.wrong(Variant::RenewFromCycleEnd);
         let begun = if wrong_date { done.ended } else { done.begun };
-        self.completed(disk, &flight, begun, done.read_begun);
+        self.completed(disk, &flight, begun, &done);
         self.take_read(now, disk, done.ended, read);
         if reading {
             return self.finish_reading(now, read);
@@ -185,7 +185,7 @@ impl Node {
         self.after_cycle(now, disk, &flight);
     }
 
-    fn completed(&mut self, disk: usize, flight: &Flight, begun: Nanos, read_begun: Nanos) {
+    fn completed(&mut self, disk: usize, flight: &Flight, begun: Nanos, done: &CycleDone) {
         let state = &mut self.disks[disk];
         let gap = begun.saturating_sub(state.evidence.unwrap_or(begun));
         // Time in which this host completed no cycles says nothing about the others' blocks.
@@ -195,12 +195,13 @@ impl Node {
         }
         state.evidence = Some(begun);
         state.failing = false;
-        state.read_begun = read_begun;
+        state.read_begun = done.read_begun;
         if flight.beat_seq > 0 {
             state.written = flight.beat_seq;
             state.acked = flight.decision_seq;
         }
-        self.gaps.disk.take(begun, gap, self.cfg.timing.s);
+        let took = done.ended.saturating_sub(done.begun);
+        self.gaps.disk.take(begun, gap, took, self.cfg.timing.s);
     }
 
     fn cycle_failed(&mut self, now: Nanos, disk: usize, flight: &Flight, fault: &CycleFault) {

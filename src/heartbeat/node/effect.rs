@@ -11,7 +11,7 @@ use crate::heartbeat::liveset::Event;
 use crate::heartbeat::packet::{Packet, PacketError};
 use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::Nanos;
-use crate::heartbeat::view::{Mode, Slot};
+use crate::heartbeat::view::{Life, Mode, Slot};
 
 /// An event for the node.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub enum Input<'a> {
     AgentGone,
     /// The record with this number, and so every earlier one, is on the own disk.
     Kept(u64),
+    /// The fence device says that the host of this life is off, or why it is not (R5.3d).
+    FenceDevice(Slot, Life, Result<(), String>),
     /// No VM runs here any more, or they could not be stopped.
     VmsStopped(Result<(), String>),
 }
@@ -101,8 +103,6 @@ pub enum Control {
     },
     /// The operator says that this host is dead (R5.3e).
     DeclareDead(Slot),
-    /// The fence device says that this host is off (R5.3d).
-    FencedOff(Slot),
     /// End the wait of a host that came up braked (R7.4).
     ReleaseBrake,
 }
@@ -139,8 +139,8 @@ pub enum Effect {
     Reset,
     /// Stop every VM of this host, count what is left, and tell.
     StopVms,
-    /// Ask the fence device to switch this host off, if there is one.
-    FenceDevice(Slot),
+    /// Ask the fence device to switch off the host of this life, and tell what it says.
+    FenceDevice(Slot, Life),
     /// Kill the agent for good and tell when it is gone.
     KillAgent,
     /// Start an agent.

@@ -210,7 +210,8 @@ impl Node {
             agent,
             next_beat,
             stopping,
-            fenced_epoch,
+            asked,
+            left: _,
             gaps: _,
             reports: _,
             events: _,
@@ -239,7 +240,10 @@ impl Node {
         (armed, arming, frame.lefts(*guard_end), frame.lefts(*lease_end)).hash(out);
         dead.iter().for_each(|dead| (dead.slot, dead.life, dead.proof).hash(out));
         (dead.len(), pending.len(), agent.handed_over, agent.heir).hash(out);
-        (frame.left(*next_beat), stopping.is_some(), fenced_epoch).hash(out);
+        (frame.left(*next_beat), stopping.is_some(), asked.len()).hash(out);
+        asked.iter().for_each(|asked| {
+            (asked.slot, asked.life, frame.left(asked.again)).hash(out);
+        });
     }
 
     fn peer_print<H: Hasher>(&self, frame: &Frame<'_>, slot: usize, peer: &Peer, out: &mut H) {

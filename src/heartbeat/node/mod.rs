@@ -9,6 +9,7 @@ mod choose;
 mod config;
 mod control;
 mod death;
+mod device;
 mod disk;
 mod effect;
 mod fingerprint;
@@ -23,6 +24,7 @@ mod peer;
 mod propose;
 mod reports;
 mod status;
+mod why;
 mod wish;
 mod witness;
 
@@ -39,6 +41,7 @@ use super::view::{Life, Slot, View};
 use super::vote::Vote;
 
 use agent::Agent;
+pub use boot::MAJORITY_WAITS;
 pub use config::Config;
 use disk::Disk;
 pub use effect::{Answer, Control, CycleDone, CycleFault, CycleRead, Effect, Input, Refusal};
@@ -115,8 +118,10 @@ pub struct Node {
     next_beat: Nanos,
     /// Since when the VMs of this host are being stopped.
     stopping: Option<Nanos>,
-    /// The epoch in which the fence device was asked.
-    fenced_epoch: u64,
+    /// The lives that the fence device was asked about.
+    asked: Vec<device::Asked>,
+    /// Why those are out whom the view lacks.
+    left: Vec<why::Left>,
     gaps: Gaps,
     reports: Reports,
     events: VecDeque<Event>,
@@ -163,7 +168,8 @@ impl Node {
             agent,
             next_beat: now,
             stopping: None,
-            fenced_epoch: 0,
+            asked: Vec::new(),
+            left: Vec::new(),
             gaps: Gaps::default(),
             reports: Reports::default(),
             events: VecDeque::new(),
@@ -200,6 +206,7 @@ impl Node {
             Input::AgentLease(pid) => self.agent_lease(now, pid),
             Input::AgentGone => self.agent_gone(now),
             Input::Kept(record) => self.kept(now, record),
+            Input::FenceDevice(slot, life, word) => self.fence_word(now, slot, life, word),
             Input::VmsStopped(outcome) => self.vms_stopped(now, outcome),
         }
     }

@@ -4,7 +4,7 @@ use super::{Effect, Node, Stage};
 use crate::heartbeat::liveset::{
     DeadBoot, HostStatus, Liveness, Liveset, Phase, StatefileStatus, WitnessStatus,
 };
-use crate::heartbeat::report::{ARMED, BRAKED, DISK_LOST, WAITING};
+use crate::heartbeat::report::{ARMED, DISK_LOST, WAITING};
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
 use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Life, Member, Mode, Proof, Slot};
@@ -128,6 +128,9 @@ impl Node {
             witness: self.cfg.acceptors.witness.then(|| WitnessStatus {
                 age_ms: self.witness.evidence.map(|at| now.saturating_sub(at) / MILLISECOND),
             }),
+            network: self.gaps.network.status(self.cfg.timing.s),
+            statefile: self.gaps.disk.status(self.cfg.timing.s),
+            last_end: None,
             not_real_time: Vec::new(),
             worst_wake_ms: 0,
             timeout_s: self.cfg.timeout_s,
@@ -206,6 +209,7 @@ impl Node {
             disk_age_ms: disk_age.map(ms),
             worst_gap_share: f64::from(gaps.0) / 1000.0,
             worst_disk_gap_share: f64::from(gaps.1) / 1000.0,
+            braked: liveness == Liveness::Waiting && self.is_braked(slot),
         }
     }
 
@@ -216,10 +220,12 @@ impl Node {
         if let Some(member) = view.and_then(|view| view.member(slot)) {
             return self.member_liveness(now, member);
         }
-        let fresh = peer.evidence_age(now).is_some_and(|age| age <= self.cfg.timing.s / 2);
+        // One without a network shows by its block that it is there.
+        let signs = [peer.evidence_age(now), peer.block_age(now)];
+        let fresh = signs.into_iter().flatten().any(|age| age <= self.cfg.timing.s / 2);
         let waits = match slot == self.me() {
             true => matches!(self.stage, Stage::Waiting | Stage::Held { .. }),
-            false => (peer.says(WAITING) || peer.says(BRAKED)) && fresh,
+            false => (peer.says(WAITING) || self.is_braked(slot)) && fresh,
         };
         let gone = view.and_then(|view| view.gone(slot));
         let proof = gone.and_then(|gone| self.known_proof(gone));
@@ -261,34 +267,6 @@ impl Node {
             (false, _, true) => Liveness::Partitioned,
             (false, true, false) if !self.by_network() => Liveness::Isolated,
             (false, ..) => Liveness::Failed,
-        }
-    }
-
-    /// Why a host is not simply live.
-    fn why(&self, now: Nanos, slot: Slot, liveness: Liveness) -> Option<String> {
-        let peer = self.peer(slot);
-        let ago = |age: Option<Nanos>| {
-            age.map_or("never".to_owned(), |age| format!("{} ago", Self::seconds(age)))
-        };
-        let disk = match slot == self.me() {
-            true => self.disk_evidence().map(|at| now.saturating_sub(at)),
-            false => peer.disk_age(now),
-        };
-        let view = self.view.as_ref();
-        let proof = view.and_then(|view| view.gone(slot)).and_then(|g| self.known_proof(g));
-        match (liveness, proof) {
-            (Liveness::Live, _) => None,
-            (_, Some(proof)) if liveness != Liveness::Waiting => Some(proof.sentence().to_owned()),
-            (Liveness::Suspect, _) => Some(format!("last disk cycle {}", ago(disk))),
-            (Liveness::Waiting, _) if peer.says(BRAKED) => {
-                Some("fenced several times in a row; joins after clean paths".to_owned())
-            }
-            (Liveness::Waiting, _) => Some("asks to be admitted".to_owned()),
-            _ => Some(format!(
-                "last round trip {}, block last moved {}",
-                ago(peer.evidence_age(now)),
-                ago(peer.block_age(now))
-            )),
         }
     }
 

@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 use super::script::Deed;
-use super::world::{Setting, Wish, World};
+use super::world::{FenceDevice, Setting, Wish, World};
 use crate::heartbeat::timing::{Nanos, SECOND};
 use crate::heartbeat::variant::Variant;
 use crate::recovery::Limits;
@@ -90,7 +90,10 @@ impl Scenario {
             }
             ["witness"] => self.setting.witness = true,
             ["stop-vms"] => self.setting.stop_vms = true,
-            ["fence-device"] => self.setting.fence_device = true,
+            ["fence-device", seconds] => {
+                let takes = number(seconds)? as u64 * SECOND;
+                self.setting.fence_device = Some(FenceDevice { takes, fails: 0 });
+            }
             ["braked"] => self.setting.braked = true,
             ["boots"] => self.boots = true,
             ["timeouts", rest @ ..] => {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::script::Script;
-use super::world::{Setting, Wish};
-use crate::heartbeat::timing::{MILLISECOND, Timing};
+use super::world::{FenceDevice, Setting, Wish};
+use crate::heartbeat::timing::{MILLISECOND, SECOND, Timing};
 use pen::{Dice, Pen};
 use weights::{ADMIN, DISKS, LINKS, STORM};
 
@@ -82,10 +82,11 @@ impl Schedule {
             _ => [3, 5, 7, 10, 30][dice.pick(&[6, 4, 3, 2, 1])],
         };
         let plain = self == Single;
+        let takes = [1, 3, 40][(seed % 3) as usize] * SECOND;
         let mut setting = Setting {
             statefiles: if plain { 1 } else { [1, 3, 5][dice.pick(&[6, 3, 1])] },
             stop_vms: !plain && dice.below(6) == 0,
-            fence_device: !plain && dice.below(6) == 0,
+            fence_device: (!plain && dice.below(6) == 0).then_some(FenceDevice { takes, fails: 3 }),
             braked: !plain && dice.below(6) == 0,
             vms: if self == Guests || dice.below(2) == 0 { 2 * hosts } else { 0 },
             bytes: seed % 100 == 99,

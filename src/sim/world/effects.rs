@@ -6,7 +6,7 @@ use super::machine::{AgentState, Job, What};
 use crate::ha::leave;
 use crate::heartbeat::node::{Effect, Refusal};
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
-use crate::heartbeat::view::Mode;
+use crate::heartbeat::view::{Life, Mode, Slot};
 
 impl World {
     /// Carries an effect out; a watchdog that was set gives its reading.
@@ -70,7 +70,7 @@ impl World {
                 machine.guests.leaving &= !(stays || ends && ticket == machine.leave_ticket);
                 machine.answers.insert(ticket, outcome);
             }
-            Effect::FenceDevice(slot) => self.fence_device(host, slot.index()),
+            Effect::FenceDevice(slot, life) => self.fence_device(host, slot, life),
             Effect::Reset | Effect::Changed => {}
         }
         None
@@ -85,18 +85,25 @@ impl World {
         Some(left)
     }
 
-    /// The fence device switches a host off, unless it cannot be reached, and says so later.
-    fn fence_device(&mut self, host: usize, other: usize) {
-        if !self.setting.fence_device || self.chance(3) == 0 {
-            return;
+    /// The fence device switches a host off and says so later, unless it is still busy with that
+    /// host or cannot be reached.
+    fn fence_device(&mut self, host: usize, slot: Slot, life: Life) {
+        let Some(device) = self.setting.fence_device else { return };
+        let other = slot.index();
+        let busy = self.now < self.machines[other].fence_busy;
+        if busy || device.fails > 0 && self.chance(device.fails) == 0 {
+            let why = if busy { "it is busy" } else { "it cannot be reached" };
+            let word = What::FenceDevice(slot, life, Err(why.to_owned()));
+            return self.push(self.now + SECOND, host, word);
         }
         self.tell(format_args!("the fence device switches h{} off", other + 1));
         if self.machines[other].alive {
             self.end(other);
             self.boot_later(other);
         }
-        let at = self.now + self.chance(3 * SECOND);
-        self.push(at, host, What::FencedOff(other));
+        let at = self.now + device.takes;
+        self.machines[other].fence_busy = at;
+        self.push(at, host, What::FenceDevice(slot, life, Ok(())));
     }
 
     pub(super) fn start_agent(&mut self, host: usize) {

@@ -2,9 +2,8 @@
 
 use super::World;
 use super::machine::{AgentState, What};
-use crate::heartbeat::node::{Control, Effect, Input};
+use crate::heartbeat::node::{Effect, Input};
 use crate::heartbeat::timing::Nanos;
-use crate::heartbeat::view::Slot;
 
 impl What {
     /// Whether it happens whatever becomes of the boot that it belongs to.
@@ -82,8 +81,8 @@ impl World {
             What::Write(job) => self.disk_write(host, job),
             What::Read(job) => self.disk_read(host, job),
             What::AgentGone => self.step(host, Input::AgentGone),
-            What::FencedOff(slot) => {
-                self.control(host, Control::FencedOff(Slot::at(slot)));
+            What::FenceDevice(slot, life, word) => {
+                self.step(host, Input::FenceDevice(slot, life, word));
             }
             What::Command(command) => self.take_command(host, command),
             What::JobDone(number) => self.job_done(host, number),

@@ -16,7 +16,7 @@ use crate::heartbeat::node::{Answer, Refusal};
 use crate::heartbeat::packet::Packet;
 use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::Nanos;
-use crate::heartbeat::view::Life;
+use crate::heartbeat::view::{Life, Slot};
 
 /// How a host's path to a statefile behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) enum What {
     Boot,
     Kept(u64, Arc<Kept>),
     VmsStopped,
-    FencedOff(usize),
+    FenceDevice(Slot, Life, Result<(), String>),
     Command(Command),
     JobDone(u64),
     /// A guest crashes, if that run of the VM is still there.
@@ -120,6 +120,8 @@ pub struct Machine {
     pub(in crate::sim) disarmed: bool,
     /// When its last boot ended.
     pub(in crate::sim) ended_at: Nanos,
+    /// Until when the fence device deals with it.
+    pub(super) fence_busy: Nanos,
     /// The administrator switched it off by force, at the risk that its VMs run twice.
     pub(super) risk_taken: bool,
     /// The last session of this boot has ended in order.
@@ -178,6 +180,7 @@ impl Machine {
             kept_at: 0,
             disarmed: true,
             ended_at: 0,
+            fence_busy: 0,
             risk_taken: false,
             fresh: false,
             boot: 0,

@@ -77,6 +77,15 @@ pub enum Unfit {
     Acceptors(String),
 }
 
+/// A fence device. It deals with one question about a host at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FenceDevice {
+    /// How long its word takes, after the host is off.
+    pub takes: Nanos,
+    /// One of so many questions fails; none does when that is zero.
+    pub fails: u64,
+}
+
 /// What a world is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -88,8 +97,8 @@ pub struct Setting {
     pub statefiles: usize,
     /// Losers stop their VMs instead of being reset.
     pub stop_vms: bool,
-    /// There is a fence device.
-    pub fence_device: bool,
+    /// The fence device, where there is one.
+    pub fence_device: Option<FenceDevice>,
     /// Hosts that were fenced come up braked.
     pub braked: bool,
     /// There is a witness.
@@ -118,7 +127,7 @@ impl Setting {
             timeout_s,
             statefiles: 1,
             stop_vms: false,
-            fence_device: false,
+            fence_device: None,
             braked: false,
             witness: false,
             vms: 0,
@@ -294,7 +303,7 @@ impl World {
             resident: machine.fresh && running,
             fresh: machine.fresh && !running,
             stop_vms: self.setting.stop_vms,
-            fence_device: self.setting.fence_device,
+            fence_device: self.setting.fence_device.is_some(),
             #[cfg(feature = "wrong-variants")]
             variant: self.setting.variant,
             form,

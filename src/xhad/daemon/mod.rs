@@ -15,14 +15,16 @@ use super::history::History;
 use super::inbox::{self, Message, Outbox};
 use super::kept::Keeper;
 use super::session::{Session, Surroundings};
-use super::{marker, rehearsal, server, spawner, storm};
+use super::{agent, marker, rehearsal, server, spawner, storm};
+use crate::heartbeat::liveset::Event;
 use crate::heartbeat::node::MOST_LINKS;
 use crate::heartbeat::recent::Recent;
 use crate::heartbeat::timing::Nanos;
 use crate::host::clock::boottime_ns;
 use crate::host::faults::Faults;
 use crate::host::signals::Termination;
-use crate::host::{arena, boot_id, confine, pages, realtime, watchdog};
+use crate::host::system_word::system_word;
+use crate::host::{arena, boot_id, confine, pages, privileges, realtime, watchdog};
 
 /// The daemon.
 struct Daemon {
@@ -37,6 +39,8 @@ struct Daemon {
     /// By how much the loop woke after the time that it had asked for: a gap that the scheduler
     /// made is one that no network and no disk explains.
     late: Recent<Nanos>,
+    /// The last that was written down of an armed session that ended with an earlier boot.
+    last_end: Option<Event>,
     termination: Termination,
     ending: Option<Ending>,
 }
@@ -66,16 +70,22 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
     let faults = Faults::from_environment();
     let termination = Termination::take()?;
     let spawner = spawner::fork()?;
+    let unprivileged = privileges::give_up();
     let confined = confine::confine();
     let (inbox, outbox) = inbox::pair()?;
     let history = History::open(&state_dir);
+    if let Err(error) = unprivileged {
+        let why = format!("all privileges are kept: {}", system_word(&error));
+        history.note("not-confined", &why);
+    }
     if let Err(error) = confined {
         history.note("not-confined", &format!("all system calls are open: {error}"));
     }
     let spawner = spawner.listen()?;
     let keeper = Keeper::start(&state_dir, inbox.clone());
-    let around = Surroundings { state_dir, faults, inbox, history, spawner, keeper };
-    finish_old_session(&around)?;
+    let watched = agent::Watched::default();
+    let around = Surroundings { state_dir, faults, inbox, history, spawner, keeper, watched };
+    let last_end = finish_old_session(&around)?;
     let socket = around.state_dir.join(SOCKET);
     let lacks = prepare(&around.history);
     server::listen(&socket, around.inbox.clone(), around.history.clone())?;
@@ -88,6 +98,7 @@ pub fn run(state_dir: PathBuf) -> anyhow::Result<()> {
         next_session: 1,
         lacks,
         late: Recent::default(),
+        last_end,
         termination,
         ending: None,
     };
@@ -117,16 +128,22 @@ fn prepare(history: &History) -> Vec<String> {
     lacks
 }
 
-/// R5.5: a daemon that starts in a boot with an unfinished armed session resets the host.
-fn finish_old_session(around: &Surroundings) -> anyhow::Result<()> {
-    let Some(mark) = marker::read(&around.state_dir) else { return Ok(()) };
+/// R5.5: a daemon that starts in a boot with an unfinished armed session resets the host. Of one
+/// that ended with its boot it gives the last that was written down.
+fn finish_old_session(around: &Surroundings) -> anyhow::Result<Option<Event>> {
+    let mark = marker::read(&around.state_dir).map_err(anyhow::Error::msg)?;
+    let Some(mark) = mark else { return Ok(None) };
     if mark.boot_id != boot_id::current(&around.faults)? {
         // Another boot: the watchdog or the operator has ended that session.
-        storm::add(&around.state_dir, History::last(&around.state_dir).as_ref());
-        let why = "the last armed session of this host ended with its boot";
-        around.history.note("was-reset", why);
+        let last = History::last(&around.state_dir);
+        storm::add(&around.state_dir, last.as_ref(), mark.began_ns);
+        let told = last.as_ref().map_or(String::new(), |last| {
+            format!("; the last that it wrote down: {}: {}", last.event, last.why)
+        });
+        let why = format!("the last armed session of this host ended with its boot{told}");
+        around.history.note("was-reset", &why);
         marker::clear(&around.state_dir);
-        return Ok(());
+        return Ok(last);
     }
     let why = "an armed session of this boot did not end cleanly";
     around.history.note("reset", why);
@@ -236,9 +253,9 @@ impl Daemon {
                     session.vms_stopped(outcome);
                 }
             }
-            Message::FencedOff(id, host) => {
+            Message::FenceDevice(id, slot, life, word) => {
                 if let Some(session) = self.session.as_mut().filter(|s| s.id() == id) {
-                    session.fenced_off(host);
+                    session.fence_word(slot, life, word);
                 }
             }
             Message::AgentStarted(id, outcome) => {
@@ -258,6 +275,7 @@ impl Daemon {
         let mut liveset = self.session.as_ref().map_or_else(Liveset::off, Session::liveset);
         liveset.not_real_time.clone_from(&self.lacks);
         liveset.worst_wake_ms = self.late.worst() / 1_000_000;
+        liveset.last_end.clone_from(&self.last_end);
         liveset
     }
 

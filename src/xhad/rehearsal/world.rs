@@ -314,7 +314,7 @@ impl World {
             Effect::KillAgent => return Some(Input::AgentGone),
             Effect::Note(event) => host.events.push(event),
             Effect::StopVms
-            | Effect::FenceDevice(_)
+            | Effect::FenceDevice(..)
             | Effect::StartAgent
             | Effect::Changed
             | Effect::Answer(..) => {}

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::{Launch, Session, refused};
-use crate::heartbeat::liveset::Event;
 use crate::heartbeat::node::{Effect, Refusal};
 use crate::heartbeat::packet::{Packet, seal_again};
-use crate::heartbeat::view::Slot;
+use crate::heartbeat::view::{Life, Slot};
 use crate::host::clock::boottime_ns;
-use crate::host::watchdog;
+use crate::host::{boot_id, watchdog};
 use crate::xhad::control::{Refused, RefusedKind, Response};
 use crate::xhad::cycle::Job;
 use crate::xhad::inbox::Message;
@@ -33,7 +32,7 @@ impl Session {
                 self.unkept = self.around.keeper.keep(job).err();
             }
             Effect::StopVms => self.stop_vms(),
-            Effect::FenceDevice(slot) => self.ask_fence_device(slot),
+            Effect::FenceDevice(slot, life) => self.ask_fence_device(slot, life),
             Effect::Arm(end) => return Some(self.arm(end)),
             Effect::Program(end) => {
                 let set = self.watchdog.set_remaining(left_until(end));
@@ -82,32 +81,22 @@ impl Session {
         hooks::stop_vms(self.around.spawner.clone(), words, report);
     }
 
-    fn ask_fence_device(&self, slot: Slot) {
+    fn ask_fence_device(&self, slot: Slot, life: Life) {
         let Ok(hosts) = start::sorted_hosts(&self.config) else { return };
         let (Some(hook), Some(host)) = (&self.config.fence_hook, hosts.get(slot.index())) else {
             return;
         };
-        let (id, inbox, uuid) = (self.id, self.around.inbox.clone(), host.uuid);
-        let history = self.around.history.clone();
-        let spawner = self.around.spawner.clone();
-        hooks::fence(spawner, hook.clone(), host.clone(), move |outcome| {
-            let why = outcome.clone().err().unwrap_or("the fence device says off".to_owned());
-            history.add(Event {
-                t_ns: boottime_ns(),
-                event: "fence-device".to_owned(),
-                why,
-                host: Some(uuid),
-                epoch: 0,
-            });
-            if outcome.is_ok() {
-                inbox.send(Message::FencedOff(id, uuid));
-            }
-        });
+        let (id, inbox) = (self.id, self.around.inbox.clone());
+        let report = move |word| inbox.send(Message::FenceDevice(id, slot, life, word));
+        hooks::fence(self.around.spawner.clone(), hook.clone(), host.clone(), report);
     }
 
     fn arm(&mut self, end: u64) -> Result<Duration, watchdog::WatchdogError> {
-        let marker =
-            Marker { boot_id: self.config.boot_id.clone(), watchdog: self.config.watchdog.clone() };
+        let marker = Marker {
+            boot_id: self.config.boot_id.clone(),
+            began_ns: boot_id::began_ns(&self.around.faults),
+            watchdog: self.config.watchdog.clone(),
+        };
         if let Err(error) = marker::set(&self.around.state_dir, &marker) {
             return Err(watchdog::WatchdogError::Unusable {
                 name: "marker".to_owned(),

@@ -19,7 +19,7 @@ use crate::heartbeat::auth::Key;
 use crate::heartbeat::liveset::{Event, Liveset};
 use crate::heartbeat::node::{Control, CycleDone, Effect, Input, Node};
 use crate::heartbeat::packet::{LONGEST, Packet, Rooms};
-use crate::heartbeat::view::Slot;
+use crate::heartbeat::view::{Life, Slot};
 use crate::host::clock::boottime_ns;
 use crate::host::faults::{EARLY_EXCLUSION, Faults};
 use crate::host::udp::Link;
@@ -44,6 +44,8 @@ pub struct Surroundings {
     pub spawner: Spawner,
     /// Who keeps records.
     pub keeper: Keeper,
+    /// The processes that are watched.
+    pub watched: agent::Watched,
 }
 
 /// What the daemon must do after a step.
@@ -109,7 +111,8 @@ impl Session {
             let why = "the last record of the session before is not on this host's disk yet";
             return Err(refused(RefusedKind::StartFailed, why));
         }
-        let kept = kept::read(&around.state_dir, config.generation);
+        let kept = kept::read(&around.state_dir, config.generation, config.form)
+            .map_err(|why| refused(RefusedKind::StartFailed, why))?;
         let brake = storm::brake(&around.state_dir);
         let node_config = start::node_config(&config, &hosts, watchdog.as_ref(), kept, brake)?;
         let links = start::links(&config, &hosts, &around.faults, &node_config.timing)?;
@@ -254,8 +257,10 @@ impl Session {
     /// Breaks the rules on purpose (see [`EARLY_EXCLUSION`]).
     fn exclude_early(&mut self) {
         for host in self.liveset().unknown {
-            if let Some(slot) = self.slot(host) {
-                self.feed(Input::Control(0, Control::FencedOff(slot)));
+            let Some(slot) = self.slot(host) else { continue };
+            let gone = self.node.decided().and_then(|view| view.gone(slot));
+            if let Some(life) = gone.map(|gone| gone.member.life) {
+                self.feed(Input::FenceDevice(slot, life, Ok(())));
             }
         }
     }
@@ -288,11 +293,9 @@ impl Session {
         self.feed(Input::VmsStopped(outcome));
     }
 
-    /// The fence device says that a host is off.
-    pub fn fenced_off(&mut self, host: Uuid) {
-        if let Some(slot) = self.slot(host) {
-            self.feed(Input::Control(0, Control::FencedOff(slot)));
-        }
+    /// The fence device says that the host of that life is off, or why it is not.
+    pub fn fence_word(&mut self, slot: Slot, life: Life, word: Result<(), String>) {
+        self.feed(Input::FenceDevice(slot, life, word));
     }
 
     /// A disk cycle has ended.
@@ -310,7 +313,7 @@ impl Session {
 
     fn follow_agent(&mut self, pid: u32) {
         self.agent = Some(pid);
-        agent::watch(pid, self.around.inbox.clone());
+        self.around.watched.watch(pid, self.around.inbox.clone());
     }
 
     /// Nobody knows of an agent: one that runs says so soon, else the node has one started.
