@@ -90,10 +90,9 @@ pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<
     host.map(str::to_owned).ok_or_else(|| no_host(db, vm, &reasons))
 }
 
-/// Why no host takes the VM: one shared reason as it is, else that there is none.
+/// Why no host takes the VM: one shared reason, by the emptiest host, else that there is none.
 fn no_host(db: &Database, vm: &Vm<'_>, reasons: &[Failure]) -> Failure {
     let room = ["HOST_NOT_ENOUGH_FREE_MEMORY", "HOST_NOT_ENOUGH_PCPUS", "XE_HOST_VM_LIMIT"];
-    // Of hosts that differ only in what they have left, the emptiest speaks for all.
     let left = |why: &&Failure| why.params.get(1).and_then(|left| left.parse::<u64>().ok());
     let room = reasons.iter().filter(|why| room.contains(&why.code.as_str())).max_by_key(left);
     let booting = reasons.iter().find(|why| why.code == "HOST_STILL_BOOTING");
