@@ -95,7 +95,7 @@ pub struct Config {
     pub watchdog: WatchdogMode,
 }
 
-fn bad(sentence: impl ToString) -> Failure {
+fn bad(sentence: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::ConfigInvalid, sentence)
 }
 

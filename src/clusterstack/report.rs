@@ -65,7 +65,7 @@ impl Page {
         let _endless = writeln!(self.text, "{:1$}{text}", "", 2 * self.depth);
     }
 
-    fn leaf(&mut self, name: &str, value: impl ToString) {
+    fn leaf(&mut self, name: &str, value: impl std::fmt::Display) {
         let value = value.to_string();
         self.line(&format!("<{name}>{}</{name}>", escape(value.as_str())));
     }
