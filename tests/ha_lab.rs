@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 #[path = "ha_lab/agents.rs"]
 mod agents;
+#[path = "ha_lab/alone.rs"]
+mod alone;
+#[path = "ha_lab/storage.rs"]
+mod storage;
 
 /// A lab that is taken down with this value.
 struct Lab(PathBuf);
@@ -67,6 +71,21 @@ impl Lab {
         let out = self.xe(host, "message-list params=name --minimal");
         String::from_utf8(out.stdout).unwrap()
     }
+}
+
+/// The hosts that run a process for a VM, whatever any database says.
+fn really_running(lab: &Lab, vm: &str) -> Vec<&'static str> {
+    let uuid = vm.trim_end();
+    let lines = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = lines.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let lines: Vec<String> =
+        lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect();
+    let on = |host: &str| {
+        let dir = lab.state_dir(host).display().to_string();
+        let runs = |line: &String| line.contains("xe-process-vm") && line.contains(uuid);
+        lines.iter().any(|line| runs(line) && line.contains(&dir))
+    };
+    ["h1", "h2", "h3"].into_iter().filter(|host| on(host)).collect()
 }
 
 #[track_caller]
@@ -255,127 +274,6 @@ fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
     lab.lab(&["fault", "h2", "power-on"]);
     wait_for("the withdrawal", || lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
     assert_eq!(lab.messages("h1").matches("HA_HOST_FAILED_RECOVERED").count(), 1);
-}
-
-/// The hosts that run a process for a VM, whatever any database says.
-fn really_running(lab: &Lab, vm: &str) -> Vec<&'static str> {
-    let uuid = vm.trim_end();
-    let lines = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = lines.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    let lines: Vec<String> =
-        lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect();
-    let on = |host: &str| {
-        let dir = lab.state_dir(host).display().to_string();
-        let runs = |line: &String| line.contains("xe-process-vm") && line.contains(uuid);
-        lines.iter().any(|line| runs(line) && line.contains(&dir))
-    };
-    ["h1", "h2", "h3"].into_iter().filter(|host| on(host)).collect()
-}
-
-#[test]
-fn s96_a_master_on_which_ha_is_switched_off_alone_hands_over_first() {
-    let dir = tempfile::tempdir().unwrap();
-    let lab = Lab::up(dir.path());
-    let out = lab.xe("h1", "host-emergency-ha-disable --force");
-    let told = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success() && told.contains("another one takes over first"), "{told}");
-    assert!(told.contains("nobody restarts them"), "what it means is said: {told}");
-    // Another host acts for the pool, which has HA on, and this one does nothing.
-    let pool = lab.done("h2", "pool-list --minimal");
-    let line = format!("pool-param-set uuid={} name-label=x", pool.trim_end());
-    let writes = |host: &str| lab.xe(host, &line).status.success();
-    wait_for("another master", || writes("h2") && writes("h3"));
-    assert_eq!(lab.done("h2", "pool-list params=ha-enabled --minimal"), "true\n");
-    assert!(!writes("h1"), "it is no master any more");
-    assert_eq!(lab.done("h1", "host-is-in-emergency-mode"), "true\n");
-    // The operator cannot make it a second master beside those that decide together.
-    let refused = lab.xe("h1", "pool-emergency-transition-to-master --force");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("has HA on"), "{told}");
-    // After a reboot it is a member again, without a word from anybody.
-    lab.lab(&["fault", "h1", "power-off"]);
-    lab.lab(&["fault", "h1", "power-on"]);
-    wait_for("its return", || ["member", "live"].contains(&lab.state("h2", "h1").as_str()));
-    wait_for("its part in the pool", || writes("h1"));
-}
-
-#[test]
-fn s96_a_master_that_is_cut_off_runs_nothing_after_ha_is_switched_off_on_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let lab = Lab::up(dir.path());
-    let vm = lab.done("h2", "vm-list name-label=app-1 --minimal");
-    assert_eq!(really_running(&lab, &vm), ["h1"]);
-    lab.lab(&["fault", "h1", "net-cut"]);
-    // Long enough for the others to be silent, too short for a reset.
-    std::thread::sleep(Duration::from_secs(4));
-    lab.done("h1", "host-emergency-ha-disable --force");
-    assert!(really_running(&lab, &vm).is_empty(), "its VMs are stopped before it disarms");
-    let refused = |line: &str| assert!(!lab.xe("h1", line).status.success(), "{line}");
-    refused("vm-start vm=app-1 on=h1");
-    // The others restart what it ran, and it can neither start nor end anything.
-    wait_for("the restart elsewhere", || !really_running(&lab, &vm).is_empty());
-    refused("vm-start vm=app-1 on=h1");
-    // An operator who knows no better makes it a master by hand: hosts that have HA on do nothing
-    // for it when they hear it again.
-    lab.done("h1", "pool-emergency-transition-to-master --force");
-    wait_for("its mastership", || lab.done("h1", "host-is-in-emergency-mode") == "false\n");
-    assert!(lab.lab(&["fault", "h1", "net-heal"]).status.success());
-    let web = lab.done("h2", "vm-list name-label=web-1 --minimal");
-    refused("vm-shutdown vm=web-1 --force");
-    assert_eq!(really_running(&lab, &web).len(), 1);
-    assert_eq!(really_running(&lab, &vm).len(), 1);
-    assert_eq!(lab.done("h2", "pool-list params=ha-enabled --minimal"), "true\n");
-}
-
-#[test]
-fn one_of_three_srs_may_be_lost_and_vms_are_restarted_all_the_same() {
-    let dir = tempfile::tempdir().unwrap();
-    let lab = Lab(dir.path().to_owned());
-    assert!(lab.lab(&["up", "--hosts", "3", "--no-ha"]).status.success());
-    for name in ["two", "three"] {
-        let location = dir.path().join(name);
-        std::fs::create_dir(&location).unwrap();
-        let location = location.display();
-        lab.done(
-            "h1",
-            &format!(
-                "sr-create type=file shared=true name-label={name} \
-                 device-config:location={location}"
-            ),
-        );
-    }
-    let uuid = |name: &str| lab.done("h1", &format!("sr-list name-label={name} --minimal"));
-    // The one that is lost is the first.
-    let srs = ["two", "three"].map(|name| uuid(name).trim_end().to_owned());
-    let all = lab.done("h1", "sr-list shared=true params=uuid --minimal");
-    let third = all.trim_end().split(',').find(|sr| !srs.contains(&(*sr).to_owned())).unwrap();
-    let named = format!("{},{},{third}", srs[0], srs[1]);
-    lab.done("h1", &format!("pool-ha-enable heartbeat-sr-uuids={named} ha-config:timeout=10"));
-    assert!(lab.done("h1", "pool-ha-status").contains("3 of 3 on shared storage are well"));
-    let folder = dir.path().join("two").join(&srs[0]);
-    let folder = if folder.is_dir() { folder } else { dir.path().join("two") };
-    for host in ["h1", "h2", "h3"] {
-        let words = ["fault", host, "disk-eio", "--sr", folder.to_str().unwrap()];
-        let out = lab.lab(&words);
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    }
-    let line =
-        format!("pool-param-set uuid={} name-label=x", lab.done("h1", "pool-list --minimal"));
-    lab.done("h1", line.replace('\n', "").as_str());
-    wait_for("the alert", || lab.messages("h1").contains("METADATA_LUN_BROKEN"));
-    assert!(lab.done("h1", "pool-ha-status").contains("2 of 3 on shared storage are well"));
-    // The master is lost: the next one knows all that was written without that copy.
-    lab.lab(&["fault", "h1", "power-off"]);
-    let renamed = |host: &str| lab.done(host, "pool-list params=name-label --minimal") == "x\n";
-    wait_for("another master", || lab.xe("h2", "pool-list").status.success());
-    wait_for("its rows", || renamed("h2"));
-    let vm = lab.done("h2", "vm-list name-label=app-1 --minimal");
-    wait_for("the restart", || !really_running(&lab, &vm).is_empty());
-    assert_eq!(really_running(&lab, &vm).len(), 1);
-    for host in ["h2", "h3"] {
-        lab.lab(&["fault", host, "disk-heal"]);
-    }
-    wait_for("its end", || lab.messages("h2").contains("METADATA_LUN_BROKEN_RECOVERED"));
 }
 
 #[test]

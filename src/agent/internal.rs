@@ -77,10 +77,7 @@ pub fn dispatch(agent: &Arc<Agent>, name: &str, params: &[Value]) -> Answer {
             super::membership::ejected(agent)?;
             Ok(Value::void())
         }
-        "become_master" => {
-            super::master_change::become_master(agent)?;
-            Ok(Value::void())
-        }
+        "become_master" => super::master_change::become_master(agent).map(|()| Value::void()),
         _ => Err(Failure::new("MESSAGE_METHOD_UNKNOWN", [name])),
     }
 }

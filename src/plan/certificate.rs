@@ -158,14 +158,12 @@ impl Case {
     }
 
     /// What the checker leaves open, with names.
-    fn in_words(&self, open: &check::Open) -> String {
-        match open {
-            check::Open::Starts => "the VMs that wait do not fit as it says".to_owned(),
-            check::Open::Set(hosts) => {
-                let names = hosts.iter().map(|at| self.problem.hosts[*at].id.as_str());
-                let names = names.collect::<Vec<_>>().join(", ");
-                format!("no bound and no plan holds when {names} fail")
-            }
+    fn in_words(&self, open: &[usize]) -> String {
+        if open.is_empty() {
+            return "the VMs that wait do not fit as it says".to_owned();
         }
+        let names = open.iter().map(|at| self.problem.hosts[*at].id.as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        format!("no bound and no plan holds when {names} fail")
     }
 }

@@ -1,8 +1,7 @@
 //! Verifies the planner's certificates; it shares nothing with the planner but the question.
 //!
 //! A class of VMs is safe for a set of hosts when what these lose of VMs as large, and the least
-//! that each survivor must have taken before it refuses such a VM, do not go together. One bound
-//! answers for many sets; where none does, there is a plan for the set.
+//! that each survivor took before it refuses one, do not go together; else the set needs a plan.
 
 use super::{Breaking, Certificate, ClassBound, Host, Plan, Problem, Vm, Why};
 
@@ -76,21 +75,13 @@ fn weights(pool: &Problem, hosts: &[usize], it: &ClassBound) -> (Vec<u128>, u128
     (weights, hosts.iter().map(|host| taken(*host)).sum::<u128>() + smallest)
 }
 
-/// What a "yes" leaves open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Open {
-    /// The VMs that wait cannot be placed by its starts.
-    Starts,
-    /// No bound and no plan holds for these hosts.
-    Set(Vec<usize>),
-}
-
-/// Whether a "yes" shows that every set of `r` hosts has a plan; an error says what it leaves open.
-pub fn yes(problem: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Result<(), Open> {
-    if !starts.hosts.is_empty() || !holds(problem, starts) {
-        return Err(Open::Starts);
+/// Whether a "yes" shows that every set of `r` hosts has a plan; else a set for which no bound and
+/// no plan holds, an empty one when its starts do not fit.
+pub fn yes(pool: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Result<(), Vec<usize>> {
+    if !starts.hosts.is_empty() || !holds(pool, starts) {
+        return Err(Vec::new());
     }
-    let (hosts, mut pool) = (after(problem, &[]).0, problem.clone());
+    let (hosts, mut pool) = (after(pool, &[]).0, pool.clone());
     for (vm, host) in &starts.placed {
         pool.vms[*vm].host = Some(*host);
         pool.hosts[*host].take(&pool.vms[*vm]);
@@ -119,7 +110,7 @@ pub fn yes(problem: &Problem, r: usize, starts: &Plan, it: &Certificate) -> Resu
         if open && missing > 0 {
             sets.extend((from..hosts.len()).map(|next| [&set[..], &[next]].concat()));
         } else if open && !it.plans.iter().any(planned) {
-            return Err(Open::Set(failed));
+            return Err(failed);
         }
     }
     Ok(())
@@ -136,16 +127,13 @@ pub fn no(pool: &Problem, it: &Breaking) -> Result<bool, String> {
     let short = |of: usize, vms: &dyn Fn(&Vm) -> bool, on: &dyn Fn(usize) -> bool| {
         let needs = || lost.iter().filter(|vm| vms(vm)).map(|vm| need(vm)[of]);
         let step = needs().fold(0, gcd).max(1);
-        let usable =
-            hosts.iter().filter(|host| on(**host)).map(|host| room(host)[of] / step * step);
+        let usable = hosts.iter().filter(|it| on(**it)).map(|it| room(it)[of] / step * step);
         needs().sum::<u128>() > usable.sum()
     };
     let violated = match it.why {
         Why::Exhausted => return Ok(false),
-        Why::Nowhere => {
-            let is_lost = lost.iter().any(|it| std::ptr::eq(*it, vm));
-            is_lost && !hosts.iter().any(|host| vm.may(*host) && alone(host))
-        }
+        Why::Nowhere if !lost.iter().any(|it| std::ptr::eq(*it, vm)) => false,
+        Why::Nowhere => !hosts.iter().any(|host| vm.may(*host) && alone(host)),
         Why::Total => [1, 2].iter().any(|of| short(*of, &|_| true, &|_| true)),
         Why::Volume(size) => short(0, &|vm| vm.memory >= size, &|at| pool.hosts[at].free >= size),
         Why::Count(size) => {

@@ -214,8 +214,8 @@ impl Step<'_> {
         self.actions.push(Action::SetLoss { vm: this.uuid, loss });
     }
 
-    /// A VM without a place waits if it is protected, or if its hosts are all away; else that was its
-    /// attempt. Whether this changed anything.
+    /// A VM without a place waits if it is protected, or if its hosts are all away; else that was
+    /// its attempt. Whether this changed anything.
     fn without_place(&mut self, this: &Waiting, left: &Problem) -> bool {
         let now = self.now;
         let track = self.track(this.uuid);

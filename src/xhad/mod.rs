@@ -34,9 +34,9 @@ const USAGE: &str = "usage: xhad --state-dir DIR
            (a third machine; the key is what 'xe pool-ha-witness-key' prints)
        xhad watchdog-keeper --socket FILE --record FILE (--kill-group PGID | --exec COMMAND…)
 
-DIR/kept of a host, and DIR/witness-… of a witness, hold what it has promised to the others. One that
-is damaged is refused, for a forgotten promise may give a pool two masters. A host: switch HA off
-and on again (xe pool-ha-disable, xe pool-ha-enable). A witness: switch HA off, remove the file,
+DIR/kept of a host, and DIR/witness-… of a witness, hold what it has promised to the others. One
+that is damaged is refused, for a forgotten promise may give a pool two masters. A host: switch HA
+off and on again (xe pool-ha-disable, xe pool-ha-enable). A witness: switch HA off, remove the file,
 start the witness, switch HA on.";
 
 /// What the words after the program's name ask for.

@@ -110,8 +110,8 @@ pub fn changed(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     }
 }
 
-/// Tells that all hosts lost the statefile. While they have, the database may not be written either:
-/// the message is then recorded when the storage is back.
+/// Tells that all hosts lost the statefile. While they have, the database may not be written
+/// either: the message is then recorded when the storage is back.
 fn tell_storage(agent: &Arc<Agent>, before: Option<&Liveset>, now: &Liveset) {
     let lost = before.is_some_and(|before| before.storage_lost_by_all);
     if lost == now.storage_lost_by_all {

@@ -236,22 +236,6 @@ fn s69_one_that_has_no_room_is_told_of_and_keeps_its_attempt_until_there_is_some
 }
 
 #[test]
-fn what_was_promised_before_a_failure_outlives_the_master_that_saw_it() {
-    let mut world = world();
-    world.protected(1, 'c');
-    world.host('c').live = false;
-    world.event(Event::View { failed: vec![host_id('c')] });
-    // The pool promises nothing any more, and a new master judges the death.
-    world.pool.tolerance = 0;
-    world.recovery = Recovery::default();
-    world.dies('c');
-    assert_eq!(world.starts(), [1]);
-    world.fail(1, "VM_BAD");
-    world.later(HOUR);
-    assert_eq!(world.starts(), [1], "it was guaranteed, so it is tried again");
-}
-
-#[test]
 fn s70_nothing_running_makes_room() {
     let mut world = world();
     world.vm(1, 'a', Priority::None).memory = 8;

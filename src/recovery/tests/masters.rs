@@ -231,3 +231,19 @@ fn s62_a_start_that_ends_under_the_next_master_delays_the_later_ones() {
     assert_eq!(world.wake(), 60 * SECOND);
     assert_eq!(world.run_on(), [2]);
 }
+
+#[test]
+fn what_was_promised_before_a_failure_outlives_the_master_that_saw_it() {
+    let mut world = world();
+    world.protected(1, 'c');
+    world.host('c').live = false;
+    world.event(Event::View { failed: vec![host_id('c')] });
+    // The pool promises nothing any more, and a new master judges the death.
+    world.pool.tolerance = 0;
+    world.recovery = Recovery::default();
+    world.dies('c');
+    assert_eq!(world.starts(), [1]);
+    world.fail(1, "VM_BAD");
+    world.later(HOUR);
+    assert_eq!(world.starts(), [1], "it was guaranteed, so it is tried again");
+}
