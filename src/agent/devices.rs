@@ -1,5 +1,5 @@
-//! Devices of single machines: which hosts have what a VM's virtual GPU, USB device or passed-through
-//! PCI device asks for.
+//! Devices of single machines: which hosts have what a VM's virtual GPU, USB device or
+//! passed-through PCI device asks for.
 
 use crate::pool::Database;
 use crate::pool::rows::Vm;

@@ -13,8 +13,8 @@ pub fn current(faults: &Faults) -> std::io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// When this boot began, CLOCK_BOOTTIME in nanoseconds: at zero, but for a machine of the lab, which
-/// shares its clock with all others (`XE_LAB_BOOTED_NS`, taken as above).
+/// When this boot began, CLOCK_BOOTTIME in nanoseconds: at zero, but for a machine of the lab,
+/// which shares its clock with all others (`XE_LAB_BOOTED_NS`, taken as above).
 pub fn began_ns(faults: &Faults) -> u64 {
     let lab = std::env::var("XE_LAB_BOOTED_NS").ok().filter(|_| faults.is_lab());
     lab.and_then(|text| text.trim().parse().ok()).unwrap_or(0)

@@ -87,10 +87,8 @@ impl Node {
             return Some(format!("{} leaves", name()));
         }
         if self.unarmed(slot, member.life) {
-            return Some(format!(
-                "{} disarmed without a decision (an emergency disable, or an upgrade of its daemon)",
-                name()
-            ));
+            let how = "an emergency disable, or an upgrade of its daemon";
+            return Some(format!("{} disarmed without a decision ({how})", name()));
         }
         // A member admitted just now has had no time to answer.
         let since = self.adopted_at.max(self.admitted_at.unwrap_or(0));
