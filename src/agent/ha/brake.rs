@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn hosts_that_are_held_back_are_told_of_once_and_again_when_they_are_most() {
         let mut alarm = Alarm::default();
-        let mut news = |held| alarm.news(0, &liveset(held)).map(|(host, text)| (host, text));
+        let mut news = |held| alarm.news(0, &liveset(held));
         assert_eq!(news(0), None);
         let (host, text) = news(1).unwrap();
         assert_eq!(host, Uuid::from_u128(0));
