@@ -19,7 +19,7 @@ const WELL: f64 = 0.3;
 /// What an alert is about, and whether that is over.
 type IsOver = fn(&Agent, &Database, &str) -> bool;
 
-const ALERTS: [(&str, IsOver); 11] = [
+const ALERTS: [(&str, IsOver); 12] = [
     ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
     ("HA_HOST_DISARMED", |agent, _, host| is_member(agent, host)),
     (LOST_COPY, |agent, _, _| agent.store.volume_copies().is_some_and(|(well, all)| well == all)),
@@ -47,6 +47,7 @@ const ALERTS: [(&str, IsOver); 11] = [
     }),
     ("HA_HEARTBEAT_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, true)),
     ("HA_STATEFILE_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, false)),
+    (super::ha::fence_alarm::FENCE_FAILED, |agent, _, host| !is_unknown(agent, host)),
     (super::ha::brake::HELD_BACK, |agent, _, host| is_member(agent, host)),
     ("HA_PAUSE_NOT_OVER", |_, db, _| {
         super::ha::pause::left(db).is_none() && Pool::all(db).all(|pool| pool.ha_enabled())
@@ -56,6 +57,12 @@ const ALERTS: [(&str, IsOver); 11] = [
 fn is_member(agent: &Agent, host: &str) -> bool {
     let set = agent.ha.liveset();
     set.is_some_and(|set| set.members.iter().any(|member| member.to_string() == host))
+}
+
+/// Whether a host is out of the view and nothing proves it dead.
+fn is_unknown(agent: &Agent, host: &str) -> bool {
+    let set = agent.ha.liveset();
+    set.is_none_or(|set| set.unknown.iter().any(|unknown| unknown.to_string() == host))
 }
 
 fn is_well(agent: &Agent, host: &str, network: bool) -> bool {

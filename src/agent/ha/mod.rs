@@ -14,7 +14,7 @@
 //! | the metadata volume in a master's hands | [`takeover`] |
 //! | a host that is switched off cleanly | [`leave`] |
 //! | paths that were nearly lost | [`near_misses`], [`figures`] |
-//! | hosts that wait after several fences | [`brake`] |
+//! | hosts that wait after several fences, or cannot be fenced | [`brake`], [`fence_alarm`] |
 //! | what an administrator sees of all this | [`status`], [`waiting`] |
 //! | off for a while and on again | [`pause`] |
 
@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod disable;
 pub mod emergency;
 pub mod enable;
+pub mod fence_alarm;
 pub mod figures;
 pub mod follow;
 pub mod leave;

@@ -3,6 +3,7 @@
 //! its sender's longest gaps.
 
 use super::brake::{Alarm, HELD_BACK};
+use super::fence_alarm::{FENCE_FAILED, FenceAlarm};
 use super::{client, figures};
 use crate::agent::{Agent, vm};
 use crate::heartbeat::liveset::{HostStatus, Liveset};
@@ -86,6 +87,7 @@ pub fn watch(agent: &Arc<Agent>) {
 struct Watch {
     told: Told,
     alarm: Alarm,
+    fences: FenceAlarm,
     looks: u32,
 }
 
@@ -104,8 +106,12 @@ impl Watch {
             figures::write(agent, liveset);
         }
         self.looks = self.looks.wrapping_add(1);
-        if let Some((host, body)) = self.alarm.news(boottime_ns(), liveset) {
+        let now = boottime_ns();
+        if let Some((host, body)) = self.alarm.news(now, liveset) {
             vm::message(agent, HELD_BACK, 3, "Host", &host.to_string(), &body);
+        }
+        if let Some((host, body)) = self.fences.news(now, liveset) {
+            vm::message(agent, FENCE_FAILED, 2, "Host", &host.to_string(), &body);
         }
     }
 }
