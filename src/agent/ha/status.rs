@@ -100,6 +100,13 @@ fn state(host: &HostRow<'_>, pool: &Pool<'_>, db: &Database, set: Option<&Livese
     }
 }
 
+/// A sentence of the heartbeat, which knows hosts by uuid only, with their names.
+fn in_names(db: &Database, text: &str) -> String {
+    HostRow::all(db)
+        .filter(|host| !host.name_label().is_empty())
+        .fold(text.to_owned(), |text, host| text.replace(host.uuid(), host.name_label()))
+}
+
 fn is_member(set: &Liveset, host: &HostRow<'_>) -> bool {
     set.members.iter().any(|member| member.to_string() == host.uuid())
 }
@@ -127,7 +134,9 @@ fn host_status(
         state: state(row, pool, db, set),
         enabled: row.enabled() && set.is_none_or(|set| is_member(set, row)),
         maintenance: crate::agent::maintenance::is_in(db, row.reference),
-        why: set.and_then(|set| unarmed(set, row)).or(paths.and_then(|paths| paths.why.clone())),
+        why: set
+            .and_then(|set| unarmed(set, row))
+            .or_else(|| Some(in_names(db, paths?.why.as_deref()?))),
         network_age_ms: paths.filter(|_| !mine).and_then(|paths| paths.network_age_ms),
         network_margin: paths.map(|paths| margin(paths.worst_gap_share)),
         disk_age_ms: paths.and_then(|paths| paths.disk_age_ms),
