@@ -2,14 +2,23 @@
 
 use super::World;
 use super::machine::{AgentState, What};
+use crate::heartbeat::PROTOCOL;
 use crate::heartbeat::node::{Control, Effect, Input};
+use crate::heartbeat::packet::PacketError;
 use crate::heartbeat::timing::Nanos;
 use crate::heartbeat::view::Slot;
 
 impl What {
     /// Whether it happens whatever becomes of the boot that it belongs to.
     pub(super) fn outlives(&self) -> bool {
-        matches!(self, What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..))
+        matches!(
+            self,
+            What::Land(..)
+                | What::Boot
+                | What::ToWitness(_)
+                | What::WitnessKept(..)
+                | What::Copy
+        )
     }
 
     /// Whether it is for the daemon.
@@ -45,6 +54,7 @@ impl World {
             What::WitnessKept(life, kept, answer) => {
                 return self.witness_kept(host, life, kept, answer);
             }
+            What::Copy => return self.copy_goes_on(host),
             What::Boot if !machine.alive => {
                 self.boot(host);
                 return;
@@ -65,7 +75,9 @@ impl World {
         match what {
             What::Deliver(packet) => {
                 // One of an earlier session has another key.
-                if packet.generation == self.generation {
+                if machine.other_protocol.1 {
+                    self.step(host, Input::Refused(PacketError::Version(PROTOCOL)));
+                } else if packet.generation == self.generation {
                     self.step(host, Input::Packet(0, &packet));
                 }
             }
@@ -93,7 +105,11 @@ impl World {
             What::Settle => {
                 self.settle(host);
             }
-            What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) => {}
+            What::Land(..)
+            | What::Boot
+            | What::ToWitness(_)
+            | What::WitnessKept(..)
+            | What::Copy => {}
         }
     }
 
@@ -124,10 +140,14 @@ impl World {
         while next < effects.len() {
             let effect = std::mem::replace(&mut effects[next], Effect::Changed);
             next += 1;
-            let Some(left) = self.apply(host, effect) else { continue };
+            let Some(reading) = self.apply(host, effect) else { continue };
+            let input = match reading {
+                Ok(left) => Input::Watchdog(left),
+                Err(why) => Input::WatchdogFailed(why),
+            };
             let now = self.clock(host);
             if let Some(node) = &mut self.machines[host].node {
-                wake = node.step(now, Input::Watchdog(left), &mut effects);
+                wake = node.step(now, input, &mut effects);
             }
         }
         effects.clear();
