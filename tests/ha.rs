@@ -9,6 +9,8 @@ mod forbidden;
 mod groups;
 #[path = "ha/guards.rs"]
 mod guards;
+#[path = "ha/numbered.rs"]
+mod numbered;
 #[path = "ha/shown.rs"]
 mod shown;
 #[path = "ha/waiting.rs"]

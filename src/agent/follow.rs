@@ -90,6 +90,7 @@ fn send(agent: &Agent, first: bool) -> Answer<()> {
         memory: agent.config.memory,
         cpus: agent.config.cpus,
         first,
+        stuck: agent.storage.stuck(),
     };
     match agent.standing() {
         Standing::Master { .. } => host_facts::report(agent, &facts),

@@ -32,6 +32,9 @@ pub struct Facts {
     pub cpus: i64,
     /// Whether this is the first report of its agent: SRs must be attached again.
     pub first: bool,
+    /// Its SRs that do not answer.
+    #[serde(default)]
+    pub stuck: Vec<Uuid>,
 }
 
 /// When each host's agent was heard last, by uuid.
@@ -81,6 +84,7 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
         .to_owned();
     seen(agent, &host_uuid);
     set_live(agent, &host_uuid, true);
+    super::storage_watch::told(agent, &host_uuid, &facts.stuck);
     let known = db.text("host", &host, "xe_boot").to_owned();
     let rebooted = known != facts.boot;
     if rebooted && !is_present_boot(agent, facts, db.text("host", &host, "address")) {
@@ -234,6 +238,7 @@ mod tests {
             memory: 1 << 33,
             cpus: 2,
             local_srs: Vec::new(),
+            protocol: crate::heartbeat::PROTOCOL,
         };
         let host = agent.store.commit(|tx| Ok(create_host(tx, &joins))).unwrap();
         let enabled = || agent.store.read().flag("host", &host, "enabled");
@@ -248,7 +253,8 @@ mod tests {
         assert_eq!(refused(), [booting.clone(), booting]);
 
         let boot = agent.boot.clone();
-        let facts = Facts { host: uuid, boot, memory: 1 << 33, cpus: 2, first: true };
+        let facts =
+            Facts { host: uuid, boot, memory: 1 << 33, cpus: 2, first: true, stuck: Vec::new() };
         report(&agent, &facts).unwrap();
         assert!(enabled());
         assert!(refused().iter().all(|code| code.as_deref() != Some("HOST_STILL_BOOTING")));

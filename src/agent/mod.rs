@@ -52,6 +52,7 @@ pub mod standing;
 pub mod start;
 pub mod starts;
 pub mod storage_jobs;
+pub mod storage_watch;
 pub mod store;
 pub mod tasks;
 pub mod vm;
@@ -91,6 +92,8 @@ pub struct Agent {
     pub driver: Box<dyn Hypervisor>,
     /// The SRs that are attached to this host.
     pub plugs: Plugs,
+    /// Which storage answers.
+    pub storage: storage_watch::StorageWatch,
     /// The other agents.
     pub peers: Peers,
     /// This boot of the host.

@@ -10,7 +10,7 @@ use crate::pool::Database;
 pub type Words = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What is known of the alerts by name.
-pub const WORDS: [Words; 15] = [
+pub const WORDS: [Words; 16] = [
     (
         "HA_HOST_FAILED",
         "Host {} was lost: it left the pool without notice.",
@@ -99,6 +99,12 @@ pub const WORDS: [Words; 15] = [
         "VM {} crashed.",
         "It is restarted if it is protected.",
         &["xe diagnostic-vm-status uuid={uuid}"],
+    ),
+    (
+        "SR_NOT_ANSWERING",
+        "Storage of host {} does not answer.",
+        "What runs goes on; what needs this storage waits. No host is reset for it.",
+        &["xe pbd-list host-uuid={uuid}", "xe host-maintenance-enter host={uuid}"],
     ),
     (
         "PBD_PLUG_FAILED_ON_SERVER_START",

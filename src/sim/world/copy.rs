@@ -5,10 +5,10 @@
 use super::World;
 use super::disk::{Blocks, Landing};
 use super::machine::What;
+use crate::heartbeat::Node;
 use crate::heartbeat::liveset::Phase;
 use crate::heartbeat::node::{Config, Control, CycleDone, CycleRead, Effect, Input};
 use crate::heartbeat::timing::MILLISECOND;
-use crate::heartbeat::Node;
 
 /// The copy's daemon, and why it gave up.
 pub(super) struct Copy {

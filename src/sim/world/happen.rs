@@ -13,11 +13,7 @@ impl What {
     pub(super) fn outlives(&self) -> bool {
         matches!(
             self,
-            What::Land(..)
-                | What::Boot
-                | What::ToWitness(_)
-                | What::WitnessKept(..)
-                | What::Copy
+            What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) | What::Copy
         )
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::World;
 use super::machine::What;
-use crate::heartbeat::{Key, PROTOCOL};
 use crate::heartbeat::node::Input;
 use crate::heartbeat::packet::{Packet, PacketError};
 use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
 use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Slot, View};
+use crate::heartbeat::{Key, PROTOCOL};
 
 /// The links.
 #[derive(Debug, Clone)]
