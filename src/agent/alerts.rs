@@ -3,7 +3,7 @@
 //! The master compares the messages with the pool as it is, whoever posted them: so a withdrawal is
 //! neither lost with a master nor sent twice.
 
-use super::{Agent, messages, storage_watch, vm};
+use super::{Agent, ailments, messages, vm};
 use crate::pool::Database;
 use crate::pool::rows::Pool;
 use crate::recovery::Tries;
@@ -19,7 +19,7 @@ const WELL: f64 = 0.3;
 /// What an alert is about, and whether that is over.
 type IsOver = fn(&Agent, &Database, &str) -> bool;
 
-const ALERTS: [(&str, IsOver); 11] = [
+const ALERTS: [(&str, IsOver); 13] = [
     ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
     ("HA_HOST_DISARMED", |agent, _, host| is_member(agent, host)),
     (LOST_COPY, |agent, _, _| agent.store.volume_copies().is_some_and(|(well, all)| well == all)),
@@ -47,7 +47,9 @@ const ALERTS: [(&str, IsOver); 11] = [
     }),
     ("HA_HEARTBEAT_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, true)),
     ("HA_STATEFILE_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, false)),
-    (storage_watch::ALERT, |agent, _, host| agent.storage.is_well(host)),
+    (ailments::HANGS, |agent, _, host| agent.ailments.answers(host)),
+    (ailments::BOND, |agent, _, host| agent.ailments.is_bonded(host)),
+    (ailments::UNWRITTEN, |agent, _, host| agent.ailments.is_written(host)),
     ("HA_PAUSE_NOT_OVER", |_, db, _| {
         super::ha::pause::left(db).is_none() && Pool::all(db).all(|pool| pool.ha_enabled())
     }),

@@ -142,8 +142,8 @@ pub fn exit(agent: &Arc<Agent>, host: &str) -> Answer<()> {
 }
 
 /// Takes marks away that are stale (S104). A host in maintenance is disabled before it is marked
-/// and enabled after its mark is gone, so one that is enabled is not in maintenance, whoever set its
-/// mark. Its VMs stay where they are. Runs on the master.
+/// and enabled after its mark is gone, so one that is enabled is not in maintenance, whoever set
+/// its mark. Its VMs stay where they are. Runs on the master.
 pub fn clear_stale(agent: &Agent) -> Answer<()> {
     let stale = |db: &Database, host: &str| is_in(db, host) && db.flag("host", host, "enabled");
     let db = agent.store.read();

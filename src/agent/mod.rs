@@ -5,6 +5,7 @@
 
 pub mod abreast;
 pub mod agility;
+pub mod ailments;
 pub mod alerts;
 pub mod capacity;
 pub mod classes;
@@ -52,7 +53,6 @@ pub mod standing;
 pub mod start;
 pub mod starts;
 pub mod storage_jobs;
-pub mod storage_watch;
 pub mod store;
 pub mod tasks;
 pub mod vm;
@@ -92,8 +92,8 @@ pub struct Agent {
     pub driver: Box<dyn Hypervisor>,
     /// The SRs that are attached to this host.
     pub plugs: Plugs,
-    /// Which storage answers.
-    pub storage: storage_watch::StorageWatch,
+    /// What ails hosts.
+    pub ailments: ailments::Ailments,
     /// The other agents.
     pub peers: Peers,
     /// This boot of the host.

@@ -126,6 +126,7 @@ pub fn run(agent: &Arc<Agent>) {
         if let Err(failure) = ha::plan::update(agent) {
             tracing::debug!("the plan was not computed: {failure}");
         }
+        ha::takeover::hand_on_if_broken(agent);
         messages::post_late(agent);
         alerts::tell_lost_copy(agent);
         if let Err(failure) = maintenance::clear_stale(agent) {

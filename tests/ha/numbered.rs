@@ -59,7 +59,8 @@ fn s118_s119_no_host_leaves_or_enters_a_pool_with_ha_or_speaks_another_protocol(
     let why = pool.refused(&format!("pool-eject host-uuid={bert} --force"));
     assert!(why.contains("HA is on"), "{why}");
     let facts = r#"{"uuid":"00000000-0000-4000-8000-00000000cafe","name":"carl",
-                    "address":"10.0.0.3","memory":8589934592,"cpus":2,"local_srs":[],"protocol":PROTOCOL}"#;
+                    "address":"10.0.0.3","memory":8589934592,"cpus":2,
+                    "local_srs":[],"protocol":PROTOCOL}"#;
     let joins = |facts: String| [xe::xenapi::Value::text_map([("facts", facts)])];
     let ours = facts.replace("PROTOCOL", &xe::heartbeat::PROTOCOL.to_string());
     assert_eq!(pool.failure("pool.xe_admit", &joins(ours)), ["HA_IS_ENABLED"]);
