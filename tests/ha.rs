@@ -9,6 +9,8 @@ mod forbidden;
 mod groups;
 #[path = "ha/guards.rs"]
 mod guards;
+#[path = "ha/numbered.rs"]
+mod numbered;
 #[path = "ha/settings.rs"]
 mod settings;
 #[path = "ha/shown.rs"]

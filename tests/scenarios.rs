@@ -30,6 +30,34 @@ fn every_scenario_ends_as_it_should() {
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
 
+/// What has no test because there is nothing of the kind.
+const NOTHING_TO_TEST: [u32; 1] = [75];
+
+/// A row of the README: its number and the tests that it names, each with its file.
+fn row(line: &str) -> Option<(u32, Vec<(String, String)>)> {
+    let mut cells = line.strip_prefix("| S")?.split(" | ");
+    let number = cells.next()?.parse().ok()?;
+    let test = |words: &str| {
+        let (file, name) = words.split_once(", ")?;
+        let bare = |word: &str| Some(word.strip_prefix('`')?.strip_suffix('`')?.to_owned());
+        Some((bare(file)?, bare(name)?))
+    };
+    let tests = cells.next()?.split("; ").filter_map(test).collect();
+    Some((number, tests))
+}
+
+/// Whether a file has a test of that name.
+fn has_test(file: &str, name: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut above = "";
+    text.lines().map(str::trim).any(|line| {
+        let before = std::mem::replace(&mut above, line);
+        let begins = line.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(name));
+        before.starts_with("#[test]") && begins.is_some_and(|rest| rest.starts_with('('))
+    })
+}
+
 #[test]
 fn every_number_is_played_or_its_absence_explained() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/README.md");
@@ -42,10 +70,17 @@ fn every_number_is_played_or_its_absence_explained() {
         let number = name.strip_prefix('s').and_then(|rest| rest.split('-').next());
         known.extend(number.and_then(|number| number.parse::<u32>().ok()));
     }
-    let explained = readme.lines().filter_map(|line| line.strip_prefix("| S"));
-    known.extend(explained.filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()));
+    for (number, tests) in readme.lines().filter_map(row) {
+        known.insert(number);
+        let named = !tests.is_empty() || NOTHING_TO_TEST.contains(&number);
+        assert!(named, "S{number} names no test");
+        for (file, name) in tests {
+            assert!(has_test(&file, &name), "S{number}: {file} has no test {name}");
+        }
+    }
     let missing: Vec<u32> = (1..=126).filter(|n| !known.contains(n)).collect();
     assert!(missing.is_empty(), "neither played nor explained: {missing:?}");
+    assert!(!has_test("tests/scenarios.rs", "row"), "what is no test does not count");
 }
 
 #[test]

@@ -91,6 +91,11 @@ const MAY: [(&str, &str); 13] = [
     ("src/sim/program/variants.rs", "std::process"),
 ];
 
+/// Who may know wall time (S116): what people read, and the end of a pause, which is a moment that
+/// an administrator names and lasts no longer than was asked for, whatever the clock does.
+const WALL_TIME: [&str; 3] =
+    ["src/agent/ha/pause.rs", "src/agent/host_facts.rs", "src/agent/mod.rs"];
+
 /// Folders whose name says nothing.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];
 
@@ -173,6 +178,20 @@ fn pure_rooms_name_no_effect() {
         }
     }
     fail_with("a pure room names an effect", &found);
+}
+
+#[test]
+fn s116_nothing_that_decides_knows_wall_time() {
+    let mut found = Vec::new();
+    let clocks = ["SystemTime", "UNIX_EPOCH", "Timestamp", "Zoned", "Realtime", "CLOCK_REALTIME"];
+    for file in sources("src") {
+        let shown = file.room() == Some("cli") || WALL_TIME.contains(&&*file.name);
+        for (number, line) in file.code().filter(|_| !shown) {
+            let names = clocks.iter().filter(|clock| source::names(line, clock));
+            found.extend(names.map(|clock| format!("{}:{number}: {clock}", file.name)));
+        }
+    }
+    fail_with("wall time, which jumps, is asked for", &found);
 }
 
 #[test]

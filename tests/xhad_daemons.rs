@@ -118,9 +118,18 @@ fn a_hanging_disk_resets_its_host_and_nobody_else() {
 }
 
 #[test]
-fn a_statefile_of_another_session_or_no_watchdog_refuses_the_start() {
+fn s29_s109_a_statefile_of_another_session_or_version_or_no_watchdog_refuses_the_start() {
     let pool = Pool::new(77, 3);
     let client = &pool.machines[0].client;
+    // The version stands behind four bytes that say what it is.
+    let sound = std::fs::read(pool.statefile()).unwrap();
+    let mut newer = sound.clone();
+    newer[4] += 1;
+    std::fs::write(pool.statefile(), newer).unwrap();
+    let refused = client.start(pool.config(0, true)).unwrap_err();
+    assert_eq!(refused.kind(), Some(RefusedKind::Statefile));
+    assert!(refused.to_string().contains("protocol version"), "{refused}");
+    std::fs::write(pool.statefile(), sound).unwrap();
     let stranger = StartConfig { generation: Uuid::new_v4(), ..pool.config(0, true) };
     assert_eq!(client.start(stranger).unwrap_err().kind(), Some(RefusedKind::Statefile));
     let bare = StartConfig { watchdog: WatchdogConfig::None, ..pool.config(0, true) };

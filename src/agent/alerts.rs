@@ -3,7 +3,7 @@
 //! The master compares the messages with the pool as it is, whoever posted them: so a withdrawal is
 //! neither lost with a master nor sent twice.
 
-use super::{Agent, messages, vm};
+use super::{Agent, ailments, messages, vm};
 use crate::pool::Database;
 use crate::pool::rows::Pool;
 use crate::recovery::Tries;
@@ -19,7 +19,7 @@ const WELL: f64 = 0.3;
 /// What an alert is about, and whether that is over.
 type IsOver = fn(&Agent, &Database, &str) -> bool;
 
-const ALERTS: [(&str, IsOver); 12] = [
+const ALERTS: [(&str, IsOver); 15] = [
     ("HA_HOST_FAILED", |agent, _, host| is_member(agent, host)),
     ("HA_HOST_DISARMED", |agent, _, host| is_member(agent, host)),
     (LOST_COPY, |agent, _, _| agent.store.volume_copies().is_some_and(|(well, all)| well == all)),
@@ -49,6 +49,9 @@ const ALERTS: [(&str, IsOver); 12] = [
     ("HA_STATEFILE_APPROACHING_TIMEOUT", |agent, _, host| is_well(agent, host, false)),
     (super::ha::fence_alarm::FENCE_FAILED, |agent, _, host| !is_unknown(agent, host)),
     (super::ha::brake::HELD_BACK, |agent, _, host| is_member(agent, host)),
+    (ailments::HANGS, |agent, _, host| agent.ailments.answers(host)),
+    (ailments::BOND, |agent, _, host| agent.ailments.is_bonded(host)),
+    (ailments::UNWRITTEN, |agent, _, host| agent.ailments.is_written(host)),
     ("HA_PAUSE_NOT_OVER", |_, db, _| {
         super::ha::pause::left(db).is_none() && Pool::all(db).all(|pool| pool.ha_enabled())
     }),
@@ -109,6 +112,12 @@ fn standing(db: &Database) -> Vec<(&'static str, &str, &str)> {
         Told::note(newest, text("timestamp"));
     }
     told.into_iter().filter(|(_, told)| told.stands()).map(|(key, _)| key).collect()
+}
+
+/// Whether an alert about an object stands, or waits to be recorded.
+pub fn stands(agent: &Agent, db: &Database, name: &str, object: &str) -> bool {
+    messages::some_wait(agent)
+        || standing(db).iter().any(|(known, _, of)| *known == name && *of == object)
 }
 
 /// Tells that a copy of the database on shared storage is lost, while others are left. Runs on the

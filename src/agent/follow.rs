@@ -4,11 +4,13 @@ use super::host_facts::Facts;
 use super::standing::Standing;
 use super::vm::exits::Ended;
 use super::{Agent, host_facts};
+use crate::host::bonds;
 use crate::xenapi::Failure;
 use crate::xenapi::Value;
 use crate::xenapi::failure::Answer;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,12 +87,14 @@ pub fn report_host(agent: &Arc<Agent>) {
 
 fn send(agent: &Agent, first: bool) -> Answer<()> {
     let facts = Facts {
-        host: agent.config.host,
-        boot: agent.boot.clone(),
         memory: agent.config.memory,
         cpus: agent.config.cpus,
         first,
         figures: super::ha::figures::own(agent),
+        stuck: agent.ailments.stuck(),
+        unwritten: agent.store.unwritten(),
+        legs_down: bonds::legs_down(Path::new("/sys/class/net")),
+        ..Facts::of(agent.config.host, &agent.boot)
     };
     match agent.standing() {
         Standing::Master { .. } => host_facts::report(agent, &facts),

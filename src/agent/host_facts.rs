@@ -36,6 +36,32 @@ pub struct Facts {
     /// What it knows of its own paths, while its heartbeat runs.
     #[serde(default)]
     pub figures: Option<Figures>,
+    /// Its SRs that do not answer.
+    #[serde(default)]
+    pub stuck: Vec<Uuid>,
+    /// Why it cannot write its state directory, if it cannot.
+    #[serde(default)]
+    pub unwritten: Option<String>,
+    /// Legs of its bonds that have no link.
+    #[serde(default)]
+    pub legs_down: Vec<String>,
+}
+
+impl Facts {
+    /// The facts of a host that is well, without its sizes.
+    pub fn of(host: Uuid, boot: &str) -> Self {
+        Facts {
+            host,
+            boot: boot.to_owned(),
+            memory: 0,
+            cpus: 0,
+            first: false,
+            stuck: Vec::new(),
+            unwritten: None,
+            legs_down: Vec::new(),
+            figures: None,
+        }
+    }
 }
 
 /// When each host's agent was heard last, by uuid.
@@ -86,6 +112,7 @@ pub fn report(agent: &Agent, facts: &Facts) -> Answer<()> {
     seen(agent, &host_uuid);
     agent.ha.figures.take(facts.host, facts.figures.clone());
     set_live(agent, &host_uuid, true);
+    super::ailments::told(agent, &host_uuid, facts);
     let known = db.text("host", &host, "xe_boot").to_owned();
     let rebooted = known != facts.boot;
     if rebooted && !is_present_boot(agent, facts, db.text("host", &host, "address")) {
@@ -249,6 +276,7 @@ mod tests {
             memory: 1 << 33,
             cpus: 2,
             local_srs: Vec::new(),
+            protocol: crate::heartbeat::PROTOCOL,
         };
         let host = agent.store.commit(|tx| Ok(create_host(tx, &joins))).unwrap();
         let enabled = || agent.store.read().flag("host", &host, "enabled");
@@ -263,8 +291,8 @@ mod tests {
         assert_eq!(refused(), [booting.clone(), booting]);
 
         let boot = agent.boot.clone();
-        let facts =
-            Facts { host: uuid, boot, memory: 1 << 33, cpus: 2, first: true, figures: None };
+        let sizes = Facts { memory: 1 << 33, cpus: 2, ..Facts::of(uuid, &boot) };
+        let facts = Facts { first: true, ..sizes };
         report(&agent, &facts).unwrap();
         assert!(enabled());
         assert!(refused().iter().all(|code| code.as_deref() != Some("HOST_STILL_BOOTING")));

@@ -83,6 +83,7 @@ fn agent_over(dump: &Dump, request: &DatabaseRequest) -> anyhow::Result<Arc<Agen
         sessions: Sessions::default(),
         driver: hypervisor::open(Kind::Sim, Settings::new(PathBuf::new(), ""))?,
         plugs: Plugs::default(),
+        ailments: Default::default(),
         peers: peers::Peers::none(),
         boot: String::new(),
         history: history::History::default(),

@@ -129,5 +129,6 @@ pub fn new_host(config: &Config) -> NewHost {
         memory: config.memory,
         cpus: config.cpus,
         local_srs: Vec::new(),
+        protocol: crate::heartbeat::PROTOCOL,
     }
 }

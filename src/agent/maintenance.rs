@@ -9,7 +9,7 @@
 use super::ha::HostStep;
 use super::jobs::{self, Done, Job};
 use super::standing::Standing;
-use super::{Agent, config, evacuate, guard, ha, master_change, starts, vm};
+use super::{Agent, capacity, config, evacuate, guard, ha, master_change, starts, vm};
 use crate::heartbeat::liveset::Phase;
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pool};
@@ -88,6 +88,10 @@ pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
     if is_away(agent, &db, host) {
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [way_out(&db, host)]));
     }
+    if !capacity::is_live(&db, &Host::get(&db, host)?) {
+        // It could not be asked to stay out of the view: nothing is begun (S103).
+        return Err(Failure::new("HOST_OFFLINE", [host]));
+    }
     if agent.ha.liveset().is_some_and(|set| ha_is_on(&db) && set.members.len() < 2) {
         let why = "it is the last host of the view; switch HA off instead";
         return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
@@ -153,6 +157,25 @@ pub fn exit(agent: &Arc<Agent>, host: &str) -> Answer<()> {
     })?;
     agent.history.note("maintenance", "left", serde_json::json!({ "host": uuid }));
     super::recover::wake(agent);
+    Ok(())
+}
+
+/// Takes marks away that are stale (S104). A host in maintenance is disabled before it is marked
+/// and enabled after its mark is gone, so one that is enabled is not in maintenance, whoever set
+/// its mark. Its VMs stay where they are. Runs on the master.
+pub fn clear_stale(agent: &Agent) -> Answer<()> {
+    let stale = |db: &Database, host: &str| is_in(db, host) && db.flag("host", host, "enabled");
+    let db = agent.store.read();
+    for host in db.table("host").keys().filter(|host| stale(&db, host)) {
+        agent.store.commit(|tx| {
+            if stale(&tx.db().clone(), host) {
+                tx.remove_key("host", host, "other_config", MARK);
+            }
+            Ok(())
+        })?;
+        let about = serde_json::json!({ "host": db.text("host", host, "uuid") });
+        agent.history.note("maintenance", "a stale mark was taken away", about);
+    }
     Ok(())
 }
 
@@ -284,4 +307,40 @@ fn leave(agent: &Agent, client: &crate::xhad::control::Client) -> Answer<()> {
     client.set_excluded().map_err(ha::refusal)?;
     agent.history.note("maintenance", "this host leaves the view", serde_json::json!({}));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::in_process;
+
+    #[test]
+    fn s104_a_stale_mark_on_the_host_that_runs_vms_is_taken_away_and_they_stay() {
+        let agent = in_process::of_two_hosts();
+        let db = agent.store.read();
+        let runs = |host: &&String| {
+            let vms = db.set_of("host", host, "resident_VMs");
+            vms.into_iter().any(|vm| !db.flag("VM", vm, "is_control_domain"))
+        };
+        let host = db.table("host").keys().find(runs).unwrap();
+        let set = |enabled: bool| {
+            let marked = agent.store.commit(|tx| {
+                tx.put_key("host", host, "other_config", MARK, "true");
+                tx.set("host", host, "enabled", enabled);
+                Ok(())
+            });
+            marked.unwrap();
+        };
+        let marked = || is_in(&agent.store.read(), host);
+        set(false);
+        clear_stale(&agent).unwrap();
+        assert!(marked(), "a disabled host may be in maintenance");
+        set(true);
+        clear_stale(&agent).unwrap();
+        assert!(!marked());
+        let now = agent.store.read();
+        let vms = |db: &Database| db.set_of("host", host, "resident_VMs").len();
+        assert_eq!(vms(&now), vms(&db));
+        assert!(now.flag("host", host, "enabled"));
+    }
 }

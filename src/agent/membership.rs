@@ -7,6 +7,7 @@ use super::standing::Standing;
 use super::{Agent, init, master_change, new_reference, new_uuid};
 use crate::client::http::HttpTransport;
 use crate::client::{CallError, Transport};
+use crate::heartbeat::PROTOCOL;
 use crate::pool::rows::{Host, Pool, Sr, Vm};
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
@@ -76,6 +77,15 @@ pub fn admit(agent: &Agent, facts: &BTreeMap<String, String>) -> Answer<String> 
     super::vm::master_epoch(agent)?;
     let facts: NewHost = serde_json::from_str(facts.get("facts").map_or("", String::as_str))
         .map_err(|error| Failure::internal(error.to_string()))?;
+    if facts.protocol != PROTOCOL {
+        // HA could never be switched on with it (S119).
+        let why = format!(
+            "host {} speaks heartbeat protocol {}, this pool {PROTOCOL}; install the same release \
+             on both, then run 'xe pool-join' again",
+            facts.name, facts.protocol
+        );
+        return Err(Failure::new("HOSTS_NOT_HOMOGENEOUS", [why]));
+    }
     agent.store.commit(|tx| {
         let db = tx.db().clone();
         if Pool::all(&db).any(|pool| pool.ha_enabled()) {

@@ -5,6 +5,7 @@
 
 pub mod abreast;
 pub mod agility;
+pub mod ailments;
 pub mod alerts;
 pub mod capacity;
 pub mod classes;
@@ -92,6 +93,8 @@ pub struct Agent {
     pub driver: Box<dyn Hypervisor>,
     /// The SRs that are attached to this host.
     pub plugs: Plugs,
+    /// What ails hosts.
+    pub ailments: ailments::Ailments,
     /// The other agents.
     pub peers: Peers,
     /// This boot of the host.

@@ -72,6 +72,9 @@ pub struct NewHost {
     pub cpus: i64,
     /// Where its own SRs are: `(name, directory)`.
     pub local_srs: Vec<(String, String)>,
+    /// The protocol of its heartbeat daemon; zero: it did not say.
+    #[serde(default)]
+    pub protocol: u16,
 }
 
 fn create_control_domain(tx: &mut Transaction, host: &str, facts: &NewHost) {

@@ -8,7 +8,7 @@ use super::marks::Marks;
 pub use super::marks::Starting;
 pub(super) use super::recovery_rows::view;
 use super::vm::{self, start};
-use super::{Agent, alerts, ha, messages, pool_ref};
+use super::{Agent, alerts, ha, maintenance, messages, pool_ref};
 use crate::host::clock::boottime_ns;
 use crate::pool::Database;
 use crate::recovery::messages::About;
@@ -126,8 +126,12 @@ pub fn run(agent: &Arc<Agent>) {
         if let Err(failure) = ha::plan::update(agent) {
             tracing::debug!("the plan was not computed: {failure}");
         }
+        ha::takeover::hand_on_if_broken(agent);
         messages::post_late(agent);
         alerts::tell_lost_copy(agent);
+        if let Err(failure) = maintenance::clear_stale(agent) {
+            tracing::debug!("stale marks are still there: {failure}");
+        }
         alerts::withdraw(agent);
     }
 }

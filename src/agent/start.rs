@@ -153,6 +153,7 @@ pub fn open(state_dir: &Path, faults: Faults) -> anyhow::Result<Arc<Agent>> {
         store,
         sessions: Sessions::default(),
         plugs: Plugs::default(),
+        ailments: Default::default(),
         boot,
         history: History::open(state_dir)?,
         tasks: super::tasks::Tasks::default(),
@@ -212,6 +213,7 @@ fn begin(agent: &Arc<Agent>) -> anyhow::Result<()> {
     spawn("reconcile", reconcile)?;
     spawn("recover", super::recover::run)?;
     spawn("mail", super::mail::run)?;
+    spawn("storage", super::ailments::watch)?;
     spawn("ha", super::ha::follow::watch)?;
     Ok(())
 }

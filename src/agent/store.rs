@@ -6,6 +6,7 @@
 
 use super::event_log::EventLog;
 use super::replica::{LocalJournal, Replica};
+use crate::host::system_word::system_word;
 use crate::pool::journal::{JournalError, Position, Record};
 use crate::pool::{Change, Database, Transaction};
 use crate::xenapi::Failure;
@@ -25,6 +26,8 @@ pub struct Store {
     writer: Mutex<Writer>,
     stream: Mutex<Stream>,
     streamed: Condvar,
+    /// Why the last record could not be written to the local journal.
+    unwritten: Mutex<Option<String>>,
     /// What changed, for `event.from`.
     pub events: EventLog,
 }
@@ -82,6 +85,7 @@ impl Store {
             }),
             stream: Mutex::new(Stream { position, ..Stream::default() }),
             streamed: Condvar::new(),
+            unwritten: Mutex::default(),
             events: EventLog::default(),
         }
     }
@@ -128,7 +132,9 @@ impl Store {
         let durable: Vec<Change> =
             changes.iter().filter(|c| !Database::is_transient(c)).cloned().collect();
         if !durable.is_empty() {
-            writer.write(epoch, durable).map(|(position, bytes)| self.publish(position, bytes))?;
+            let written = writer.write(epoch, durable);
+            *lock(&self.unwritten) = writer.broken.clone();
+            written.map(|(position, bytes)| self.publish(position, bytes))?;
         }
         self.show(&changes);
         self.shorten(&mut writer);
@@ -223,6 +229,16 @@ impl Store {
         record.encode(&position).map(|(bytes, _)| bytes).unwrap_or_default()
     }
 
+    /// Why the local journal took no record when it should have done so last.
+    pub fn unwritten(&self) -> Option<String> {
+        lock(&self.unwritten).clone()
+    }
+
+    /// Whether this agent can write nothing more until it is started again.
+    pub fn is_broken(&self) -> bool {
+        lock(&self.writer).broken.is_some()
+    }
+
     /// Whether records reach the volume: none when there is no volume.
     pub fn volume_works(&self) -> Option<bool> {
         lock(&self.writer).volume.as_ref().map(|volume| volume.works())
@@ -250,6 +266,7 @@ impl Store {
                 } else {
                     journal.append(&bytes[at..next.end])
                 };
+                *lock(&self.unwritten) = written.as_ref().err().map(system_word);
                 written.map_err(|error| Failure::internal(error.to_string()))?;
             }
             writer.position = next.position;
@@ -310,7 +327,7 @@ impl Writer {
             && let Err(error) = journal.append(&bytes)
         {
             // The volume may hold the record: only a restart, which reads it, may go on.
-            self.broken = Some(error.to_string());
+            self.broken = Some(system_word(&error));
             return Err(failed("the local journal", error.to_string()));
         }
         self.position = position;

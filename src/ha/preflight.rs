@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn other_disks_protocols_and_missing_watchdogs_are_refused() {
+    fn s35_s109_s119_other_disks_protocols_and_missing_watchdogs_are_refused() {
         let other = HostFacts { same_statefile: false, ..host(1) };
         let old = HostFacts { protocol: 0, watchdog: Err("none".to_owned()), ..host(2) };
         assert_eq!(preflight(&[other, old], 30).unwrap_err().len(), 3);

@@ -1,6 +1,7 @@
 //! The machine that a host is: its clock and disks, its watchdog, what runs its VMs.
 
 pub mod arena;
+pub mod bonds;
 pub mod boot_id;
 pub mod clock;
 pub mod confine;

@@ -62,6 +62,13 @@ impl World {
             Verb::HangAgent if up => self.hang_agent(a, true),
             Verb::WakeAgent if up => self.hang_agent(a, false),
             Verb::Tear if alive => self.tear(a),
+            Verb::BreakWatchdog => self.break_watchdog(a, true),
+            Verb::MendWatchdog => self.break_watchdog(a, false),
+            Verb::OtherProtocol => self.exchange_daemon(a, true),
+            Verb::SameProtocol => self.exchange_daemon(a, false),
+            Verb::Forget if !alive => self.lose_flag(a),
+            Verb::GoBack if !alive => self.lose_session(a),
+            Verb::Copy => self.copy_machine(a),
             Verb::SwitchOn => self.switch_on(a),
             Verb::SwitchOff => self.switch_off(a),
             Verb::Emergency => self.switch_off_alone(a),
@@ -76,7 +83,9 @@ impl World {
             | Verb::KillAgent
             | Verb::HangAgent
             | Verb::WakeAgent
-            | Verb::Tear => {}
+            | Verb::Tear
+            | Verb::Forget
+            | Verb::GoBack => {}
             _ => return false,
         }
         true
@@ -147,6 +156,7 @@ impl World {
             self.set_late(host, 0);
             (0..self.disks.len()).for_each(|disk| self.freeze(host, disk, false));
             self.machines[host].tear = false;
+            self.break_watchdog(host, false);
             if self.machines[host].paused || self.machines[host].stalled {
                 self.resume(host);
             }

@@ -209,7 +209,11 @@ fn no_link(here: IpAddr, port: u16, error: &std::io::Error) -> String {
             format!("UDP port {port} of {here} is in use by another program; see 'ss -lunp'")
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            format!("this machine does not have the address {here}; see 'xe pif-list'")
+            format!(
+                "this machine does not have the address {here}, by which the pool knows it; give \
+                 it that address again, or switch HA off with 'xe pool-ha-disable' and then \
+                 change it"
+            )
         }
         _ => format!("UDP port {port} of {here} cannot be opened: {}", system_word(error)),
     }

@@ -3,7 +3,7 @@
 use super::{Lab, really_running, wait_for};
 
 #[test]
-fn one_of_three_srs_may_be_lost_and_vms_are_restarted_all_the_same() {
+fn s37_one_of_three_srs_may_be_lost_and_vms_are_restarted_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab(dir.path().to_owned());
     assert!(lab.lab(&["up", "--hosts", "3", "--no-ha"]).status.success());

@@ -32,6 +32,23 @@ pub fn take_over(agent: &Arc<Agent>, session: &Session, epoch: u64) -> Answer<()
     Ok(())
 }
 
+/// Hands the mastership on from a host that cannot write its own journal any more, such as on a
+/// full disk (S120): it could record no restart. The daemon ends this agent before another host is
+/// master (R6.2), and the one that it starts then reads what is on the disk and on the volumes.
+pub fn hand_on_if_broken(agent: &Agent) {
+    if !agent.store.is_broken() || !super::is_armed(agent) {
+        return;
+    }
+    let why = agent.store.unwritten().unwrap_or_default();
+    agent.history.note("hands-over", &why, serde_json::json!({}));
+    let asked = super::client(agent)
+        .and_then(|client| client.give_up_mastership(None).map_err(super::refusal));
+    if let Err(failure) = asked {
+        // A lone host stays what it is; the next look asks again.
+        tracing::warn!("the mastership cannot be handed on: {failure}");
+    }
+}
+
 /// Whether the volume's state is to be taken instead of this host's. A record reaches the volume
 /// before any host, so a host is never ahead of it within a session; an older session is behind.
 fn is_newer(there: &Position, here: &Position) -> bool {

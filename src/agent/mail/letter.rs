@@ -10,7 +10,7 @@ use crate::pool::Database;
 pub type Words = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What is known of the alerts by name.
-pub const WORDS: [Words; 15] = [
+pub const WORDS: [Words; 17] = [
     (
         "HA_HOST_FAILED",
         "Host {} was lost: it left the pool without notice.",
@@ -99,6 +99,18 @@ pub const WORDS: [Words; 15] = [
         "VM {} crashed.",
         "It is restarted if it is protected.",
         &["xe diagnostic-vm-status uuid={uuid}"],
+    ),
+    (
+        "SR_NOT_ANSWERING",
+        "Storage of host {} does not answer.",
+        "What runs goes on; what needs this storage waits. No host is reset for it.",
+        &["xe pbd-list host-uuid={uuid}", "xe host-maintenance-enter host={uuid}"],
+    ),
+    (
+        "HOST_STATE_NOT_WRITTEN",
+        "Host {} cannot write its state directory.",
+        "It stays a member and cannot be master until there is room again.",
+        &["xe host-list uuid={uuid}", "xe pool-ha-status"],
     ),
     (
         "PBD_PLUG_FAILED_ON_SERVER_START",

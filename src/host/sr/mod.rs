@@ -169,6 +169,12 @@ impl Plugs {
         self.plugged.write().unwrap_or_else(PoisonError::into_inner).remove(&sr).is_some()
     }
 
+    /// Every plugged SR.
+    pub fn all(&self) -> Vec<Arc<file::FileSr>> {
+        let plugged = self.plugged.read().unwrap_or_else(PoisonError::into_inner);
+        plugged.values().cloned().collect()
+    }
+
     /// A plugged SR.
     pub fn get(&self, sr: Uuid) -> Stored<Arc<file::FileSr>> {
         let plugged = self.plugged.read().unwrap_or_else(PoisonError::into_inner);

@@ -33,6 +33,8 @@ enum Look {
     Answer(usize),
     /// A host's history has these words.
     Noted(usize),
+    /// How the copy of a host's machine stands.
+    Copy(usize),
     /// Whether a host's agent runs.
     Agent(usize),
     /// Whether a host is up.
@@ -72,6 +74,7 @@ impl Expected {
             ["lost", host] => Look::Lost(one(host)?),
             ["answer", host] => Look::Answer(one(host)?),
             ["noted", host] => Look::Noted(one(host)?),
+            ["copy", host] => Look::Copy(one(host)?),
             ["agent", host] => Look::Agent(one(host)?),
             ["database"] => Look::Database,
             ["up", host] => Look::Up(one(host)?),
@@ -126,6 +129,7 @@ impl Look {
             Look::Lost(host) => yes(world.liveset(host).storage_lost_by_all),
             Look::Answer(host) => return (world.last_answer(host), true),
             Look::Noted(host) => return (world.notes_of(host), true),
+            Look::Copy(host) => return (world.copy_stands(host), true),
             Look::Agent(host) => yes(world.has_agent(host)),
             Look::Up(host) => yes(world.machines[host].alive),
             Look::Database => (if world.pool_on { "on" } else { "off" }).to_owned(),

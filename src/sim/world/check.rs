@@ -126,6 +126,7 @@ impl World {
         if until.is_none() {
             return;
         }
+        self.named_master = Some(host);
         let others = (0..self.machines.len()).filter(|other| *other != host);
         if let Some(other) = others.into_iter().find(|other| self.acts(*other)) {
             self.require(false, || format!("two masters: h{} and h{}", host + 1, other + 1));

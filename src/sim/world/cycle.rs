@@ -6,7 +6,8 @@ use super::World;
 use super::disk::{Blocks, Landing};
 use super::machine::{Job, Path, What};
 use super::net::key;
-use crate::heartbeat::block::{self, Kind, Layout};
+use crate::heartbeat::PROTOCOL;
+use crate::heartbeat::block::{self, BlockError, Kind, Layout};
 use crate::heartbeat::node::{CycleDone, CycleFault, CycleRead, Input};
 use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
 use crate::heartbeat::view::Slot;
@@ -16,6 +17,10 @@ impl World {
         if self.machines[host].session != self.sessions {
             // The statefile has another key now.
             return self.disk_failed(host, &job);
+        }
+        if self.machines[host].other_protocol.1 {
+            let unknown = CycleFault::Content(BlockError::Version(PROTOCOL));
+            return self.cycle_ends_badly(host, &job, unknown);
         }
         match self.machines[host].paths[job.disk] {
             Path::Hangs => self.machines[host].parked.push(What::Write(job)),
@@ -100,8 +105,11 @@ impl World {
 
     pub(super) fn disk_failed(&mut self, host: usize, job: &Job) {
         self.check_haste(host);
-        let ended = self.clock(host);
-        let outcome = Err(CycleFault::Path("the path failed".to_owned()));
+        self.cycle_ends_badly(host, job, CycleFault::Path("the path failed".to_owned()));
+    }
+
+    fn cycle_ends_badly(&mut self, host: usize, job: &Job, fault: CycleFault) {
+        let (ended, outcome) = (self.clock(host), Err(fault));
         let (id, begun, disk) = (job.id, job.begun, job.disk as u8);
         let done = CycleDone { id, disk, begun, read_begun: begun, ended, outcome };
         self.step(host, Input::Cycle(done));

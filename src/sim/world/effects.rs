@@ -10,7 +10,7 @@ use crate::heartbeat::view::{Life, Mode, Slot};
 
 impl World {
     /// Carries an effect out; a watchdog that was set gives its reading.
-    pub(super) fn apply(&mut self, host: usize, effect: Effect) -> Option<Nanos> {
+    pub(super) fn apply(&mut self, host: usize, effect: Effect) -> Option<Result<Nanos, String>> {
         match effect {
             Effect::Send(packet) => self.send(host, packet),
             Effect::Cycle { id, disk, beat, decision, all: _ } => {
@@ -37,10 +37,10 @@ impl World {
                 let at = self.now + self.chance(SECOND / 2);
                 self.push(at, host, What::VmsStopped);
             }
-            Effect::Arm(end) | Effect::Program(end) => return self.set_watchdog(host, end),
+            Effect::Arm(end) | Effect::Program(end) => return Some(self.set_watchdog(host, end)),
             Effect::CutWatchdog => {
                 let end = self.clock(host) + 200 * MILLISECOND;
-                return self.set_watchdog(host, end);
+                return Some(self.set_watchdog(host, end));
             }
             Effect::Disarm => {
                 let off = self.mode(host) == Some(Mode::Off);
@@ -76,13 +76,16 @@ impl World {
         None
     }
 
-    fn set_watchdog(&mut self, host: usize, end: Nanos) -> Option<Nanos> {
+    fn set_watchdog(&mut self, host: usize, end: Nanos) -> Result<Nanos, String> {
+        if self.machines[host].no_watchdog {
+            return Err("the watchdog takes no new time".to_owned());
+        }
         let at = self.world_time(host, end);
         let left = end.saturating_sub(self.clock(host));
         let machine = &mut self.machines[host];
         machine.watchdog = at;
         machine.disarmed = false;
-        Some(left)
+        Ok(left)
     }
 
     /// The fence device switches a host off and says so later, unless it is still busy with that

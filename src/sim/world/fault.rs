@@ -264,6 +264,32 @@ impl World {
         self.machines[host].tear = true;
     }
 
+    /// A host's watchdog takes no new time, or does again; what it was set to goes on.
+    pub fn break_watchdog(&mut self, host: usize, broken: bool) {
+        self.machines[host].no_watchdog = broken;
+    }
+
+    /// Another daemon is installed on a host, and runs from its next start on.
+    pub fn exchange_daemon(&mut self, host: usize, other: bool) {
+        let whose = on(other, "another", "the pool's");
+        self.tell(format_args!("h{} gets a daemon of {whose} protocol", host + 1));
+        self.machines[host].other_protocol.0 = other;
+    }
+
+    /// A host forgets that it takes part in HA.
+    pub fn lose_flag(&mut self, host: usize) {
+        self.tell(format_args!("h{} forgets that it takes part in HA", host + 1));
+        self.machines[host].takes_part = false;
+    }
+
+    /// A host's files are those of the session before.
+    pub fn lose_session(&mut self, host: usize) {
+        self.tell(format_args!("the files of h{} are those of the session before", host + 1));
+        let machine = &mut self.machines[host];
+        machine.takes_part = true;
+        machine.session = machine.session.saturating_sub(1);
+    }
+
     /// A host's writes land up to so much later, also after its death.
     pub fn set_late(&mut self, host: usize, late: Nanos) {
         self.tell(format_args!("writes of h{} land up to {} ms late", host + 1, late / 1_000_000));

@@ -2,13 +2,18 @@
 
 use super::World;
 use super::machine::{AgentState, What};
+use crate::heartbeat::PROTOCOL;
 use crate::heartbeat::node::{Effect, Input};
+use crate::heartbeat::packet::PacketError;
 use crate::heartbeat::timing::Nanos;
 
 impl What {
     /// Whether it happens whatever becomes of the boot that it belongs to.
     pub(super) fn outlives(&self) -> bool {
-        matches!(self, What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..))
+        matches!(
+            self,
+            What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) | What::Copy
+        )
     }
 
     /// Whether it is for the daemon.
@@ -44,6 +49,7 @@ impl World {
             What::WitnessKept(life, kept, answer) => {
                 return self.witness_kept(host, life, kept, answer);
             }
+            What::Copy => return self.copy_goes_on(host),
             What::Boot if !machine.alive => {
                 self.boot(host);
                 return;
@@ -64,7 +70,9 @@ impl World {
         match what {
             What::Deliver(packet) => {
                 // One of an earlier session has another key.
-                if packet.generation == self.generation {
+                if machine.other_protocol.1 {
+                    self.step(host, Input::Refused(PacketError::Version(PROTOCOL)));
+                } else if packet.generation == self.generation {
                     self.step(host, Input::Packet(0, &packet));
                 }
             }
@@ -92,7 +100,11 @@ impl World {
             What::Settle => {
                 self.settle(host);
             }
-            What::Land(..) | What::Boot | What::ToWitness(_) | What::WitnessKept(..) => {}
+            What::Land(..)
+            | What::Boot
+            | What::ToWitness(_)
+            | What::WitnessKept(..)
+            | What::Copy => {}
         }
     }
 
@@ -123,10 +135,14 @@ impl World {
         while next < effects.len() {
             let effect = std::mem::replace(&mut effects[next], Effect::Changed);
             next += 1;
-            let Some(left) = self.apply(host, effect) else { continue };
+            let Some(reading) = self.apply(host, effect) else { continue };
+            let input = match reading {
+                Ok(left) => Input::Watchdog(left),
+                Err(why) => Input::WatchdogFailed(why),
+            };
             let now = self.clock(host);
             if let Some(node) = &mut self.machines[host].node {
-                wake = node.step(now, Input::Watchdog(left), &mut effects);
+                wake = node.step(now, input, &mut effects);
             }
         }
         effects.clear();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::clock::Clock;
+use super::copy::Copy;
 use super::disk::Blocks;
 use super::errand::Errand;
 use super::guests::{Command, Guests, Reply};
@@ -54,6 +55,8 @@ pub(super) enum What {
     Settle,
     ToWitness(Packet),
     WitnessKept(Life, Arc<Kept>, Packet),
+    /// The copy of the machine goes on.
+    Copy,
 }
 
 /// A disk cycle under way; it belongs to one boot.
@@ -139,6 +142,12 @@ pub struct Machine {
     pub(super) late: Nanos,
     /// The next write is torn, or lands short.
     pub(in crate::sim) tear: bool,
+    /// Its watchdog takes no new time.
+    pub(super) no_watchdog: bool,
+    /// Whether its daemon is of another protocol: the one that is installed, the one that runs.
+    pub(super) other_protocol: (bool, bool),
+    /// A copy of the machine that runs beside it.
+    pub(super) copy: Option<Copy>,
     /// Cycles that hang.
     pub(super) parked: Vec<What>,
     /// What waits for the end of a pause.
@@ -191,6 +200,9 @@ impl Machine {
             clock,
             late: 0,
             tear: false,
+            no_watchdog: false,
+            other_protocol: (false, false),
+            copy: None,
             parked: Vec::new(),
             backlog: Vec::new(),
             acts_until: 0,

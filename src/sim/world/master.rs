@@ -252,7 +252,8 @@ impl World {
         let from = rows::residence(&self.rows.db, vm);
         let busy = rows::intent_of(&self.rows.db, vm).is_some();
         let member = self.view_boots(host).iter().any(|(member, _)| *member == to);
-        let Some(from) = from.filter(|from| *from != to && !busy && member) else { return };
+        let fit = member && !busy && !self.rows.disabled.contains(&to);
+        let Some(from) = from.filter(|from| *from != to && fit) else { return };
         let Some(shell) = &mut self.machines[host].shell else { return };
         if shell.ours.contains_key(&vm) {
             return;

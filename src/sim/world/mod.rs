@@ -9,6 +9,7 @@
 //! | events and effects | `happen`, `effects`, `cycle`, `net` |
 //! | what can be done to it | [`fault`] |
 //! | what must hold | [`check`] |
+//! | a copy of a machine | `copy` |
 //! | HA on and off, step by step | `errand`, `session`, `settle` |
 //! | VMs, the hosts' part and the master's | `guests`, `shell`, `rows` |
 //! | what VMs are like, what users and guests do | `wish`, `people` |
@@ -16,6 +17,7 @@
 mod admin;
 pub mod check;
 mod clock;
+mod copy;
 mod cycle;
 pub mod disk;
 mod effects;
@@ -188,6 +190,8 @@ pub struct World {
     pub(in crate::sim) people: People,
     /// Rooms for effects, used again.
     spare: Vec<Vec<Effect>>,
+    /// The host that acted as master last: its own configuration names it.
+    named_master: Option<usize>,
 }
 
 impl World {
@@ -233,6 +237,7 @@ impl World {
             outpost: None,
             people: People::default(),
             spare: Vec::new(),
+            named_master: None,
             setting,
         };
         for n in 0..hosts {
@@ -335,6 +340,7 @@ impl World {
         machine.fresh = false;
         machine.takes_part = true;
         machine.session = self.sessions;
+        machine.other_protocol.1 = machine.other_protocol.0;
         machine.guests.leaving = false;
         machine.checked = (0, 0);
         machine.acts_until = 0;

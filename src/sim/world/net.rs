@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::World;
 use super::machine::What;
-use crate::heartbeat::Key;
 use crate::heartbeat::node::Input;
-use crate::heartbeat::packet::Packet;
+use crate::heartbeat::packet::{Packet, PacketError};
 use crate::heartbeat::report::Report;
 use crate::heartbeat::timing::{MILLISECOND, Nanos};
 use crate::heartbeat::variant::Variant;
 use crate::heartbeat::view::{Mode, Slot, View};
+use crate::heartbeat::{Key, PROTOCOL};
 
 /// The links.
 #[derive(Debug, Clone)]
@@ -49,6 +49,13 @@ fn stranger() -> Key {
     Key::new([8; 32])
 }
 
+/// A packet as a daemon of the next protocol begins it: nobody here looks any further.
+fn of_other_protocol(packet: &Packet) -> Vec<u8> {
+    let mut bytes = packet.seal(&key());
+    bytes[4..6].copy_from_slice(&(PROTOCOL + 1).to_le_bytes());
+    bytes
+}
+
 impl World {
     pub(super) fn send(&mut self, from: usize, packet: Packet) {
         let bytes = self.setting.bytes.then(|| Arc::new(packet.seal(&key())));
@@ -56,6 +63,10 @@ impl World {
         let hosts = self.machines.len();
         for to in 0..hosts {
             if to == from || self.net.beats[from][to] || !self.machines[to].alive {
+                continue;
+            }
+            if self.machines[from].other_protocol.1 {
+                self.push(self.now, to, What::Bytes(Arc::new(of_other_protocol(&packet))));
                 continue;
             }
             if self.net.loss > 0 && self.chance(100) < self.net.loss {
@@ -114,6 +125,10 @@ impl World {
         let opened = Packet::open(bytes, &key(), self.generation);
         let opened = match self.wrong(Variant::OffUnsigned) {
             true => opened.or_else(|_| Packet::open(bytes, &stranger(), self.generation)),
+            false => opened,
+        };
+        let opened = match self.machines[host].other_protocol.1 {
+            true => Err(PacketError::Version(PROTOCOL)),
             false => opened,
         };
         match opened {

@@ -15,18 +15,27 @@ impl World {
         let machine = &self.machines[host];
         let master = self.acting().first().copied().or_else(|| self.master_without_ha(host));
         let cut = |master: usize| self.net.calls[host][master] || self.net.calls[master][host];
+        // One that takes part goes by its session, whoever its configuration names.
+        let named = !machine.takes_part && self.pool_on && self.named_master == Some(host);
+        let is_master = named && master.is_none();
+        let told = master.filter(|master| !cut(*master)).map(|_| self.pool_on);
         let facts = Facts {
             local_flag: machine.takes_part,
             statefile: self.statefile_word(host),
-            pool_flag: master.filter(|master| !cut(*master)).map(|_| self.pool_on),
-            is_master: false,
+            pool_flag: if is_master { Some(self.pool_on) } else { told },
+            is_master,
             session_runs: machine.node.is_some() && self.phase(host) != Phase::Off,
             vms_here: !machine.guests.executing.is_empty(),
         };
         let unreadable = matches!(facts.statefile, Statefile::Unreadable(_));
         let blank = facts.statefile == Statefile::Init && self.wrong(Variant::BlankIsOff);
         match if blank { Action::RunWithoutHa } else { decide(&facts) } {
-            Action::Join | Action::FetchAndJoin => return self.start(host, false),
+            Action::Join => {
+                let current = self.machines[host].session == self.sessions;
+                self.require(current, || format!("h{} joins a session that is over", host + 1));
+                return self.start(host, false);
+            }
+            Action::FetchAndJoin => return self.start(host, false),
             Action::RunWithoutHa => {
                 self.tell(format_args!("h{} runs without HA", host + 1));
                 self.machines[host].takes_part = false;
@@ -39,7 +48,11 @@ impl World {
                 self.tell(format_args!("h{} waits: {why}", host + 1));
                 self.push(self.now + SECOND, host, What::Settle);
             }
-            Action::CarryOn | Action::AskAdministrator(_) => {}
+            Action::AskAdministrator(why) => {
+                self.tell(format_args!("h{} asks its administrator: {why}", host + 1));
+                self.push(self.now + SECOND, host, What::Settle);
+            }
+            Action::CarryOn => {}
         }
         0
     }
