@@ -111,7 +111,8 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let fault = words::fault(given)?;
             let also_vm_disks = given.get_flag("also-vm-disks");
             let folder = words::text(given, "sr").map(std::path::absolute).transpose()?;
-            fault::inflict(&lab, host, fault, &fault::Reach { also_vm_disks, folder })?;
+            let link = given.get_one("link").copied();
+            fault::inflict(&lab, host, fault, &fault::Reach { also_vm_disks, folder, link })?;
         }
         "demo" => demo::run(&words::trial(given)?, given.get_flag("json"))?,
         "times" => times::run(times::words::wish(given)?)?,
