@@ -112,6 +112,7 @@ fn status_says_where_vms_really_run_and_when_one_runs_twice() {
     let status = lab_ok(dir.path(), &["status"]);
     assert_eq!(row(&status, "scratch-1")[2], "TWICE: h2 h3", "{status}");
     assert!(status.contains("TWICE: scratch-1 runs on h2 and h3 at once"), "{status}");
+    assert!(lab_ok(dir.path(), &["timeline"]).contains("vm-twice"));
 }
 
 #[test]
