@@ -117,6 +117,11 @@ fn a_pool_with_two_links_bears_the_loss_of_one_and_fences_after_that_of_both() {
         network = lab.done(&format!("pif-list uuid={pif} params=network-uuid --minimal"));
     }
     lab.done(&format!("pool-ha-enable ha-config:timeout=10 ha-config:links={network}"));
+    // What HA counts on is not taken from under it.
+    let pif = lab.done("pif-list device=lo host-name-label=h3 --minimal");
+    for word in ["pif-unplug", "pif-forget"] {
+        lab.refused(&format!("{word} uuid={pif}"), "HA");
+    }
     let fresh = |host: &str, link| lab.silence(host, link).is_some_and(|ms| ms < 3_000);
     wait_for("both links of all", || {
         ["h2", "h3"].iter().all(|host| fresh(host, 0) && fresh(host, 1))

@@ -4,9 +4,9 @@
 //! host has, is a link that is none. So the host itself is asked before anything is written. A
 //! saved database has no host to ask: there the records become what was said.
 
-use super::Agent;
 use super::jobs::{self, Done, Job};
 use super::vm::master_epoch;
+use super::{Agent, ha};
 use crate::host::interface::{Interface, find, has_address};
 use crate::pool::Database;
 use crate::pool::rows::Pif;
@@ -86,6 +86,19 @@ pub fn assert_alone(db: &Database, pif: &str, field: &str, address: IpAddr) -> A
             let why = format!("an interface of {name} has this address; see 'xe pif-list'");
             Err(Failure::new("INVALID_VALUE", [field, &address.to_string(), &why]))
         }
+    }
+}
+
+/// Refuses while HA has a link over an address of this interface: HA would not come back after a
+/// pause, or come back with another link than the one that is known to work.
+pub fn assert_no_link(agent: &Agent, db: &Database, pif: &str) -> Answer<()> {
+    let own = addresses(db, pif);
+    let used = |(_, address): &(_, String)| address.parse().is_ok_and(|ip| own.contains(&ip));
+    match ha::session(agent) {
+        Some(session) if session.links.iter().flatten().any(used) => {
+            Err(Failure::bare("HA_IS_ENABLED"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -80,6 +80,7 @@ fn forget(call: &Call<'_>) -> Answer {
     call.agent.store.commit(|tx| {
         let (db, pif) = (tx.db(), call.text(0));
         let row = Pif::get(db, pif)?;
+        interfaces::assert_no_link(call.agent, db, pif)?;
         let code = match () {
             () if row.management() => "PIF_IS_MANAGEMENT_INTERFACE",
             () if !db.flag("PIF", pif, "physical") => "PIF_IS_NOT_PHYSICAL",
@@ -154,7 +155,9 @@ fn record(
     address: Option<IpAddr>,
     fields: Vec<(&'static str, Value)>,
 ) -> Answer {
-    assert_not_managed(&call.agent.store.read(), pif, field, address)?;
+    let db = call.agent.store.read();
+    assert_not_managed(&db, pif, field, address)?;
+    interfaces::assert_no_link(call.agent, &db, pif)?;
     if let Some(address) = address {
         interfaces::assert_own(call.agent, pif, field, address)?;
     }
@@ -224,6 +227,7 @@ fn unplug(call: &Call<'_>) -> Answer {
     if pif.management() {
         return Err(Failure::new("PIF_IS_MANAGEMENT_INTERFACE", [pif.reference]));
     }
+    interfaces::assert_no_link(call.agent, &db, pif.reference)?;
     guard::interface(&db, pif.reference)?;
     attach(call, false)
 }
