@@ -32,7 +32,7 @@ pub fn find(device: &str) -> Option<Interface> {
     }
     let (mut hardware, mut mtu) = (request, request);
     let number = socket.as_raw_fd();
-    // SAFETY: both are live `ifreq`s with a name that ends, which is what these calls read and fill.
+    // SAFETY: both are live `ifreq`s with a name that ends; these calls read and fill them.
     let told = unsafe {
         libc::ioctl(number, libc::SIOCGIFHWADDR as _, &raw mut hardware) == 0
             && libc::ioctl(number, libc::SIOCGIFMTU as _, &raw mut mtu) == 0
