@@ -191,6 +191,8 @@ fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
     let at = |text: &str| timeline.find(text).unwrap_or_else(|| panic!("{text}: {timeline}"));
     assert!(at("host-excluded") < at("host-post-declare-dead"), "{timeline}");
     assert!(lab.messages("h1").contains("HA_HOST_FAILED"));
+    let why = lab.done("h1", "message-list name=HA_HOST_FAILED params=body --minimal");
+    assert!(why.contains("block last moved"), "the alert says why: {why}");
     assert!(!lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
     lab.lab(&["fault", "h2", "power-on"]);
     wait_for("the withdrawal", || lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));

@@ -87,6 +87,35 @@ fn a_pool_comes_up_loses_power_and_goes_down() {
 }
 
 #[test]
+fn status_says_where_vms_really_run_and_when_one_runs_twice() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let _down = Down(dir.path());
+    lab_ok(dir.path(), &["up", "--no-ha", "--vms", "6"]);
+    let status = lab_ok(dir.path(), &["status"]);
+    assert_eq!((row(&status, "app-1")[2], row(&status, "scratch-1")[2]), ("h1", "h3"), "{status}");
+    assert!(!status.contains("TWICE"), "{status}");
+    // A lie, without HA: the host that is called dead is only cut off.
+    lab_ok(dir.path(), &["fault", "h3", "net-cut"]);
+    let xe = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xe"));
+        command.env_clear().env("HOME", "/nonexistent").arg("--state-dir");
+        let out = command.arg(dir.path().join("hosts/h1")).args(line.split(' ')).output().unwrap();
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim_end().to_owned()
+    };
+    let h3 = xe("host-list name-label=h3 --minimal");
+    xe(&format!("host-declare-dead uuid={h3} --force"));
+    let status = lab_ok(dir.path(), &["status"]);
+    assert_eq!(row(&status, "scratch-1")[2], "h3 (pool: -)", "{status}");
+    xe("vm-start vm=scratch-1 on=h2");
+    let status = lab_ok(dir.path(), &["status"]);
+    assert_eq!(row(&status, "scratch-1")[2], "TWICE: h2 h3", "{status}");
+    assert!(status.contains("TWICE: scratch-1 runs on h2 and h3 at once"), "{status}");
+    assert!(lab_ok(dir.path(), &["timeline"]).contains("vm-twice"));
+}
+
+#[test]
 fn disk_faults_reach_vms_only_when_told_to() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,9 @@
 
 use super::Agent;
 use super::gate::assert_boot;
+use super::storage_jobs::suspend_image;
 use crate::host::hypervisor::{self, DiskSpec, DriverError, Format, Found, MachineSpec, RunState};
+use crate::host::interface::Interface;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use serde::{Deserialize, Serialize};
@@ -197,6 +199,8 @@ pub enum Job {
         /// The metadata volume rather than the heartbeat volume.
         metadata: bool,
     },
+    /// Look at this host's network.
+    Network(super::interfaces::Look),
     /// A step of switching HA on or off.
     Ha(super::ha::HostStep),
     /// Switch the machine off or reboot it.
@@ -251,6 +255,8 @@ pub enum Done {
         /// Its disks.
         disks: Vec<(Uuid, u64, u64)>,
     },
+    /// What a look at the network found.
+    Interface(Option<Interface>),
     /// What a step of HA answers, as JSON.
     Ha(serde_json::Value),
 }
@@ -328,6 +334,7 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
             let found = agent.driver.scan().map_err(driver_failure)?;
             return Ok(Done::Found(found.into_iter().map(FoundVm::from).collect()));
         }
+        Job::Network(look) => return Ok(super::interfaces::look(agent, look)),
         Job::Ha(step) => return super::ha::host_step(agent, step).map(Done::Ha),
         Job::Power { reboot } => {
             let about = serde_json::json!({ "reboot": reboot });
@@ -338,12 +345,6 @@ pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
         storage => return super::storage_jobs::run(agent, storage),
     }
     Ok(Done::Ok)
-}
-
-/// The image that holds a suspended VM: beside its SR's disks.
-fn suspend_image(agent: &Agent, sr: Uuid, image: Uuid) -> Answer<PathBuf> {
-    let sr = agent.plugs.get(sr).map_err(super::storage_jobs::sr_failure)?;
-    Ok(sr.directory().join(format!("{image}.suspend")))
 }
 
 fn spec(agent: &Agent, vm: &JobVm) -> Answer<MachineSpec> {

@@ -31,6 +31,7 @@ pub mod host_facts;
 pub mod identity;
 pub mod in_process;
 pub mod init;
+pub mod interfaces;
 pub mod internal;
 pub mod jobs;
 pub mod limits;

@@ -118,6 +118,8 @@ fn create_interface(tx: &mut Transaction, host: &str) {
             network
         }
     };
+    let address = db.text("host", host, "address");
+    let (four, six) = if address.contains(':') { ("", Some(address)) } else { (address, None) };
     tx.create(
         "PIF",
         &new_reference(),
@@ -130,7 +132,39 @@ fn create_interface(tx: &mut Transaction, host: &str) {
             ("physical", Value::Bool(true)),
             ("currently_attached", Value::Bool(true)),
             ("VLAN", Value::Int(-1)),
-            ("IP", Value::from(tx.db().text("host", host, "address"))),
+            ("IP", Value::from(four)),
+            ("IPv6", Value::text_set(six)),
+            ("primary_address_type", Value::from(if six.is_some() { "IPv6" } else { "IPv4" })),
         ],
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::in_process::of_two_hosts;
+
+    #[test]
+    fn a_host_is_reached_at_an_address_of_either_protocol() {
+        let agent = of_two_hosts();
+        let shown = |address: &str| {
+            let facts = NewHost {
+                uuid: Uuid::new_v4(),
+                name: "new".to_owned(),
+                address: address.to_owned(),
+                memory: 1 << 30,
+                cpus: 1,
+                local_srs: Vec::new(),
+                protocol: crate::heartbeat::PROTOCOL,
+            };
+            let host = agent.store.commit(|tx| Ok(create_host(tx, &facts))).unwrap();
+            let db = agent.store.read();
+            let pif = db.set_of("host", &host, "PIFs")[0].to_owned();
+            let six = db.set_of("PIF", &pif, "IPv6").join(",");
+            let words = [db.text("PIF", &pif, "IP"), &six];
+            format!("{} {}", words.join(" "), db.text("PIF", &pif, "primary_address_type"))
+        };
+        assert_eq!(shown("192.0.2.7"), "192.0.2.7  IPv4");
+        assert_eq!(shown("2001:db8::7"), " 2001:db8::7 IPv6");
+    }
 }

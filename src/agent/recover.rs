@@ -317,7 +317,12 @@ fn tell(agent: &Agent, db: &Database, told: &Message) {
         About::Host(host) => ("Host", host.to_string()),
         About::Vm(vm) => ("VM", vm.to_string()),
     };
-    vm::message(agent, told.name, told.priority, class, &uuid, &told.body);
+    // The policy says what follows from a loss; why the host was lost, the heartbeat knows.
+    let body = match told.about {
+        About::Host(host) if told.body.is_empty() => ha::view::why_out(agent, host),
+        _ => told.body.clone(),
+    };
+    vm::message(agent, told.name, told.priority, class, &uuid, &body);
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::host::system_word::system_word;
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
 use crate::xhad::statefile::{needed_bytes, volume_bytes};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Does a job about an SR or a disk on this host.
@@ -69,4 +70,10 @@ pub fn sr_failure(error: SrError) -> Failure {
         SrError::NotPlugged { sr } => Failure::new("SR_HAS_NO_PBDS", [sr.to_string()]),
         _ => Failure::new("SR_BACKEND_FAILURE_40", ["", &system_word(&error), ""]),
     }
+}
+
+/// The image that holds a suspended VM: beside its SR's disks.
+pub fn suspend_image(agent: &Agent, sr: Uuid, image: Uuid) -> Answer<PathBuf> {
+    let sr = agent.plugs.get(sr).map_err(sr_failure)?;
+    Ok(sr.directory().join(format!("{image}.suspend")))
 }

@@ -16,7 +16,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 
 /// The variable that names the inherited file's number.
 pub const VARIABLE: &str = "XE_LAB_FAULTS_FD";
-/// The network is cut, both ways.
+/// The network is cut, both ways and on every link.
 pub const NET_CUT: u64 = 1 << 0;
 /// Disk accesses of the heartbeat and metadata volumes fail at once.
 pub const DISK_EIO: u64 = 1 << 1;
@@ -27,6 +27,16 @@ pub const VM_DISKS_TOO: u64 = 1 << 3;
 /// Not a fault but a broken rule: this host takes every host that is not in its view for dead at
 /// once. With it the lab shows that its checks find what the rules prevent.
 pub const EARLY_EXCLUSION: u64 = 1 << 4;
+
+/// Where the bits stand that cut single links of the heartbeat.
+const LINKS_AT: u32 = 8;
+/// Those bits.
+pub const LINKS: u64 = 0xff << LINKS_AT;
+
+/// The bit that cuts one link; 0 is the management network, over which the agents talk as well.
+pub fn link_bit(number: u8) -> u64 {
+    (1 << LINKS_AT << number) & LINKS
+}
 
 /// Where the bits stand that name the one folder whose volumes the disk faults hit; zero: all.
 const FOLDER_AT: u32 = 32;
@@ -97,9 +107,14 @@ impl Faults {
         self.channel.as_ref().map_or(0, |word| word.read())
     }
 
-    /// Whether the network is cut.
+    /// Whether the management network is cut.
     pub fn net_cut(&self) -> bool {
-        self.bits() & NET_CUT != 0
+        self.link_cut(0)
+    }
+
+    /// Whether the network of that link is cut.
+    pub fn link_cut(&self, number: u8) -> bool {
+        self.bits() & (NET_CUT | link_bit(number)) != 0
     }
 
     /// To be called before each access to a heartbeat or metadata volume, with the bits of its
@@ -189,6 +204,8 @@ mod tests {
         assert!(faults.check_vm_disk().is_ok());
         channel.set(DISK_EIO | VM_DISKS_TOO).unwrap();
         assert!(faults.check_vm_disk().is_err());
+        channel.set(link_bit(1)).unwrap();
+        assert!(faults.link_cut(1) && !faults.net_cut() && faults.check_disk(0).is_ok());
         channel.set(0).unwrap();
         assert!(faults.check_disk(0).is_ok());
     }

@@ -9,6 +9,7 @@ pub mod direct_io;
 pub mod faults;
 pub mod fork;
 pub mod hypervisor;
+pub mod interface;
 pub mod neighbour;
 pub mod pages;
 pub mod pipes;

@@ -35,6 +35,7 @@ pub struct Link {
     witness: Option<Peer>,
     silence: Silence,
     faults: Faults,
+    number: u8,
 }
 
 impl Link {
@@ -51,7 +52,12 @@ impl Link {
         let silent = |to: SocketAddr| Peer { to, heard_ns: None };
         let peers = peers.iter().map(|peer| silent(SocketAddr::new(*peer, port))).collect();
         let witness = witness.map(silent);
-        Ok(Link { socket, peers, witness, silence: Silence::default(), faults })
+        Ok(Link { socket, peers, witness, silence: Silence::default(), faults, number: 0 })
+    }
+
+    /// The same link as that of this number among several, for faults that hit one alone.
+    pub fn numbered(self, number: u8) -> Self {
+        Link { number, ..self }
     }
 
     /// The same link, which looks after peers that fall silent.
@@ -75,7 +81,7 @@ impl Link {
     }
 
     fn send_to(&self, peers: &[Peer], bytes: &[u8], now_ns: u64) {
-        if self.faults.net_cut() {
+        if self.faults.link_cut(self.number) {
             return;
         }
         for peer in peers {
@@ -94,7 +100,7 @@ impl Link {
     pub fn receive(&self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
         loop {
             match self.socket.recv_from(buffer) {
-                Ok(_) if self.faults.net_cut() => {}
+                Ok(_) if self.faults.link_cut(self.number) => {}
                 Ok(packet) => return Some(packet),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 // A refused earlier send is reported here; it says nothing about what arrives.
@@ -116,7 +122,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::faults::{FaultChannel, NET_CUT};
+    use crate::host::faults::{FaultChannel, NET_CUT, link_bit};
     use std::time::Duration;
 
     fn free_port(address: IpAddr) -> u16 {
@@ -135,6 +141,16 @@ mod tests {
         near.send(b"one", 0);
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(far.receive(&mut buffer), Some((3, SocketAddr::new(a, port))));
+        // Another link's cut is not this one's.
+        channel.set(link_bit(1)).unwrap();
+        near.send(b"one again", 0);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(far.receive(&mut buffer), Some((9, SocketAddr::new(a, port))));
+        let near = near.numbered(1);
+        near.send(b"two", 0);
+        far.send(b"three", 0);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!((far.receive(&mut buffer), near.receive(&mut buffer)), (None, None));
         channel.set(NET_CUT).unwrap();
         near.send(b"two", 0);
         far.send(b"three", 0);

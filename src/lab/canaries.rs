@@ -116,6 +116,11 @@ impl Looker {
                     self.note(last.t_ns, "canary-last", span.vm, span.run, last.counter);
                 }
                 self.note(write.t_ns, "canary-first", canary.vm, canary.run, canary.counter);
+                // A run that writes again after another one is a second writer beside it.
+                let same = |span: &&Span| (span.vm, span.run) == (canary.vm, canary.run);
+                if disk.iter().filter(same).count() == 1 {
+                    self.note(write.t_ns, "vm-twice", canary.vm, canary.run, canary.counter);
+                }
                 disk.push(Span { vm: canary.vm, run: canary.run, writes: vec![write] });
             }
         }

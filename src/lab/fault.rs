@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::door::{self, Ask, Look};
 use super::group::Role;
 use super::setting::Lab;
-use crate::host::faults::{DISK_EIO, DISK_HANG, FOLDER, NET_CUT, VM_DISKS_TOO, folder_bits};
+use crate::host::faults::{DISK_EIO, DISK_HANG, FOLDER, LINKS, NET_CUT, VM_DISKS_TOO};
+use crate::host::faults::{folder_bits, link_bit};
 use crate::host::hypervisor::Kind;
 
 /// What can be done to a host.
@@ -74,11 +75,13 @@ impl Fault {
         let too = if reach.also_vm_disks { VM_DISKS_TOO } else { 0 };
         let too = too | reach.folder.as_deref().map_or(0, folder_bits);
         let disks = DISK_EIO | DISK_HANG | VM_DISKS_TOO | FOLDER;
+        let cut = reach.link.map_or(NET_CUT, link_bit);
+        let healed = reach.link.map_or(NET_CUT | LINKS, link_bit);
         match self {
             Self::PowerOff => Ask::PowerOff { fault: true },
             Self::PowerOn => Ask::PowerOn,
-            Self::NetCut => Ask::Faults { on: NET_CUT, off: 0, name },
-            Self::NetHeal => Ask::Faults { on: 0, off: NET_CUT, name },
+            Self::NetCut => Ask::Faults { on: cut, off: 0, name },
+            Self::NetHeal => Ask::Faults { on: 0, off: healed, name },
             Self::DiskEio => Ask::Faults { on: DISK_EIO | too, off: disks, name },
             Self::DiskHang => Ask::Faults { on: DISK_HANG | too, off: disks, name },
             Self::DiskHeal => Ask::Faults { on: 0, off: disks, name },
@@ -89,13 +92,15 @@ impl Fault {
     }
 }
 
-/// Which disks a disk fault hits: the heartbeat's and the database's, at least.
+/// What of its kind a fault hits: of disks the heartbeat's and the database's, at least.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     /// The VMs' disks as well.
     pub also_vm_disks: bool,
     /// Only those in this folder, an SR of the lab.
     pub folder: Option<PathBuf>,
+    /// Of the network only this link, as `pool-ha-status` counts them; 0 is the management network.
+    pub link: Option<u8>,
 }
 
 /// Does it; the answer tells when it took effect.
@@ -103,6 +108,9 @@ pub fn inflict(lab: &Lab, host: &str, fault: Fault, reach: &Reach) -> anyhow::Re
     let disk = matches!(fault, Fault::DiskEio | Fault::DiskHang);
     if (reach.also_vm_disks || reach.folder.is_some()) && !disk {
         bail!("--also-vm-disks and --sr go with disk-eio and disk-hang");
+    }
+    if reach.link.is_some() && !matches!(fault, Fault::NetCut | Fault::NetHeal) {
+        bail!("--link goes with net-cut and net-heal");
     }
     if let Some(folder) = reach.folder.as_ref().filter(|folder| !folder.is_dir()) {
         bail!("{} is no folder; --sr wants that of an SR", folder.display());
@@ -125,6 +133,19 @@ mod tests {
             assert_eq!(fault.word(), word);
         }
         assert_eq!(Fault::by_word("power-of"), None);
+    }
+
+    #[test]
+    fn a_network_fault_hits_one_link_or_all() {
+        let ask = |fault: Fault, link| match fault.ask(&Reach { link, ..Reach::default() }) {
+            Ask::Faults { on, off, .. } => (on, off),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ask(Fault::NetCut, None), (NET_CUT, 0));
+        assert_eq!(ask(Fault::NetCut, Some(1)), (link_bit(1), 0));
+        assert_eq!(ask(Fault::NetHeal, Some(1)), (0, link_bit(1)));
+        let (on, off) = ask(Fault::NetHeal, None);
+        assert!(on == 0 && [NET_CUT, link_bit(0), link_bit(3)].iter().all(|bit| off & bit != 0));
     }
 
     #[test]

@@ -96,12 +96,20 @@ fn stat(pid: i32) -> Option<(Life, i32)> {
     Some((life, fields.nth(1)?.parse().ok()?))
 }
 
+fn words(pid: i32) -> Vec<String> {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
 /// What a process is, by its words.
 pub fn role(pid: i32) -> Role {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
-    role_by_words(&words)
+    let words = words(pid);
+    role_by_words(&words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The VM that a process is, by its words: each driver names it, or its directory after it.
+pub fn vm_of(pid: i32) -> Option<uuid::Uuid> {
+    words(pid).iter().find_map(|word| word.rsplit('/').next()?.parse().ok())
 }
 
 /// The program is known by argv[0], or by the first word behind whatever our binary is called.

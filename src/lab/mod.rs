@@ -9,7 +9,7 @@
 //! | a machine from outside: power, watchdog, faults | [`machine`], [`boot`], [`door`], [`group`] |
 //! | namespaces for machines | [`netns`] |
 //! | what can be done to a host | [`fault`] |
-//! | what happened | [`canaries`], [`events`], [`timeline`], [`status`] |
+//! | what happened | [`canaries`], [`events`], [`timeline`]; [`status`], [`running`] |
 //! | one failure from beginning to end | [`demo`], [`checks`], [`report`] |
 //! | the heartbeat alone, measured | [`times`] |
 //! | the restarts of many VMs, measured | [`restarts`] |
@@ -32,6 +32,7 @@ pub mod manual;
 pub mod netns;
 pub mod report;
 pub mod restarts;
+pub mod running;
 pub mod setting;
 pub mod status;
 pub mod timeline;
@@ -111,7 +112,8 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let fault = words::fault(given)?;
             let also_vm_disks = given.get_flag("also-vm-disks");
             let folder = words::text(given, "sr").map(std::path::absolute).transpose()?;
-            fault::inflict(&lab, host, fault, &fault::Reach { also_vm_disks, folder })?;
+            let link = given.get_one("link").copied();
+            fault::inflict(&lab, host, fault, &fault::Reach { also_vm_disks, folder, link })?;
         }
         "demo" => demo::run(&words::trial(given)?, given.get_flag("json"))?,
         "times" => times::run(times::words::wish(given)?)?,

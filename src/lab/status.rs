@@ -7,9 +7,10 @@ use comfy_table::{Table, presets};
 use super::api::{at, within};
 use super::door::{self, Ask, Look};
 use super::group::{Life, Role};
+use super::running::{self, Places};
 use super::setting::{Lab, LabHost};
 use crate::agent::config::PoolRole;
-use crate::host::hypervisor::canary;
+use crate::host::hypervisor::{Kind, canary};
 use crate::xenapi::Value;
 use crate::xhad::control::{Client, Liveset, Phase};
 
@@ -104,7 +105,7 @@ fn view(lab: &Lab, set: &Liveset) -> String {
 }
 
 fn faults(look: &Look) -> String {
-    use crate::host::faults::{DISK_EIO, DISK_HANG, NET_CUT, VM_DISKS_TOO};
+    use crate::host::faults::{DISK_EIO, DISK_HANG, NET_CUT, VM_DISKS_TOO, link_bit};
     let words = [
         (NET_CUT, "net-cut"),
         (DISK_EIO, "disk-eio"),
@@ -112,7 +113,9 @@ fn faults(look: &Look) -> String {
         (VM_DISKS_TOO, "also-vm-disks"),
     ];
     let on = words.iter().filter(|(bit, _)| look.faults & bit != 0);
-    on.map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
+    let links = (0..8).filter(|link| look.faults & link_bit(*link) != 0);
+    let links = links.map(|link| format!("net-cut({link})"));
+    on.map(|(_, word)| (*word).to_owned()).chain(links).collect::<Vec<_>>().join(" ")
 }
 
 /// What the pool says of a VM, and where its disk lies.
@@ -184,16 +187,16 @@ fn rows(session: &crate::client::Session<'_>) -> anyhow::Result<Vec<VmRow>> {
 }
 
 fn vms(lab: &Lab) -> String {
-    let rows = match pool_vms(lab) {
-        Ok(rows) => rows,
-        Err(error) => return format!("VMs: {error:#}"),
-    };
+    let places = running::places(lab);
+    let pool = pool_vms(lab);
+    let rows = pool.as_ref().map_or(&[][..], Vec::as_slice);
     let look = |row: &VmRow| {
         let path = lab.sr_dir().join(format!("{}.raw", row.disk?));
         canary::read(&path).ok().flatten()
     };
     let before: Vec<_> = rows.iter().map(look).collect();
     std::thread::sleep(TWICE);
+    let later = running::places(lab);
     let mut table = table(&["vm", "where", "state", "priority", "order", "run", "canary"]);
     for (row, before) in rows.iter().zip(before) {
         let now = look(row);
@@ -204,7 +207,7 @@ fn vms(lab: &Lab) -> String {
         };
         table.add_row([
             row.name.clone(),
-            row.host.clone(),
+            place(lab, row, &places, &later),
             row.power.clone(),
             row.priority.clone(),
             row.order.to_string(),
@@ -212,5 +215,27 @@ fn vms(lab: &Lab) -> String {
             canary,
         ]);
     }
-    table.to_string()
+    let named = |row: &VmRow| Some((row.uuid.parse().ok()?, row.name.clone()));
+    let twice = running::twice(&places, &later, &rows.iter().filter_map(named).collect());
+    let told = match &pool {
+        Ok(_) => table.to_string(),
+        Err(error) => format!("VMs: {error:#}"),
+    };
+    std::iter::once(told).chain(twice).collect::<Vec<_>>().join("\n")
+}
+
+/// Where a VM has processes, and what the pool says when that is another place.
+fn place(lab: &Lab, row: &VmRow, before: &Places, now: &Places) -> String {
+    // What nothing stands behind has no processes to look at.
+    if lab.setting.hypervisor == Kind::Sim {
+        return row.host.clone();
+    }
+    let hosts = row.uuid.parse().map(|vm| running::in_both(vm, before, now)).unwrap_or_default();
+    match (hosts.as_slice(), row.host.as_str()) {
+        ([], "") => String::new(),
+        ([], pool) => format!("- (pool: {pool})"),
+        ([one], pool) if one == pool => one.clone(),
+        ([one], pool) => format!("{one} (pool: {})", if pool.is_empty() { "-" } else { pool }),
+        (several, _) => format!("TWICE: {}", several.join(" ")),
+    }
 }

@@ -11,6 +11,7 @@ use super::fleet::Fleet;
 use super::restarts::Case;
 use super::setting;
 use super::up::Wish;
+use crate::heartbeat::node::MOST_LINKS;
 use crate::host::hypervisor::Kind;
 
 /// Understands the words after the program's name.
@@ -48,6 +49,11 @@ pub fn command() -> Command {
                     .long("sr")
                     .value_name("FOLDER")
                     .help("Disk faults hit only the heartbeat's and the database's volumes there"),
+                Arg::new("link")
+                    .long("link")
+                    .value_name("N")
+                    .help("Network faults hit only this link; 0 is the management network")
+                    .value_parser(value_parser!(u8).range(..MOST_LINKS as i64)),
             ]),
         )
         .subcommand(

@@ -197,7 +197,8 @@ pub fn links(
         let link = Link::bind(here, &peers, config.udp_port, witness, faults.clone()).map_err(
             |error| refused(RefusedKind::Network, no_link(here, config.udp_port, &error)),
         )?;
-        links.push(link.with_silence(silence));
+        let number = u8::try_from(links.len()).unwrap_or(u8::MAX);
+        links.push(link.with_silence(silence).numbered(number));
     }
     Ok(links)
 }

@@ -3,11 +3,12 @@
 //! A link carries beats over sockets of its own, so it must have an address of its own at every
 //! host, of one family; which of the two is the network's choice, not that of the first link.
 
+use crate::agent::interfaces;
 use crate::agent::vm::uuid_of;
 use crate::pool::Database;
 use crate::pool::rows::Host;
+use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use crate::xenapi::{Failure, Value};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -60,11 +61,8 @@ fn addresses(db: &Database, network: &str) -> Vec<(Uuid, IpAddr)> {
     let mut found = Vec::new();
     for pif in db.table("PIF").keys().filter(|pif| db.text("PIF", pif, "network") == network) {
         let Ok(host) = uuid_of(db, "host", db.text("PIF", pif, "host")) else { continue };
-        let six = db.get("PIF", pif, "IPv6").and_then(Value::as_array).unwrap_or_default();
-        let words = six.iter().filter_map(Value::as_str).chain([db.text("PIF", pif, "IP")]);
-        // Addresses of the newer protocol stand there with the length of their prefix.
-        let parsed = words.filter_map(|word| word.split('/').next()?.parse::<IpAddr>().ok());
-        found.extend(parsed.filter(|ip| !is_local(ip)).map(|ip| (host, ip)));
+        let of_pif = interfaces::addresses(db, pif).into_iter();
+        found.extend(of_pif.filter(|ip| !is_local(ip)).map(|ip| (host, ip)));
     }
     found
 }
@@ -96,6 +94,7 @@ fn missing(db: &Database, hosts: &BTreeMap<Uuid, IpAddr>, found: &[(Uuid, IpAddr
 mod tests {
     use super::*;
     use crate::agent::in_process::of_two_hosts;
+    use crate::xenapi::Value;
 
     /// A network on which the hosts have these addresses (IPv4, IPv6), in the order of their names.
     fn network(number: u128, addresses: [(&str, &[&str]); 2]) -> (Database, Uuid) {

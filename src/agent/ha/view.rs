@@ -35,6 +35,15 @@ fn failed(before: Option<&Liveset>, now: &Liveset) -> Vec<Uuid> {
     gone.copied().filter(|host| !left_on_purpose(host)).collect()
 }
 
+/// Why a host is out of the view, as this host's heartbeat sees it; empty when it is not.
+pub fn why_out(agent: &Agent, host: Uuid) -> String {
+    let Some(set) = agent.ha.liveset().filter(|set| !set.members.contains(&host)) else {
+        return String::new();
+    };
+    let status = set.hosts.into_iter().find(|status| status.uuid == host);
+    status.and_then(|status| status.why).unwrap_or_default()
+}
+
 /// Hosts that left the view unarmed: HA was switched off on them alone, and their VMs may run on.
 fn disarmed(before: Option<&Liveset>, now: &Liveset) -> Vec<Uuid> {
     let old = before.map_or(&[][..], |before| &before.members);

@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
     .prints(Prints::UuidOf("PIF")),
     call(
         "pif-reconfigure-ip",
-        "Set the address of an interface.",
+        "Record the static address that an interface of a host has; xe configures none.",
         "PIF.reconfigure_ip",
         &[
             PIF,
@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     call(
         "pif-reconfigure-ipv6",
-        "Set the IPv6 address of an interface.",
+        "Record the static IPv6 address that an interface of a host has; xe configures none.",
         "PIF.reconfigure_ipv6",
         &[
             PIF,
