@@ -45,10 +45,6 @@ pub fn disable(agent: &Arc<Agent>, soft: bool, may_run_twice: bool) -> Answer<()
         std::thread::sleep(Duration::from_secs(30));
         return Err(Failure::bare("HOST_STILL_BOOTING"));
     }
-    // Whoever was master here is not any more, before the others may take it for gone.
-    let waiting = Standing::Emergency(Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED"));
-    master_change::step_down(agent, waiting.clone());
-    agent.store.set_volume(None);
     for step in plan.steps {
         match step {
             // Nobody can take it over: the others wait for this host's reboot, or a word.
@@ -61,10 +57,12 @@ pub fn disable(agent: &Arc<Agent>, soft: bool, may_run_twice: bool) -> Answer<()
             Step::ClearLocalFlag => forget(agent),
         }
     }
-    let _ = client.stop();
-    set_mark(agent)?;
+    // A master's lease has ended with that already: whatever it still does fails (R4.4).
+    let waiting = Standing::Emergency(Failure::bare("HA_POOL_IS_ENABLED_BUT_HOST_IS_DISABLED"));
     master_change::step_down(agent, waiting);
-    Ok(())
+    agent.store.set_volume(None);
+    let _ = client.stop();
+    set_mark(agent)
 }
 
 /// Whether another host takes the mastership over. Agents that have just begun are waited for.
