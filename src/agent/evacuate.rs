@@ -2,13 +2,13 @@
 
 use super::capacity::{capacity, footprint};
 use super::vm::{master_epoch, migrate::migrate};
-use super::{Agent, guard, maintenance};
+use super::{Agent, cpu, guard, maintenance};
 use crate::plan::{self, Evacuation, Problem, Shortage};
 use crate::pool::Database;
 use crate::pool::rows::{Host, Pool, Vm};
 use crate::xenapi::Failure;
 use crate::xenapi::failure::Answer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Migrations that run beside each other when the caller does not say.
 const BATCH: usize = 4;
@@ -24,8 +24,18 @@ pub fn planned(agent: &Agent, db: &Database, host: &str) -> Answer<Vec<(String, 
         });
     };
     let promised = guard::promised(agent, db)?.unwrap_or(0);
-    let targets = plan::evacuation(&found.problem, at, promised);
-    let mut left = found.problem.clone();
+    let mut problem = found.problem.clone();
+    for index in 0..problem.vms.len() {
+        if problem.vms[index].host == Some(at) {
+            let row = Vm::get(db, &found.vms[index])?;
+            let suits =
+                |to: &usize| problem.vms[index].may(*to) && cpu::suits(db, &row, &found.hosts[*to]);
+            let allowed: BTreeSet<usize> = (0..found.hosts.len()).filter(suits).collect();
+            problem.vms[index].allowed = Some(allowed).filter(|it| it.len() < found.hosts.len());
+        }
+    }
+    let targets = plan::evacuation(&problem, at, promised);
+    let mut left = problem;
     for one in &targets {
         if let Ok(host) = one.target {
             left.hosts[host].take(&left.vms[one.vm]);
@@ -57,10 +67,15 @@ fn no_target(db: &Database, vm: &str, left: &Problem, (at, from): (usize, usize)
     };
     let short = Shortage::of(left, at, target);
     let words = match short {
-        Shortage::Hosts => match super::agility::assert_agile(db, &row) {
-            Err(why) => return why,
-            Ok(()) => vec![vm.to_owned()],
-        },
+        Shortage::Hosts => {
+            let others = Host::all(db).filter(|host| row.resident_on() != Some(host.reference));
+            let cpu = others.map(|host| cpu::assert_goes_on(db, &row, host.reference).err());
+            let cpu = cpu.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next());
+            match super::agility::assert_agile(db, &row).err().or(cpu) {
+                Some(why) => return why,
+                None => vec![vm.to_owned()],
+            }
+        }
         Shortage::Slots => {
             let pool = Pool::all(db).next();
             let limit = pool

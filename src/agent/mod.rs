@@ -10,6 +10,7 @@ pub mod alerts;
 pub mod capacity;
 pub mod classes;
 pub mod config;
+mod cpu;
 pub mod devices;
 pub mod dispatch;
 pub mod dump;

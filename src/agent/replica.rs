@@ -18,11 +18,6 @@ pub trait Replica: Send {
     /// Adds whole records.
     fn append(&mut self, bytes: &[u8]) -> std::io::Result<()>;
 
-    /// Whether it still takes records; one that does not must be opened anew.
-    fn works(&self) -> bool {
-        true
-    }
-
     /// How many of its copies are well, and how many there are; none where there is just one place.
     fn copies(&mut self) -> Option<(usize, usize)> {
         None

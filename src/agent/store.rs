@@ -239,9 +239,9 @@ impl Store {
         lock(&self.writer).broken.is_some()
     }
 
-    /// Whether records reach the volume: none when there is no volume.
-    pub fn volume_works(&self) -> Option<bool> {
-        lock(&self.writer).volume.as_ref().map(|volume| volume.works())
+    /// Whether records go to shared storage first.
+    pub fn has_volume(&self) -> bool {
+        lock(&self.writer).volume.is_some()
     }
 
     /// How many copies of the volume are well, and how many there are; none while a record is being

@@ -12,6 +12,9 @@
 //!   CLOCK_BOOTTIME: they grow over restarts of the agent in one boot, as epochs do over boots.
 //! * A volume that failed, or did not answer in time, is left out until it answers; then it gets a
 //!   new segment in the same term with a snapshot, so that records on it follow each other.
+//!
+//! So the writer goes on by itself when the storage is back: a master that cannot write for a while
+//! stays master as long as its lease says so.
 
 use super::replica::Replica;
 use super::volume::{self, Newest, Writer};
@@ -129,8 +132,6 @@ pub struct Volumes {
     term: u64,
     /// The state before the record that is being written, as one record.
     snapshot: Box<dyn Fn() -> Vec<u8> + Send>,
-    /// Whether the last record reached a majority.
-    works: bool,
 }
 
 impl Volumes {
@@ -153,7 +154,7 @@ impl Volumes {
         let member = |(index, write)| Member::new(index, write, tell.clone());
         let members = writers.into_iter().enumerate().map(member).collect::<io::Result<_>>()?;
         let term = boottime_ns();
-        let mut volumes = Self { members, answers, round: 0, term, snapshot, works: false };
+        let mut volumes = Self { members, answers, round: 0, term, snapshot };
         volumes.append(&[])?;
         Ok(volumes)
     }
@@ -205,10 +206,6 @@ impl Volumes {
 }
 
 impl Replica for Volumes {
-    fn works(&self) -> bool {
-        self.works
-    }
-
     fn copies(&mut self) -> Option<(usize, usize)> {
         self.take_those_there();
         let late = |member: &Member| member.owed.is_some_and(|asked| asked.elapsed() > PATIENCE);
@@ -232,8 +229,7 @@ impl Replica for Volumes {
                 Err(why) => error = why,
             }
         }
-        self.works = missing == 0;
-        if self.works {
+        if missing == 0 {
             return Ok(());
         }
         // The record may stand on some: the next one begins a new term on all.

@@ -302,7 +302,7 @@ fn write_statefiles(agent: &Agent, session: &Session) -> Answer<()> {
 fn wait_for_mastership(agent: &Agent) -> Answer<()> {
     for _ in 0..300 {
         let named = agent.ha.liveset().is_some_and(|liveset| liveset.may_act);
-        if named && agent.store.volume_works() == Some(true) {
+        if named && agent.store.has_volume() {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(100));

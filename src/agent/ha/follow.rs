@@ -114,7 +114,7 @@ fn react(agent: &Arc<Agent>, kept: &Session, before: Option<&Liveset>, now: &Liv
     }
     let epoch = kept.epoch_base + now.epoch;
     if now.is_master {
-        let stalled = agent.store.volume_works() != Some(true);
+        let stalled = !agent.store.has_volume();
         let standing = agent.standing();
         if now.may_act && (stalled || standing != (Standing::Master { epoch })) {
             promote(agent, kept, epoch);
@@ -136,7 +136,7 @@ fn react(agent: &Arc<Agent>, kept: &Session, before: Option<&Liveset>, now: &Liv
 /// Becomes the master of an epoch: the newest acknowledged state first, then the right to write.
 fn promote(agent: &Arc<Agent>, kept: &Session, epoch: u64) {
     let renewed = agent.standing().is_master();
-    if renewed && agent.store.volume_works() == Some(true) {
+    if renewed && agent.store.has_volume() {
         // The same master in a new view: its lease follows the view by itself.
         agent.set_standing(Standing::Master { epoch });
         return scan_members(agent);

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub fn take_over(agent: &Arc<Agent>, session: &Session, epoch: u64) -> Answer<()> {
     let failed = |error: std::io::Error| Failure::new("XE_METADATA_VOLUME", [error.to_string()]);
     let faults = Faults::from_environment();
+    // Nothing may count meanwhile because it is in this host's own journal.
+    agent.store.set_lease(None);
     agent.store.set_volume(None);
     let paths = session.metadata_paths();
     let newest = volumes::read(&paths, &faults).map_err(failed)?;

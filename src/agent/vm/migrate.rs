@@ -5,7 +5,7 @@ use super::start::{assert_intent, job_vm, own_disks, record_running, write_inten
 use super::{assert_machine, assert_power, master_epoch, message};
 use crate::agent::agility::{assert_can_boot_here, assert_room};
 use crate::agent::jobs::{self, Done, Job};
-use crate::agent::{Agent, guard};
+use crate::agent::{Agent, cpu, guard};
 use crate::pool::rows::Vm;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, NULL_REF};
@@ -23,6 +23,7 @@ pub fn migrate(agent: &Agent, vm: &str, to: &str) -> Answer<()> {
         return Ok(());
     }
     assert_can_boot_here(&db, &row, to, agent.host_memory())?;
+    cpu::assert_goes_on(&db, &row, to)?;
     guard::start_on(agent, &db, vm, to)?;
     if agent.is_simulated() {
         // One driver stands for all hosts of a dump: there is nothing to hand over.

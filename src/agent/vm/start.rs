@@ -5,7 +5,7 @@ use crate::agent::agility::{assert_can_boot_here, assert_room, possible_hosts};
 use crate::agent::capacity::{self, footprint, is_live};
 use crate::agent::jobs::{self, Job, JobDisk, JobVm};
 use crate::agent::recover::Starting;
-use crate::agent::{Agent, guard, limits, tasks};
+use crate::agent::{Agent, cpu, guard, limits, tasks};
 use crate::pool::rows::{Host, Vbd, Vdi, Vm};
 use crate::pool::{Database, Transaction};
 use crate::xenapi::failure::Answer;
@@ -44,6 +44,7 @@ pub fn start(
     let host = match on {
         Some(host) => {
             assert_can_boot_here(&db, &row, host, agent.host_memory())?;
+            goes_on(&db, &row, host)?;
             if !force {
                 guard::start_on(agent, &db, vm, host)?;
             }
@@ -71,7 +72,8 @@ pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<
     let mut reasons = Vec::new();
     let mut candidates = Vec::new();
     for host in Host::all(db) {
-        match assert_can_boot_here(db, vm, host.reference, given) {
+        let here = host.reference;
+        match assert_can_boot_here(db, vm, here, given).and_then(|()| goes_on(db, vm, here)) {
             Ok(()) => {
                 let free = capacity::free_memory(db, &host, given)?;
                 let apart = std::cmp::Reverse(limits::peers(db, vm, host.reference));
@@ -88,6 +90,11 @@ pub fn choose(agent: &Agent, db: &Database, vm: &Vm<'_>, force: bool) -> Answer<
         false => guard::first_for_start(agent, db, vm.reference, &best)?,
     };
     host.map(str::to_owned).ok_or_else(|| no_host(db, vm, &reasons))
+}
+
+/// Refuses a host on which a suspended VM could not go on.
+fn goes_on(db: &Database, vm: &Vm<'_>, host: &str) -> Answer<()> {
+    if vm.power_state() == "Suspended" { cpu::assert_goes_on(db, vm, host) } else { Ok(()) }
 }
 
 /// Why no host takes the VM: one shared reason, by the emptiest host, else that there is none.

@@ -170,7 +170,6 @@ fn one_of_three_may_fail_and_comes_back_with_all_records() {
     pool.health[1].store(Health::Fails as u8, Ordering::SeqCst);
     pool.write();
     assert_eq!(pool.written, ["vm1"], "one of three is no majority");
-    assert!(!pool.volumes.as_ref().unwrap().works());
     for health in &pool.health {
         health.store(Health::Well as u8, Ordering::SeqCst);
     }
