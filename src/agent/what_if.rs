@@ -3,7 +3,7 @@
 
 use super::capacity::{Capacity, budget, capacity, footprint};
 use super::explain::named;
-use super::vm::start;
+use super::vm::choose::choose;
 use super::{Agent, evacuate, guard, recover};
 use crate::plan;
 use crate::pool::Database;
@@ -157,8 +157,8 @@ fn vm_start(agent: &Agent, db: &Database, vm: &str) -> Answer<WhatIf> {
     let before = capacity(agent, db)?;
     let may = |_: ()| super::vm::assert_power(&row, &["Halted"]);
     let ready = super::vm::assert_machine(&row).and_then(may);
-    let choose = |force| ready.clone().and_then(|()| start::choose(agent, db, &row, force));
-    let (chosen, forced) = (choose(false), choose(true).ok());
+    let on = |force| ready.clone().and_then(|()| choose(agent, db, &row, force));
+    let (chosen, forced) = (on(false), on(true).ok());
     let question = format!("{} is started", named(db, "VM", vm));
     let mut told = begin(db, question, &before, chosen.clone().map(|_| ()));
     told.survives_after = told.survives_before;

@@ -1,6 +1,7 @@
 //! What the master does with VMs: every start has an intent row before its command (R6.4), every
 //! change of owner is one acknowledged transaction.
 
+pub mod choose;
 pub mod copy;
 pub mod disks;
 pub mod exits;
