@@ -125,6 +125,9 @@
 //!   hosts, T = 5; one's reads go stale, the other's path fails; a view every 30 ms, each way.)
 //! * **A statefile that fails is asked once in half a beat**, also with news to write: where it
 //!   answers with its error at once, the daemon took a processor from everything else.
+//! * **The next daemon speaks for one that was killed** (R5.5, R5.4). It has the host reset anyway;
+//!   by cutting the keeper short and writing the word into the own block of that boot, with a
+//!   sequence beyond all packets, it spares the others the wait for the whole lease.
 //! * **The way back from network mode can fail**: where all lose the storage again before all have
 //!   come back, all promise again. A statefile that goes back in time again and again is answered
 //!   by one view in S, not by view upon view.

@@ -99,10 +99,24 @@ pub struct Report {
     pub peers: Vec<PeerReport>,
 }
 
+/// More packets than a daemon sends between two of its blocks.
+const BEYOND_PACKETS: u64 = 1 << 32;
+
 impl Report {
     /// Whether a mark is set.
     pub fn says(&self, flag: u32) -> bool {
         self.flags & flag != 0
+    }
+
+    /// What is said for this life when its daemon is gone: dead within so many nanoseconds of the
+    /// read (R5.4). No packet of that life has a later sequence.
+    pub fn last_word(&self, within: u64) -> Report {
+        Report {
+            seq: (self.seq + BEYOND_PACKETS).min((1 << 48) - 1),
+            flags: self.flags | TOMBSTONE,
+            dead_within_ms: u32::try_from(within.div_ceil(1_000_000)).unwrap_or(u32::MAX),
+            ..self.clone()
+        }
     }
 
     /// Encodes the report.

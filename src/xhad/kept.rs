@@ -1,8 +1,9 @@
 //! The record that must outlive a boot (R8.2), written by a thread of its own: whole, durable,
 //! and told to the loop only then.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -113,7 +114,9 @@ pub fn load(path: &Path) -> Result<Option<Kept>, String> {
 /// Puts the record in the place of the last one, durable when it returns.
 pub fn write(path: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    let _no_earlier_one = std::fs::remove_file(&new);
+    // Some of it is secret, such as the session's key.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::last_words::Speaker;
 use crate::host::system_word::system_word;
 use crate::host::watchdog::WatchdogConfig;
 
@@ -21,6 +22,9 @@ pub struct Marker {
     pub began_ns: u64,
     /// What resets the host.
     pub watchdog: WatchdogConfig,
+    /// Who can tell the others of the reset.
+    #[serde(default)]
+    pub speaker: Option<Speaker>,
 }
 
 fn path(state_dir: &Path) -> PathBuf {
@@ -65,7 +69,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()), Ok(None));
         let watchdog = WatchdogConfig::Exec { socket: "/dog".into() };
-        let marker = Marker { boot_id: "boot".to_owned(), began_ns: 0, watchdog };
+        let marker = Marker { boot_id: "boot".to_owned(), began_ns: 0, watchdog, speaker: None };
         set(dir.path(), &marker).unwrap();
         assert_eq!(read(dir.path()), Ok(Some(marker)));
         std::fs::write(path(dir.path()), "{").unwrap();

@@ -10,6 +10,7 @@ pub mod history;
 mod hooks;
 mod inbox;
 pub mod kept;
+mod last_words;
 pub mod marker;
 pub mod rehearsal;
 mod server;

@@ -1,12 +1,14 @@
 //! What can be done to a host of the world, its disks and its links.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use super::disk::Blocks;
+use super::disk::{Blocks, Landing};
 use super::machine::{AgentState, What};
 use super::{Path, World};
 use crate::heartbeat::liveset::Phase;
-use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::timing::{MILLISECOND, Nanos, SECOND};
 use crate::heartbeat::view::View;
 
 impl World {
@@ -100,9 +102,30 @@ impl World {
         self.tell(format_args!("the daemon of h{} starts", host + 1));
         let wrong = self.wrong(crate::heartbeat::variant::Variant::SessionIsBoot);
         if !self.machines[host].disarmed && !wrong {
+            self.last_words(host);
             return self.reset(host);
         }
         self.start(host, false);
+    }
+
+    /// A daemon tells, for the one before it, that its host is reset (R5.4).
+    fn last_words(&mut self, host: usize) {
+        let machine = &self.machines[host];
+        if machine.session != self.sessions {
+            return;
+        }
+        let boot = machine.boot_id;
+        let fine = |disk: &usize| self.machines[host].paths[*disk] == Path::Fine;
+        for disk in (0..self.disks.len()).filter(fine).collect::<Vec<_>>() {
+            let last = self.disks[disk].shown(host).beats[host].clone();
+            let Some(last) = last.filter(|last| last.boot_id == boot) else { continue };
+            let beat = Some(Arc::new(last.last_word(200 * MILLISECOND)));
+            let blocks = Blocks { beat, decision: None };
+            match self.chance(4) {
+                0 => self.land_badly(host, disk, blocks),
+                _ => self.land(host, disk, blocks, Landing::Whole),
+            }
+        }
     }
 
     /// Only the agent dies. Jobs that it began may go on.

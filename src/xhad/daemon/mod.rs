@@ -148,6 +148,11 @@ fn finish_old_session(around: &Surroundings) -> anyhow::Result<Option<Event>> {
     let why = "an armed session of this boot did not end cleanly";
     around.history.note("reset", why);
     around.history.flush(Duration::from_millis(100));
+    let told = mark.speaker.is_some_and(|speaker| speaker.speak(&mark.watchdog, &around.faults));
+    if told {
+        around.history.note("last-words", "the statefile says that this host ends now");
+        around.history.flush(Duration::from_millis(20));
+    }
     if let Ok(mut dog) = watchdog::open(&mark.watchdog) {
         dog.reset_now();
     }

@@ -11,6 +11,7 @@ use crate::host::{boot_id, watchdog};
 use crate::xhad::control::{Refused, RefusedKind, Response};
 use crate::xhad::cycle::Job;
 use crate::xhad::inbox::Message;
+use crate::xhad::last_words::Speaker;
 use crate::xhad::marker::{self, Marker};
 use crate::xhad::{agent, hooks, kept, start, storm};
 
@@ -96,6 +97,7 @@ impl Session {
             boot_id: self.config.boot_id.clone(),
             began_ns: boot_id::began_ns(&self.around.faults),
             watchdog: self.config.watchdog.clone(),
+            speaker: Speaker::of(&self.config),
         };
         if let Err(error) = marker::set(&self.around.state_dir, &marker) {
             return Err(watchdog::WatchdogError::Unusable {
