@@ -107,6 +107,11 @@ impl Member {
         Ok(Self { ask, owed: None, follows: None, failed: None })
     }
 
+    /// Whether an answer is owed that may still come in time.
+    fn may_answer(&self, patience: Duration) -> bool {
+        self.owed.is_some_and(|asked| asked.elapsed() < patience)
+    }
+
     /// Whether it fails all the time: there is no hurry to ask it again.
     fn is_resting(&self) -> bool {
         self.failed.is_some_and(|failed| failed.elapsed() < AGAIN)
@@ -192,16 +197,19 @@ impl Volumes {
         let wanted = majority(self.members.len());
         let fit = |member: &&Member| member.owed.is_none() && !member.is_resting();
         let all = self.members.iter().filter(fit).count() < wanted;
-        let mut quick = 0;
+        let (mut quick, mut slow) = (0, 0);
         for index in 0..self.members.len() {
             let member = &mut self.members[index];
             if member.is_resting() && !all {
                 member.follows = None;
             } else if member.owed.is_none() {
-                quick += usize::from(!self.ask(index, record, snapshot));
+                match self.ask(index, record, snapshot) {
+                    true => slow += 1,
+                    false => quick += 1,
+                }
             }
         }
-        if quick >= wanted { PATIENCE } else { LONG_PATIENCE }
+        if quick < wanted && slow > 0 { LONG_PATIENCE } else { PATIENCE }
     }
 }
 
@@ -216,9 +224,11 @@ impl Replica for Volumes {
     fn append(&mut self, record: &[u8]) -> io::Result<()> {
         self.take_those_there();
         let snapshot = OnceCell::new();
-        let deadline = Instant::now() + self.ask_all(record, &snapshot);
+        let patience = self.ask_all(record, &snapshot);
+        let deadline = Instant::now() + patience;
         let (mut missing, mut error) = (majority(self.members.len()), late());
-        while missing > 0 && self.members.iter().any(|member| member.owed.is_some()) {
+        // One that was asked long ago hangs: nobody waits for it again.
+        while missing > 0 && self.members.iter().any(|member| member.may_answer(patience)) {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(answer) = self.answers.recv_timeout(left) else { break };
             let (index, earlier) = (answer.0, answer.1 != self.round);

@@ -186,3 +186,24 @@ fn one_of_three_may_fail_and_comes_back_with_all_records() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the first volume lacks records");
     }
 }
+
+#[test]
+fn a_volume_that_hangs_holds_up_one_record_and_no_later_one() {
+    let (release, held) = channel::<()>();
+    let mut first = true;
+    let hangs = Box::new(move |_: &Task| -> io::Result<u64> {
+        if !std::mem::take(&mut first) {
+            held.recv().ok();
+        }
+        Ok(1u64 << 20)
+    }) as Write;
+    let mut volumes = Volumes::over(vec![hangs], Box::new(Vec::new)).unwrap();
+    assert!(volumes.append(b"one").is_err());
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert!(volumes.append(b"more").is_err());
+    }
+    assert!(begun.elapsed() < PATIENCE * 10, "each waited anew");
+    assert_eq!(volumes.copies(), Some((0, 1)));
+    drop(release);
+}
