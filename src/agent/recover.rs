@@ -190,8 +190,13 @@ fn tell_hooks(agent: &Agent) {
         let mut inbox = lock(&agent.wake.inbox);
         (std::mem::take(&mut inbox.failed), std::mem::take(&mut inbox.dead))
     };
-    hooks::around_death(agent, Hook::HostPreDeclareDead, &failed);
-    hooks::around_death(agent, Hook::HostPostDeclareDead, &dead);
+    // A mastership that took long to begin may find a host back: nothing is true of it any more.
+    let members = agent.ha.liveset().map(|set| set.members).unwrap_or_default();
+    let out = |hosts: Vec<(Uuid, &'static str)>| -> Vec<(Uuid, &'static str)> {
+        hosts.into_iter().filter(|(host, _)| !members.contains(host)).collect()
+    };
+    hooks::around_death(agent, Hook::HostPreDeclareDead, &out(failed));
+    hooks::around_death(agent, Hook::HostPostDeclareDead, &out(dead));
 }
 
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {
