@@ -35,9 +35,8 @@ pub struct Wake {
 struct Inbox {
     woken: bool,
     events: VecDeque<Event>,
-    /// Hosts that failed, and hosts that are dead, of which no hook was told yet, and why.
-    failed: Vec<(Uuid, &'static str)>,
-    dead: Vec<(Uuid, &'static str)>,
+    /// Of which hosts the hooks are still to be told.
+    news: Vec<News>,
     hold_until: Duration,
 }
 
@@ -62,16 +61,23 @@ pub fn push(agent: &Agent, event: Event) {
     wake(agent);
 }
 
-/// Has the hooks told of hosts that failed and of hosts that are dead, before anything that follows
-/// from it: it must be called before the living set that says so is shown.
-pub fn announce(
-    agent: &Agent,
-    failed: impl Iterator<Item = (Uuid, &'static str)>,
-    dead: impl Iterator<Item = (Uuid, &'static str)>,
-) {
-    let mut inbox = lock(&agent.wake.inbox);
-    inbox.failed.extend(failed);
-    inbox.dead.extend(dead);
+/// Something that hooks are told of a host.
+#[derive(Debug, Clone, Copy)]
+pub struct News {
+    /// The occasion: it failed, or it is dead.
+    pub hook: Hook,
+    /// The host.
+    pub host: Uuid,
+    /// Why.
+    pub reason: &'static str,
+    /// The epoch of the living set that says so.
+    pub epoch: u64,
+}
+
+/// Has the hooks told of hosts, before anything that follows from it: it must be called before the
+/// living set that says so is shown.
+pub fn announce(agent: &Agent, news: impl Iterator<Item = News>) {
+    lock(&agent.wake.inbox).news.extend(news);
 }
 
 /// Holds restarts back for a time; zero ends that.
@@ -186,17 +192,24 @@ fn step(agent: &Arc<Agent>, policy: &mut Recovery, event: Event) -> Answer<()> {
 /// Runs the programs for what the rows just read may say for the first time. What a program for a
 /// dead host does, such as taking its locks away, is done before a VM of that host starts.
 fn tell_hooks(agent: &Agent) {
-    let (failed, dead) = {
+    let Some(set) = agent.ha.liveset() else {
+        // The session is over, and with it what it said.
+        return lock(&agent.wake.inbox).news.clear();
+    };
+    // What is not shown yet waits. A mastership that took long to begin may find a host back:
+    // nothing is true of it any more.
+    let due = |news: &News| news.epoch <= set.epoch;
+    let due: Vec<News> = {
         let mut inbox = lock(&agent.wake.inbox);
-        (std::mem::take(&mut inbox.failed), std::mem::take(&mut inbox.dead))
+        let (now, later) = std::mem::take(&mut inbox.news).into_iter().partition(due);
+        inbox.news = later;
+        now
     };
-    // A mastership that took long to begin may find a host back: nothing is true of it any more.
-    let members = agent.ha.liveset().map(|set| set.members).unwrap_or_default();
-    let out = |hosts: Vec<(Uuid, &'static str)>| -> Vec<(Uuid, &'static str)> {
-        hosts.into_iter().filter(|(host, _)| !members.contains(host)).collect()
-    };
-    hooks::around_death(agent, Hook::HostPreDeclareDead, &out(failed));
-    hooks::around_death(agent, Hook::HostPostDeclareDead, &out(dead));
+    for hook in [Hook::HostPreDeclareDead, Hook::HostPostDeclareDead] {
+        let of_it = due.iter().filter(|it| it.hook == hook && !set.members.contains(&it.host));
+        let hosts: Vec<_> = of_it.map(|it| (it.host, it.reason)).collect();
+        hooks::around_death(agent, hook, &hosts);
+    }
 }
 
 fn act(agent: &Arc<Agent>, seen: &Database, action: Action) -> Answer<()> {

@@ -1,6 +1,8 @@
 //! What a new living set means for rows and recovery. Runs on the master.
 
 use crate::agent::capacity::is_machine;
+use crate::agent::hooks::Hook;
+use crate::agent::recover::News;
 use crate::agent::standing::Standing;
 use crate::agent::{Agent, host_facts, recover, vm};
 use crate::heartbeat::Liveset;
@@ -15,11 +17,15 @@ use uuid::Uuid;
 pub fn announce(agent: &Agent, before: Option<&Liveset>, now: &Liveset) {
     // An agent that has just begun does not know which of it is news.
     if before.is_some() && now.is_master {
+        let news = |hook, host, reason| News { hook, host, reason, epoch: now.epoch };
         let dead = deaths(before, now).filter(|dead| dead.reason != Proof::LeftEmpty);
-        let reason = |proof| if proof == Proof::Operator { "user" } else { "fenced" };
-        let dead = dead.map(|dead| (dead.host, reason(dead.reason)));
-        let failed = failed(before, now).into_iter().map(|host| (host, "fenced"));
-        recover::announce(agent, failed, dead);
+        let dead = dead.map(|dead| match dead.reason {
+            Proof::Operator => news(Hook::HostPostDeclareDead, dead.host, "user"),
+            _ => news(Hook::HostPostDeclareDead, dead.host, "fenced"),
+        });
+        let failed = failed(before, now).into_iter();
+        let failed = failed.map(|host| news(Hook::HostPreDeclareDead, host, "fenced"));
+        recover::announce(agent, failed.chain(dead));
     }
 }
 
