@@ -208,7 +208,8 @@ fn a_witness_with_a_damaged_record_answers_nobody_and_says_what_to_do() {
     let (state, key) = (dir.path().join("state"), dir.path().join("key"));
     std::fs::create_dir(&state).unwrap();
     std::fs::write(&key, "5a".repeat(32)).unwrap();
-    std::fs::write(state.join("witness"), "no record").unwrap();
+    let record = format!("witness-{}", uuid::Uuid::from_u128(6));
+    std::fs::write(state.join(record), "no record").unwrap();
     let ended = std::process::Command::new(env!("CARGO_BIN_EXE_xe"))
         .args(["xhad", "--witness", "--listen", "127.0.0.1:0", "--state-dir"])
         .arg(&state)

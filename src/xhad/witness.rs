@@ -25,6 +25,8 @@ use crate::heartbeat::view::Life;
 use crate::heartbeat::witness::Witness;
 use crate::host::clock::boottime_ns;
 
+/// What it keeps of each session begins so; the session's name follows.
+const RECORD: &str = "witness-";
 /// How often it was started.
 const STARTS: &str = "witness.starts";
 
@@ -46,6 +48,7 @@ pub fn run(start: &Start) -> anyhow::Result<()> {
         .with_context(|| start.key_file.display().to_string())?;
     let key = Key::from_hex(&text)?;
     let life = next_life(&start.state_dir)?;
+    read_all(&start.state_dir)?;
     let socket = UdpSocket::bind(start.listen).with_context(|| start.listen.to_string())?;
     println!("listening at {}", socket.local_addr()?);
     let state_dir = start.state_dir.clone();
@@ -87,7 +90,7 @@ impl Desk {
     /// before must be known.
     fn answer(&mut self, now: u64, bytes: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
         let Some(packet) = self.open(bytes) else { return Ok(None) };
-        let path = self.state_dir.join(format!("witness-{}", packet.generation));
+        let path = self.state_dir.join(format!("{RECORD}{}", packet.generation));
         let witness = match self.witnesses.entry(packet.generation) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
@@ -123,6 +126,20 @@ fn read_kept(path: &Path) -> anyhow::Result<Option<Kept>> {
              and switch HA on"
         )
     })
+}
+
+/// Looks at every session's record before anything is answered: a damaged one is to be known when
+/// the witness is started, not when its pool needs it.
+fn read_all(state_dir: &Path) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(state_dir).with_context(|| state_dir.display().to_string())?;
+    for entry in entries {
+        let path = entry.with_context(|| state_dir.display().to_string())?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.strip_prefix(RECORD).is_some_and(|session| session.parse::<Uuid>().is_ok()) {
+            read_kept(&path)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
