@@ -1,5 +1,6 @@
 //! What a scenario expects to see.
 
+use crate::heartbeat::liveset::Phase;
 use crate::sim::world::World;
 
 /// Something to look at, and what it should be.
@@ -11,7 +12,7 @@ pub(super) struct Expected {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
-    /// The members of a host's view.
+    /// The members of the view that a host takes part in; a host that waits has none.
     Members(usize),
     /// Who may act as master.
     Master,
@@ -112,6 +113,8 @@ impl Look {
             names(found)
         };
         let seen = match self {
+            // A host that boots knows an old view, which may have the members that are waited for.
+            Look::Members(host) if world.phase(host) != Phase::Armed => names([]),
             Look::Members(host) => names(world.members(host)),
             Look::Master => names(world.acting()),
             Look::Resets => names(world.resets()),
