@@ -77,7 +77,7 @@ pub use classes::ClassBound;
 pub use evacuate::{Evacuation, evacuation};
 pub use guard::{Guard, guard};
 pub use pack::Why;
-pub use place::{Placement, place, place_ahead, place_all, place_most};
+pub use place::{Placement, place, place_again, place_ahead, place_all, place_most};
 pub use sets::{Certificate, Plan};
 pub use shortage::Shortage;
 pub use standing::{Change, Standing};

@@ -5,7 +5,7 @@
 //! search. It is complete within its budget, so after some VMs of a plan were started the others
 //! still find a place beside them. Where more failures are promised, [`place_ahead`] also looks
 //! whether they can be kept after the usual placement, and takes another one if only that keeps
-//! them.
+//! them. While a placement is carried out, [`place_again`] tells whether its rest still holds.
 
 use std::collections::BTreeMap;
 
@@ -110,6 +110,20 @@ pub fn place_most(problem: &Problem, failed: &[usize], wanted: &[usize]) -> Plac
     }
     best.crowded = groups::crowded(problem, failed, &best.placed);
     best
+}
+
+/// A placement that was found earlier, if it still is one: each host has the room, and no
+/// anti-affinity group stands on a single one.
+pub fn place_again(problem: &Problem, placed: Vec<(usize, usize)>) -> Option<Placement> {
+    let mut hosts = problem.hosts.clone();
+    let holds = |(vm, at): &(usize, usize)| {
+        let (vm, host) = (&problem.vms[*vm], &mut hosts[*at]);
+        let holds = host.enabled && vm.may(*at) && host.has_room(vm);
+        host.take(vm);
+        holds
+    };
+    let holds = placed.iter().all(holds) && groups::crowded(problem, &[], &placed).is_empty();
+    holds.then(|| Placement { placed, ..Placement::default() })
 }
 
 /// Steps that looking ahead may cost: recovery does not wait for it.

@@ -51,11 +51,14 @@ impl Step<'_> {
         }
     }
 
-    /// A host that came or was enabled since the last look ends back-offs.
+    /// Other hosts need another plan; one that came or was enabled ends back-offs.
     pub(super) fn look_for_room(&mut self) {
         let usable = self.pool.hosts.iter().filter(|host| host.live && host.enabled);
         let usable: BTreeSet<Boot> = usable.map(|host| host.boot.clone()).collect();
         let before = self.recovery.usable.replace(usable.clone());
+        if before.as_ref() != Some(&usable) {
+            self.recovery.plan.clear();
+        }
         if before.is_some_and(|before| !usable.is_subset(&before)) {
             self.hurry();
         }

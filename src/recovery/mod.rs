@@ -186,6 +186,8 @@ pub struct Recovery {
     tracks: BTreeMap<Uuid, Track>,
     /// The hosts that could take VMs at the last look; none before the first.
     usable: Option<BTreeSet<Boot>>,
+    /// The last plan for those hosts: where each VM that waited was to go.
+    plan: BTreeMap<Uuid, Uuid>,
     wake_at: Option<Duration>,
 }
 

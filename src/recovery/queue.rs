@@ -104,7 +104,8 @@ impl Step<'_> {
     }
 
     /// Places all that wait together, so that a VM in back-off keeps its place; those of a later
-    /// class take what the earlier ones leave.
+    /// class take what the earlier ones leave. The last plan is made anew only where it does not
+    /// hold any more, so that no event moves the others about.
     fn places(&mut self, waiting: &[Waiting]) -> Places {
         let mut problem = self.pool.problem();
         for this in waiting {
@@ -119,7 +120,10 @@ impl Step<'_> {
                 Class::Guaranteed => usize::try_from(self.pool.tolerance).unwrap_or(0),
                 Class::Once | Class::BestEffort => 0,
             };
-            let placement = plan::place_ahead(&problem, &[], &wanted, more.saturating_sub(1));
+            let last = self.last_plan(&wanted).and_then(|last| plan::place_again(&problem, last));
+            let placement = last.unwrap_or_else(|| {
+                plan::place_ahead(&problem, &[], &wanted, more.saturating_sub(1))
+            });
             for (vm, host) in placement.placed {
                 problem.hosts[host].take(&problem.vms[vm]);
                 at.insert(vm, host);
@@ -127,7 +131,21 @@ impl Step<'_> {
                 crowded.extend(group.filter(|it| placement.crowded.contains(it)).map(|_| vm));
             }
         }
+        let uuids = |(vm, host): (&usize, &usize)| {
+            (self.pool.vms[*vm].uuid, self.pool.hosts[*host].boot.host)
+        };
+        self.recovery.plan = at.iter().map(uuids).collect();
         Places { at, crowded, left: problem }
+    }
+
+    /// Where the last plan has those VMs go; nothing if it lacks one of them.
+    fn last_plan(&self, wanted: &[usize]) -> Option<Vec<(usize, usize)>> {
+        let place = |vm: &usize| {
+            let host = self.recovery.plan.get(&self.pool.vms[*vm].uuid)?;
+            let at = self.pool.hosts.iter().position(|row| row.boot.host == *host)?;
+            Some((*vm, at))
+        };
+        wanted.iter().map(place).collect()
     }
 
     /// Another host is tried after one that failed; when all were tried, a new round begins later.

@@ -1,6 +1,7 @@
 //! The recovery scenarios, one test each, named after their numbers.
 
 mod hosts;
+mod last_plan;
 mod masters;
 mod vms;
 mod walk;
