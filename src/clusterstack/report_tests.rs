@@ -9,18 +9,12 @@ fn uuid(n: usize) -> Uuid {
 
 fn host(n: usize, liveness: Liveness) -> HostStatus {
     HostStatus {
-        uuid: uuid(n),
-        address: std::net::IpAddr::from([10, 0, 0, n as u8]),
         liveness,
-        boot_id: None,
-        armed: true,
         network_age_ms: Some(100 * n as u64),
         disk_age_ms: Some(200 * n as u64),
-        why: None,
-        links_ms: Vec::new(),
         worst_gap_share: 0.25,
         worst_disk_gap_share: 0.125,
-        braked: false,
+        ..HostStatus::live(uuid(n))
     }
 }
 

@@ -83,6 +83,27 @@ pub struct HostStatus {
     pub braked: bool,
 }
 
+#[cfg(test)]
+impl HostStatus {
+    /// A host that is well, at an address that ends like its UUID.
+    pub(crate) fn live(uuid: Uuid) -> Self {
+        HostStatus {
+            uuid,
+            address: IpAddr::from([10, 0, 0, uuid.as_bytes()[15]]),
+            liveness: Liveness::Live,
+            boot_id: None,
+            armed: true,
+            network_age_ms: None,
+            disk_age_ms: None,
+            why: None,
+            links_ms: Vec::new(),
+            worst_gap_share: 0.0,
+            worst_disk_gap_share: 0.0,
+            braked: false,
+        }
+    }
+}
+
 /// How well this host uses one of its paths, of late.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct PathStatus {

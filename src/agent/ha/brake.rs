@@ -80,22 +80,12 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heartbeat::liveset::{Event, HostStatus, Liveness};
+    use crate::heartbeat::liveset::{Event, HostStatus};
 
     fn liveset(held: usize) -> Liveset {
         let host = |n: usize| HostStatus {
-            uuid: Uuid::from_u128(n as u128),
-            address: [127, 0, 0, 1].into(),
-            liveness: Liveness::Live,
-            boot_id: None,
-            armed: true,
-            network_age_ms: None,
-            disk_age_ms: None,
-            why: None,
-            links_ms: Vec::new(),
-            worst_gap_share: 0.0,
-            worst_disk_gap_share: 0.0,
             braked: n < held,
+            ..HostStatus::live(Uuid::from_u128(n as u128))
         };
         Liveset {
             me: Some(Uuid::from_u128(9)),

@@ -145,18 +145,9 @@ mod tests {
 
     fn liveset(host: Uuid, network: f64, disk: f64) -> Liveset {
         let status = HostStatus {
-            uuid: host,
-            address: [127, 0, 0, 1].into(),
-            liveness: crate::heartbeat::liveset::Liveness::Live,
-            boot_id: None,
-            armed: true,
-            network_age_ms: None,
-            disk_age_ms: None,
-            why: None,
-            links_ms: Vec::new(),
             worst_gap_share: network,
             worst_disk_gap_share: disk,
-            braked: false,
+            ..HostStatus::live(host)
         };
         Liveset { members: vec![host], hosts: vec![status], ..Liveset::off() }
     }
