@@ -34,19 +34,17 @@ fn s102_a_host_in_maintenance_stays_out_over_reboots_and_a_pause_ends_by_itself(
     lab.done("h1", "host-maintenance-enter host=h3");
     assert_eq!(lab.state("h1", "h3"), "excluded");
     for line in ["host-maintenance-enter host=h3", "host-evacuate host=h3"] {
-        let refused = lab.xe("h1", line);
-        let error = String::from_utf8(refused.stderr).unwrap();
-        assert!(!refused.status.success() && error.contains("it is in maintenance, which 'xe "));
+        let error = lab.refused("h1", line);
+        assert!(error.contains("it is in maintenance, which 'xe "), "{error}");
     }
     let boot = || lab.done("h1", "host-list name-label=h3 params=other-config --minimal");
     for _ in 0..2 {
         let before = boot();
-        lab.lab(&["fault", "h3", "power-off"]);
-        lab.lab(&["fault", "h3", "power-on"]);
+        lab.fault("h3 power-off");
+        lab.fault("h3 power-on");
         wait_for("the report of the new boot", || boot() != before);
         wait_for("its agent", || lab.xe("h3", "host-list --minimal").status.success());
-        let refused = lab.xe("h1", "vm-start vm=scratch-1 on=h3");
-        assert!(!refused.status.success());
+        lab.refused("h1", "vm-start vm=scratch-1 on=h3");
         assert!(!["member", "live"].contains(&lab.state("h1", "h3").as_str()));
     }
     lab.done("h1", "host-maintenance-exit host=h3");
@@ -109,9 +107,8 @@ fn s45_s49_s50_only_the_heartbeat_changes_the_master_of_an_armed_pool() {
         ("h2", "pool-emergency-reset-master master-address=127.0.0.4".to_owned()),
     ];
     for (host, line) in by_hand {
-        let refused = lab.xe(host, &line);
-        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && why.contains("HA"), "{line}: {why}");
+        let why = lab.refused(host, &line);
+        assert!(why.contains("HA"), "{line}: {why}");
     }
     assert_eq!(lab.state("h1", "h1"), "master");
     assert_eq!(lab.state("h1", "h2"), "member");
@@ -130,9 +127,7 @@ fn s92_an_enable_that_fails_on_one_host_is_taken_back_everywhere() {
     let address = config["address"].as_str().unwrap();
     let port = u16::try_from(config["udp-port"].as_u64().unwrap()).unwrap();
     let taken = std::net::UdpSocket::bind((address, port)).unwrap();
-    let refused = lab.xe("h1", "pool-ha-enable ha-config:timeout=10");
-    assert!(!refused.status.success());
-    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let why = lab.refused("h1", "pool-ha-enable ha-config:timeout=10");
     assert!(why.contains("in use") && why.contains("h3"), "{why}");
     assert!(nobody());
     assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "false\n");
@@ -146,14 +141,14 @@ fn s95_ha_is_switched_off_while_all_have_lost_the_storage() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());
     let hosts = ["h1", "h2", "h3"];
-    hosts.iter().for_each(|host| drop(lab.lab(&["fault", host, "disk-eio"])));
+    hosts.iter().for_each(|host| lab.fault(&format!("{host} disk-eio")));
     let by_network = || lab.done("h1", "pool-ha-status").contains("by network");
     wait_for("network mode", by_network);
     lab.done("h1", "pool-ha-disable");
     for host in hosts {
         wait_for("the end of its session", || !lab.state_dir(host).join("ha.json").exists());
     }
-    hosts.iter().for_each(|host| drop(lab.lab(&["fault", host, "disk-heal"])));
+    hosts.iter().for_each(|host| lab.fault(&format!("{host} disk-heal")));
     let running = lab.done("h1", "vm-list power-state=running is-control-domain=false --minimal");
     assert_eq!(running.matches('-').count(), 6 * 4, "{running}");
     lab.done("h1", "pool-ha-enable ha-config:timeout=10");
@@ -168,7 +163,7 @@ fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
         hook(&lab, "h1", name);
     }
     let h2 = lab.done("h1", "host-list name-label=h2 --minimal").trim_end().to_owned();
-    lab.lab(&["fault", "h2", "power-off"]);
+    lab.fault("h2 power-off");
     let log = || std::fs::read_to_string(dir.path().join("hooks.log")).unwrap_or_default();
     wait_for("the restarts", || {
         let elsewhere = |vm: &&str| {
@@ -185,16 +180,15 @@ fn hooks_run_before_and_after_and_alerts_are_withdrawn() {
     assert!(pre < post && post < at("pool-pre-ha-vm-restart -pooluuid "), "{log}");
     assert_eq!(log.matches("host-post-declare-dead").count(), 1, "{log}");
     // It is told of a death, not of a host that may still write to its VMs' disks.
-    let timeline = || String::from_utf8(lab.lab(&["timeline"]).stdout).unwrap();
-    wait_for("the program's end", || timeline().contains("host-post-declare-dead/"));
-    let timeline = timeline();
+    wait_for("the program's end", || lab.timeline().contains("host-post-declare-dead/"));
+    let timeline = lab.timeline();
     let at = |text: &str| timeline.find(text).unwrap_or_else(|| panic!("{text}: {timeline}"));
     assert!(at("host-excluded") < at("host-post-declare-dead"), "{timeline}");
     assert!(lab.messages("h1").contains("HA_HOST_FAILED"));
     let why = lab.done("h1", "message-list name=HA_HOST_FAILED params=body --minimal");
     assert!(why.contains("block last moved"), "the alert says why: {why}");
     assert!(!lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
-    lab.lab(&["fault", "h2", "power-on"]);
+    lab.fault("h2 power-on");
     wait_for("the withdrawal", || lab.messages("h1").contains("HA_HOST_FAILED_RECOVERED"));
     assert_eq!(lab.messages("h1").matches("HA_HOST_FAILED_RECOVERED").count(), 1);
 }
@@ -207,16 +201,15 @@ fn s121_a_host_that_was_fenced_again_and_again_waits_until_a_person_releases_it(
     let fence = serde_json::json!({ "cause": "", "lived_ns": 1_000_000_000u64 });
     let fences = serde_json::json!([fence, fence]).to_string();
     std::fs::write(lab.state_dir("h3").join("fences.json"), fences).unwrap();
-    assert!(lab.lab(&["fault", "h3", "power-off"]).status.success());
+    lab.fault("h3 power-off");
     wait_for("h3 is lost", || lab.messages("h1").contains("HA_HOST_FAILED"));
-    assert!(lab.lab(&["fault", "h3", "power-on"]).status.success());
+    lab.fault("h3 power-on");
     wait_for("an alert that it is held back", || lab.messages("h1").contains("HA_HOST_HELD_BACK"));
     let live = "host-list name-label=h3 params=host-metrics-live --minimal";
     assert_eq!(lab.done("h1", live).trim(), "false");
     let h3 = lab.done("h1", "host-list name-label=h3 --minimal");
     let other = lab.done("h1", "host-list name-label=h2 --minimal");
-    let refused = lab.xe("h1", &format!("host-ha-release uuid={}", other.trim()));
-    let refused = String::from_utf8(refused.stderr).unwrap();
+    let refused = lab.refused("h1", &format!("host-ha-release uuid={}", other.trim()));
     assert!(refused.contains("not held back"), "{refused}");
     lab.done("h1", &format!("host-ha-release uuid={}", h3.trim()));
     wait_for("it takes part again", || lab.done("h1", live).trim() == "true");

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "other tests in a lab use the rest")]
 #[path = "support/lab.rs"]
 mod lab;
 #[path = "support/skip.rs"]
@@ -39,34 +40,6 @@ impl Drop for Small {
     }
 }
 
-fn without_ha(dir: &Path) -> Lab {
-    let lab = Lab(dir.to_owned());
-    let out = lab.lab(&["up", "--hosts", "3", "--no-ha"]);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    lab
-}
-
-/// A shared SR at a place, by its uuid.
-fn new_sr(lab: &Lab, name: &str, at: &Path) -> String {
-    std::fs::create_dir_all(at).unwrap();
-    let at = at.display();
-    let line = format!("type=file shared=true name-label={name} device-config:location={at}");
-    lab.done("h1", &format!("sr-create {line}"));
-    lab.done("h1", &format!("sr-list name-label={name} --minimal")).trim_end().to_owned()
-}
-
-#[track_caller]
-fn refused(lab: &Lab, host: &str, line: &str) -> String {
-    let out = lab.xe(host, line);
-    assert!(!out.status.success(), "{line} was taken");
-    String::from_utf8_lossy(&out.stderr).into_owned()
-}
-
-fn fault(lab: &Lab, host: &str, word: &str) {
-    let out = lab.lab(&["fault", host, word]);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-}
-
 fn resets(lab: &Lab) -> usize {
     let out = lab.lab(&["timeline", "--all"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -77,7 +50,7 @@ fn resets(lab: &Lab) -> usize {
 fn s20_a_host_whose_address_has_changed_says_so_and_joins_with_the_old_one() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());
-    fault(&lab, "h3", "power-off");
+    lab.fault("h3 power-off");
     let file = lab.state_dir("h3").join("ha.json");
     let session = std::fs::read_to_string(&file).unwrap();
     let config = std::fs::read_to_string(lab.state_dir("h3").join("agent.json")).unwrap();
@@ -86,16 +59,16 @@ fn s20_a_host_whose_address_has_changed_says_so_and_joins_with_the_old_one() {
     assert!(session.contains(&own));
     // An address of which the pool knows and the machine does not.
     std::fs::write(&file, session.replace(&own, "\"192.0.2.9\"")).unwrap();
-    fault(&lab, "h3", "power-on");
+    lab.fault("h3 power-on");
     wait_for("the refusal with its remedy", || {
         let why = String::from_utf8(lab.xe("h3", "vm-list").stderr).unwrap();
         why.contains("does not have the address 192.0.2.9") && why.contains("xe pool-ha-disable")
     });
     assert_eq!(lab.state("h1", "h2"), "member");
     assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "true\n");
-    fault(&lab, "h3", "power-off");
+    lab.fault("h3 power-off");
     std::fs::write(&file, session).unwrap();
-    fault(&lab, "h3", "power-on");
+    lab.fault("h3 power-on");
     wait_for("its return", || lab.state("h1", "h3") == "member");
     assert_eq!(resets(&lab), 0);
 }
@@ -105,9 +78,9 @@ fn s31_storage_without_room_is_refused_with_what_is_needed_and_free() {
     let dir = tempfile::tempdir().unwrap();
     let there = tempfile::tempdir().unwrap();
     let Some(small) = Small::mount(there.path(), "8m") else { return };
-    let lab = without_ha(dir.path());
-    let sr = new_sr(&lab, "small", &small.0);
-    let why = refused(&lab, "h1", &format!("pool-ha-enable heartbeat-sr-uuids={sr}"));
+    let lab = Lab::without_ha(dir.path(), 3);
+    let sr = lab.new_sr("small", &small.0);
+    let why = lab.refused("h1", &format!("pool-ha-enable heartbeat-sr-uuids={sr}"));
     let says = [&sr, "bytes needed: 27", "bytes free: 8"];
     assert!(says.iter().all(|word| why.contains(*word)), "{why}");
     assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "false\n");
@@ -116,8 +89,8 @@ fn s31_storage_without_room_is_refused_with_what_is_needed_and_free() {
 #[test]
 fn s35_two_disks_under_one_name_are_refused_and_the_host_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let lab = without_ha(dir.path());
-    let sr = new_sr(&lab, "two", &dir.path().join("two"));
+    let lab = Lab::without_ha(dir.path(), 3);
+    let sr = lab.new_sr("two", &dir.path().join("two"));
     let enable = format!("pool-ha-enable heartbeat-sr-uuids={sr} ha-config:timeout=10");
     lab.done("h1", &enable);
     lab.done("h1", "pool-ha-disable");
@@ -134,7 +107,7 @@ fn s35_two_disks_under_one_name_are_refused_and_the_host_is_named() {
     let line = format!("sr-uuid={sr} host-uuid={h3} device-config:location={at}");
     let pbd = lab.done("h1", &format!("pbd-create {line}"));
     lab.done("h1", &format!("pbd-plug uuid={}", pbd.trim_end()));
-    let why = refused(&lab, "h1", &enable);
+    let why = lab.refused("h1", &enable);
     assert!(why.contains("does not see the same statefile") && why.contains(&h3), "{why}");
     assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "false\n");
     assert!(HOSTS.iter().all(none), "nobody keeps a session");
@@ -145,7 +118,7 @@ fn s44_storage_that_hangs_is_told_and_resets_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());
     let at = dir.path().join("two");
-    let sr = new_sr(&lab, "two", &at);
+    let sr = lab.new_sr("two", &at);
     // Who reads a pipe that nobody writes waits like one whose storage hangs.
     let name = at.join("sr.uuid");
     std::fs::remove_file(&name).unwrap();
@@ -181,8 +154,8 @@ fn s47_what_the_shared_storage_holds_wins_over_older_copies_of_hosts() {
         lab.done("h1", &format!("pool-param-set uuid={pool} name-label={name}"));
     };
     rename("old");
-    fault(&lab, "h2", "power-off");
-    fault(&lab, "h3", "power-off");
+    lab.fault("h2 power-off");
+    lab.fault("h3 power-off");
     wait_for("a view of one", || {
         let stands = |host: &str| lab.state("h1", host);
         !["member", "live", "suspect"].contains(&stands("h2").as_str())
@@ -190,9 +163,9 @@ fn s47_what_the_shared_storage_holds_wins_over_older_copies_of_hosts() {
             && lab.xe("h1", "pool-list").status.success()
     });
     rename("new");
-    fault(&lab, "h1", "power-off");
-    fault(&lab, "h2", "power-on");
-    fault(&lab, "h3", "power-on");
+    lab.fault("h1 power-off");
+    lab.fault("h2 power-on");
+    lab.fault("h3 power-on");
     // Their own copies are older than what h1 has left on the shared storage.
     let name = |host: &str| lab.xe(host, "pool-list params=name-label --minimal").stdout;
     wait_for("a master", || !name("h2").is_empty() && !name("h3").is_empty());
@@ -204,9 +177,9 @@ fn s47_what_the_shared_storage_holds_wins_over_older_copies_of_hosts() {
 fn s98_a_master_that_has_lost_its_session_asks_and_switches_nothing_off() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());
-    HOSTS.iter().for_each(|host| fault(&lab, host, "power-off"));
+    HOSTS.iter().for_each(|host| lab.fault(&format!("{host} power-off")));
     std::fs::remove_file(lab.state_dir("h1").join("ha.json")).unwrap();
-    fault(&lab, "h1", "power-on");
+    lab.fault("h1 power-on");
     wait_for("its question", || {
         let out = lab.xe("h1", "message-list name=HA_STATEFILE_LOST params=body --minimal");
         String::from_utf8(out.stdout).unwrap().contains("is not armed")
@@ -243,10 +216,10 @@ fn on_small_disk(lab: &Lab, host: &str, keep: &Path) -> Option<[Small; 3]> {
 #[test]
 fn s120_a_full_state_directory_of_the_master_costs_no_host_and_no_vm() {
     let (dir, keep) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let lab = without_ha(dir.path());
-    fault(&lab, "h1", "power-off");
+    let lab = Lab::without_ha(dir.path(), 3);
+    lab.fault("h1 power-off");
     let Some(_mounts) = on_small_disk(&lab, "h1", keep.path()) else { return };
-    fault(&lab, "h1", "power-on");
+    lab.fault("h1 power-on");
     wait_for("the master", || lab.xe("h1", "vm-start vm=app-1 on=h1").status.success());
     lab.done("h1", "host-list");
     wait_for("HA", || lab.xe("h1", "pool-ha-enable ha-config:timeout=10").status.success());
@@ -257,7 +230,7 @@ fn s120_a_full_state_directory_of_the_master_costs_no_host_and_no_vm() {
     let (app, db) = (vm("app-1"), vm("db-2"));
     let at = really_running(&lab, &db)[0];
     assert_ne!(at, "h1");
-    fault(&lab, at, "power-off");
+    lab.fault(&format!("{at} power-off"));
     wait_for("the restart", || {
         let now = really_running(&lab, &db);
         now.len() == 1 && now != [at]

@@ -45,11 +45,10 @@ fn an_agent_that_is_started_anew_costs_no_host_and_no_vm() {
 fn a_killed_heartbeat_daemon_ends_its_host_and_the_others_know_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::up(dir.path());
-    assert!(lab.lab(&["fault", "h2", "kill-xhad"]).status.success());
-    let timeline = || String::from_utf8(lab.lab(&["timeline"]).stdout).unwrap();
+    lab.fault("h2 kill-xhad");
     // The next daemon says it on the statefile before the watchdog fires, cut short by it.
-    wait_for("its death", || timeline().contains("dead [h2"));
-    let timeline = timeline();
+    wait_for("its death", || lab.timeline().contains("dead [h2"));
+    let timeline = lab.timeline();
     assert!(timeline.contains("it announced its own reset"), "{timeline}");
     assert!(timeline.contains("last-words"), "{timeline}");
 }

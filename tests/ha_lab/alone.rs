@@ -21,12 +21,11 @@ fn s96_a_master_on_which_ha_is_switched_off_alone_hands_over_first() {
     assert!(!writes("h1"), "it is no master any more");
     assert_eq!(lab.done("h1", "host-is-in-emergency-mode"), "true\n");
     // The operator cannot make it a second master beside those that decide together.
-    let refused = lab.xe("h1", "pool-emergency-transition-to-master --force");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("has HA on"), "{told}");
+    let told = lab.refused("h1", "pool-emergency-transition-to-master --force");
+    assert!(told.contains("has HA on"), "{told}");
     // After a reboot it is a member again, without a word from anybody.
-    lab.lab(&["fault", "h1", "power-off"]);
-    lab.lab(&["fault", "h1", "power-on"]);
+    lab.fault("h1 power-off");
+    lab.fault("h1 power-on");
     wait_for("its return", || ["member", "live"].contains(&lab.state("h2", "h1").as_str()));
     wait_for("its part in the pool", || writes("h1"));
 }
@@ -37,23 +36,22 @@ fn s96_a_master_that_is_cut_off_runs_nothing_after_ha_is_switched_off_on_it() {
     let lab = Lab::up(dir.path());
     let vm = lab.done("h2", "vm-list name-label=app-1 --minimal");
     assert_eq!(really_running(&lab, &vm), ["h1"]);
-    lab.lab(&["fault", "h1", "net-cut"]);
+    lab.fault("h1 net-cut");
     // Long enough for the others to be silent, too short for a reset.
     std::thread::sleep(Duration::from_secs(4));
     lab.done("h1", "host-emergency-ha-disable --force");
     assert!(really_running(&lab, &vm).is_empty(), "its VMs are stopped before it disarms");
-    let refused = |line: &str| assert!(!lab.xe("h1", line).status.success(), "{line}");
-    refused("vm-start vm=app-1 on=h1");
+    lab.refused("h1", "vm-start vm=app-1 on=h1");
     // The others restart what it ran, and it can neither start nor end anything.
     wait_for("the restart elsewhere", || !really_running(&lab, &vm).is_empty());
-    refused("vm-start vm=app-1 on=h1");
+    lab.refused("h1", "vm-start vm=app-1 on=h1");
     // An operator who knows no better makes it a master by hand: hosts that have HA on do nothing
     // for it when they hear it again.
     lab.done("h1", "pool-emergency-transition-to-master --force");
     wait_for("its mastership", || lab.done("h1", "host-is-in-emergency-mode") == "false\n");
-    assert!(lab.lab(&["fault", "h1", "net-heal"]).status.success());
+    lab.fault("h1 net-heal");
     let web = lab.done("h2", "vm-list name-label=web-1 --minimal");
-    refused("vm-shutdown vm=web-1 --force");
+    lab.refused("h1", "vm-shutdown vm=web-1 --force");
     assert_eq!(really_running(&lab, &web).len(), 1);
     assert_eq!(really_running(&lab, &vm).len(), 1);
     assert_eq!(lab.done("h2", "pool-list params=ha-enabled --minimal"), "true\n");

@@ -1,4 +1,4 @@
-//! A lab of three hosts with real daemons, for tests that lose parts of it.
+//! A lab of hosts with real daemons, for tests that lose parts of it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,10 +14,19 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// Brings a lab up with HA on.
+    /// Brings a lab of three hosts up with HA on.
     pub fn up(dir: &Path) -> Self {
+        Self::begin(dir, &["up", "--hosts", "3"])
+    }
+
+    /// Brings a lab of so many hosts up with HA off.
+    pub fn without_ha(dir: &Path, hosts: u8) -> Self {
+        Self::begin(dir, &["up", "--hosts", &hosts.to_string(), "--no-ha"])
+    }
+
+    fn begin(dir: &Path, words: &[&str]) -> Self {
         let lab = Self(dir.to_owned());
-        let out = lab.lab(&["up", "--hosts", "3"]);
+        let out = lab.lab(words);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         lab
     }
@@ -26,6 +35,19 @@ impl Lab {
     pub fn lab(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xe"));
         command.args(["lab", words[0], "--dir"]).arg(&self.0).args(&words[1..]).output().unwrap()
+    }
+
+    /// Does something to a host: its name, the fault, and what the fault hits.
+    #[track_caller]
+    pub fn fault(&self, line: &str) {
+        let words: Vec<&str> = std::iter::once("fault").chain(line.split(' ')).collect();
+        let out = self.lab(&words);
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// What has happened so far.
+    pub fn timeline(&self) -> String {
+        String::from_utf8(self.lab(&["timeline"]).stdout).unwrap()
     }
 
     /// Where a host keeps its state.
@@ -49,15 +71,41 @@ impl Lab {
         String::from_utf8(out.stdout).unwrap()
     }
 
+    /// Why a command is refused, which must be.
+    #[track_caller]
+    pub fn refused(&self, host: &str, line: &str) -> String {
+        let out = self.xe(host, line);
+        let why = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success(), "{line} was taken");
+        assert!(!why.contains("os error") && !why.contains("<extra>"), "{line}: {why}");
+        why
+    }
+
+    /// A new shared SR at a place, by its uuid.
+    pub fn new_sr(&self, name: &str, at: &Path) -> String {
+        std::fs::create_dir_all(at).unwrap();
+        let at = at.display();
+        let line = format!("type=file shared=true name-label={name} device-config:location={at}");
+        self.done("h1", &format!("sr-create {line}"));
+        self.done("h1", &format!("sr-list name-label={name} --minimal")).trim_end().to_owned()
+    }
+
+    /// What a host tells of HA; nothing while it does not answer.
+    pub fn status(&self, host: &str) -> serde_json::Value {
+        let out = self.xe(host, "pool-ha-status --json").stdout;
+        serde_json::from_slice(&out).unwrap_or_default()
+    }
+
+    /// What one host tells of another; nothing while it does not answer.
+    pub fn host(&self, from: &str, of: &str) -> serde_json::Value {
+        let status = self.status(from);
+        let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
+        hosts.into_iter().find(|host| host["host"]["name"] == of).unwrap_or_default()
+    }
+
     /// How a host stands, as another one sees it; nothing while that one does not answer.
     pub fn state(&self, from: &str, of: &str) -> String {
-        let out = self.xe(from, "pool-ha-status --json").stdout;
-        let Ok(status) = serde_json::from_slice::<serde_json::Value>(&out) else {
-            return String::new();
-        };
-        let hosts = status["hosts"].as_array().unwrap();
-        let host = hosts.iter().find(|host| host["host"]["name"] == of).unwrap();
-        host["state"].as_str().unwrap().to_owned()
+        self.host(from, of)["state"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The names of all messages.
@@ -67,8 +115,8 @@ impl Lab {
     }
 }
 
-#[track_caller]
 /// Waits for something that must come.
+#[track_caller]
 pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
