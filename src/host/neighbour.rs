@@ -4,12 +4,13 @@
 //! a cable the packets are away for up to a second longer than the cable was. Who makes it forget
 //! its question lets the next packet ask at once.
 
+use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 /// Makes the kernel forget the hardware address of a neighbour; the next packet to it asks anew.
-/// Does nothing for an address that is on no wire of this host, or without the right to do so.
-pub fn forget(socket: &UdpSocket, address: Ipv4Addr) {
+/// An error for an address that is on no wire of this host, or without the right to do so.
+pub fn forget(socket: &UdpSocket, address: Ipv4Addr) -> io::Result<()> {
     let family = libc::AF_INET as libc::sa_family_t;
     let mut protocol = libc::sockaddr { sa_family: family, sa_data: [0; 14] };
     // Two bytes of port, then the address.
@@ -25,5 +26,8 @@ pub fn forget(socket: &UdpSocket, address: Ipv4Addr) {
         arp_dev: [0; 16],
     };
     // SAFETY: the request is a live `arpreq`, which is what SIOCDARP reads.
-    let _not_known = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCDARP, &raw mut request) };
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCDARP, &raw mut request) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -89,7 +89,7 @@ impl Link {
             let fresh = age.is_some_and(|age| age <= self.silence.after_ns);
             let silent = age.is_some_and(|age| age <= self.silence.gone_ns);
             if let (false, true, IpAddr::V4(address)) = (fresh, silent, peer.to.ip()) {
-                neighbour::forget(&self.socket, address);
+                let _not_known = neighbour::forget(&self.socket, address);
             }
             let flags = if fresh { SendFlags::CONFIRM } else { SendFlags::empty() };
             let _lost = sendto(&self.socket, bytes, flags, &peer.to);
