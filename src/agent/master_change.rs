@@ -24,6 +24,8 @@ pub fn become_master_after(agent: &Agent, seen: u64) -> Answer<()> {
         PoolRole::Master.save(state_dir)
     };
     write().map_err(|error| Failure::internal(format!("{error:#}")))?;
+    // By that everybody knows what this host is in its pool.
+    super::ha::emergency::clear_mark(agent);
     assume(agent, epoch, Box::new(move || Ok(epoch)))
 }
 

@@ -228,7 +228,6 @@ fn transition(agent: &Arc<Agent>) -> Answer<()> {
     let on = db.flag("pool", super::pool_ref(&db).unwrap_or(""), "ha_enabled");
     let far = if on { agent.store.position().epoch + BEYOND_VIEWS } else { 0 };
     master_change::become_master_after(agent, far)?;
-    super::ha::emergency::clear_mark(agent);
     if on {
         super::ha::disable::record(agent)?;
         let host = agent.config.host.to_string();

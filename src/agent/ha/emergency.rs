@@ -133,3 +133,36 @@ fn stop_all_vms(agent: &Agent) -> Answer<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{config::Config, init, start};
+    use crate::host::faults::Faults;
+    use crate::host::hypervisor::Kind;
+
+    #[test]
+    fn a_host_that_is_made_the_master_later_waits_no_more_when_it_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            host: uuid::Uuid::from_u128(1),
+            name: "anna".to_owned(),
+            address: [127, 0, 0, 1].into(),
+            https_port: 1,
+            http_port: None,
+            socket: dir.path().join("socket"),
+            udp_port: 1,
+            hypervisor: Kind::Sim,
+            accelerator: String::new(),
+            memory: 1 << 30,
+            cpus: 1,
+            watchdog: serde_json::Value::Null,
+        };
+        init::create(dir.path(), &config, "word").unwrap();
+        let agent = start::open(dir.path(), Faults::none()).unwrap();
+        set_mark(&agent).unwrap();
+        assert!(is_left(&agent) && is_marked(&agent));
+        master_change::become_master(&agent).unwrap();
+        assert!(!is_left(&agent));
+    }
+}
