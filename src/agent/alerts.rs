@@ -177,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_has_words_for_every_alert() {
+        let words = crate::agent::mail::letter::WORDS;
+        for (name, _) in ALERTS {
+            assert!(words.iter().any(|(known, ..)| *known == name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_failed_restart_is_withdrawn_when_a_user_ends_the_waiting() {
         let agent = crate::agent::in_process::of_two_hosts();
         let db = agent.store.read();

@@ -10,7 +10,7 @@ use crate::pool::Database;
 pub type Words = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What is known of the alerts by name.
-pub const WORDS: [Words; 17] = [
+pub const WORDS: [Words; 19] = [
     (
         "HA_HOST_FAILED",
         "Host {} was lost: it left the pool without notice.",
@@ -29,6 +29,18 @@ pub const WORDS: [Words; 17] = [
         "On host {} alone HA was switched off.",
         "Its VMs run on, and nobody restarts them: if the host fails, it must be declared dead.",
         &["xe pool-ha-status", "xe vm-list resident-on={uuid}", "xe host-declare-dead uuid={uuid}"],
+    ),
+    (
+        "HA_HOST_HELD_BACK",
+        "Host {} was fenced several times in a row, and is held back.",
+        "It runs no VM until it joins: by itself once its paths were clean for five minutes.",
+        &["xe pool-ha-status", "xe host-ha-paths", "xe host-ha-release uuid={uuid}"],
+    ),
+    (
+        "HA_FENCE_DEVICE_FAILED",
+        "The fence device could not switch host {} off.",
+        "It is asked again; nothing is restarted while nothing proves the host dead.",
+        &["xe pool-ha-status", "xe host-declare-dead uuid={uuid}"],
     ),
     (
         "METADATA_LUN_BROKEN",
@@ -66,8 +78,8 @@ pub const WORDS: [Words; 17] = [
     ),
     (
         "HA_NETWORK_BONDING_ERROR",
-        "A bond that carries the heartbeat of host {} has failed.",
-        "The other paths go on.",
+        "A bond of host {} has lost a leg.",
+        "Its other legs go on.",
         &["xe bond-list", "xe pif-list host-uuid={uuid}"],
     ),
     (
