@@ -54,7 +54,7 @@ pub fn handle(agent: &Arc<Agent>, host: &str, ended: Vec<Ended>) -> Answer<()> {
 /// Whether a VM is to be started again after its guest switched it off, where it has a wish of its
 /// own that differs from the pool's.
 pub fn wish_after_shutdown(db: &Database, vm: &str) -> Option<bool> {
-    match db.key("VM", vm, "other_config", "ha-reboot-on-internal-shutdown")? {
+    match db.key("VM", vm, "other_config", "ha-reboot-on-internal-shutdown")?.trim() {
         "true" | "1" | "yes" => Some(true),
         "false" | "0" | "no" => Some(false),
         _ => None,
@@ -140,6 +140,7 @@ mod tests {
         assert!(!stays_wanted(false, None));
         assert!(!stays_wanted(true, Some("false")));
         assert!(stays_wanted(false, Some("true")));
+        assert!(!stays_wanted(true, Some(" no ")), "what is taken as a setting counts");
         assert!(stays_wanted(true, Some("perhaps")), "what is not understood changes nothing");
     }
 }
