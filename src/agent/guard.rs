@@ -118,7 +118,7 @@ pub fn network(db: &Database, vm: &str, network: &str) -> Answer<()> {
     let why = if !anywhere {
         format!("it exists inside each host alone, and {vm} is protected")
     } else if let Some(host) = Host::all(db).find(lacks) {
-        format!("{} has no interface on it, and {vm} is protected", host.name_label())
+        format!("{} has no plugged interface on it, and {vm} is protected", host.name_label())
     } else {
         return Ok(());
     };
