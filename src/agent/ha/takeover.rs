@@ -38,7 +38,8 @@ pub fn take_over(agent: &Arc<Agent>, session: &Session, epoch: u64) -> Answer<()
 /// full disk (S120): it could record no restart. The daemon ends this agent before another host is
 /// master (R6.2), and the one that it starts then reads what is on the disk and on the volumes.
 pub fn hand_on_if_broken(agent: &Agent) {
-    if !agent.store.is_broken() || !super::is_armed(agent) {
+    let alone = agent.ha.liveset().is_none_or(|set| set.members.len() < 2);
+    if alone || !agent.store.is_broken() || !super::is_armed(agent) {
         return;
     }
     let why = agent.store.unwritten().unwrap_or_default();
@@ -46,7 +47,7 @@ pub fn hand_on_if_broken(agent: &Agent) {
     let asked = super::client(agent)
         .and_then(|client| client.give_up_mastership(None).map_err(super::refusal));
     if let Err(failure) = asked {
-        // A lone host stays what it is; the next look asks again.
+        // The next look asks again.
         tracing::warn!("the mastership cannot be handed on: {failure}");
     }
 }
