@@ -27,8 +27,7 @@ impl Step<'_> {
     fn view(&mut self, failed: &[Uuid]) {
         let guaranteed = self.pool.tolerance > 0;
         for host in failed {
-            let row = self.pool.hosts.iter().find(|row| row.boot.host == *host);
-            if row.is_some_and(|row| row.promise.is_none()) {
+            if self.pool.host(*host).is_some_and(|row| row.promise.is_none()) {
                 self.promise(*host, Some(guaranteed));
             }
             self.actions.push(Action::Tell(Message::host_failed(*host)));
@@ -44,8 +43,7 @@ impl Step<'_> {
     }
 
     fn promise(&mut self, host: Uuid, promise: Option<bool>) {
-        let row = self.pool.hosts.iter_mut().find(|row| row.boot.host == host);
-        if let Some(row) = row {
+        if let Some(row) = self.pool.host_mut(host) {
             row.promise = promise;
             self.actions.push(Action::SetPromise { host, promise });
         }
@@ -138,8 +136,8 @@ impl Step<'_> {
     /// and of protected VMs while nothing is guaranteed, is the loss of the host.
     fn down(&mut self, uuid: Uuid, with_host: bool) {
         let Some(host) = self.pool.vm(uuid).and_then(|vm| vm.residence.as_ref()) else { return };
-        let row = self.pool.hosts.iter().find(|row| row.boot.host == host.host);
-        let guaranteed = row.and_then(|row| row.promise).unwrap_or(self.pool.tolerance > 0);
+        let promised = self.pool.host(host.host).and_then(|row| row.promise);
+        let guaranteed = promised.unwrap_or(self.pool.tolerance > 0);
         let owed = Loss::Owed(self.pool.limits.attempts);
         let Some(vm) = self.pool.vm_mut(uuid) else { return };
         let protected = vm.protected();

@@ -113,7 +113,7 @@ fn write(pool: &mut Pool, action: Action) {
             }
         }
         Action::SetPromise { host, promise } => {
-            if let Some(host) = pool.hosts.iter_mut().find(|row| row.boot.host == host) {
+            if let Some(host) = pool.host_mut(host) {
                 host.promise = promise;
             }
         }

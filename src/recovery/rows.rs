@@ -202,6 +202,15 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// The host's row.
+    pub fn host(&self, uuid: Uuid) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.boot.host == uuid)
+    }
+
+    pub(super) fn host_mut(&mut self, uuid: Uuid) -> Option<&mut Host> {
+        self.hosts.iter_mut().find(|host| host.boot.host == uuid)
+    }
+
     /// The VM's row.
     pub fn vm(&self, uuid: Uuid) -> Option<&Vm> {
         self.vms.iter().find(|vm| vm.uuid == uuid)

@@ -68,7 +68,7 @@ impl World {
     }
 
     fn host(&mut self, name: char) -> &mut Host {
-        self.pool.hosts.iter_mut().find(|host| host.boot.host == host_id(name)).unwrap()
+        self.pool.host_mut(host_id(name)).unwrap()
     }
 
     fn event(&mut self, event: Event) {
@@ -93,8 +93,7 @@ impl World {
             Action::SetLoss { vm, loss } => self.pool.vm_mut(vm).unwrap().loss = loss,
             Action::SetTries { vm, tries } => self.pool.vm_mut(vm).unwrap().tries = tries,
             Action::SetPromise { host, promise } => {
-                let row = self.pool.hosts.iter_mut().find(|row| row.boot.host == host);
-                row.unwrap().promise = promise;
+                self.pool.host_mut(host).unwrap().promise = promise;
             }
             Action::StayOff { vm } => self.pool.vm_mut(vm).unwrap().always_run = false,
             Action::Start { vm, intent } => {
