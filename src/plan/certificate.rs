@@ -1,6 +1,8 @@
 //! Certificates as texts of the format `ha-plan-certificate/1`: what the planner answers of a case,
 //! with all that is needed to see that it is so. Who reads one believes nothing that it says.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::case::Case;
@@ -107,9 +109,8 @@ pub fn verify(case: &Case, text: &str) -> Result<String, String> {
         certificate.bounds.push(ClassBound { sizes, like, scale, worst: 0, limit: 0 });
     }
     for it in &paper.plans {
-        let mut hosts = it.hosts.iter().map(|id| case.host(id)).collect::<Result<Vec<_>, _>>()?;
-        hosts.sort_unstable();
-        certificate.plans.push(Plan { hosts, placed: case.places(&it.placed)? });
+        let plan = Plan { hosts: case.hosts(&it.hosts)?, placed: case.places(&it.placed)? };
+        certificate.plans.push(plan);
     }
     check::yes(pool, paper.tolerates, &starts, &certificate)
         .map_err(|open| format!("it does not hold: {}", case.in_words(&open)))?;
@@ -126,9 +127,7 @@ pub fn verify(case: &Case, text: &str) -> Result<String, String> {
 
 /// Whether the set of one more host breaks the plan.
 fn broken(case: &Case, tolerates: usize, it: &Broken) -> Result<String, String> {
-    let mut hosts = it.hosts.iter().map(|id| case.host(id)).collect::<Result<Vec<_>, _>>()?;
-    hosts.sort_unstable();
-    hosts.dedup();
+    let hosts = case.hosts(&it.hosts)?;
     let names = it.hosts.join(", ");
     let off = |at: &usize| !case.problem.hosts[*at].enabled;
     if hosts.len() != tolerates + 1 || hosts.iter().any(off) {
@@ -146,6 +145,13 @@ impl Case {
     fn host(&self, id: &str) -> Result<usize, String> {
         let found = self.problem.hosts.iter().position(|host| host.id == id);
         found.ok_or_else(|| format!("the case has no host {id}"))
+    }
+
+    /// A set of hosts, as the planner has it.
+    fn hosts(&self, ids: &[String]) -> Result<Vec<usize>, String> {
+        let hosts: BTreeSet<usize> =
+            ids.iter().map(|id| self.host(id)).collect::<Result<_, _>>()?;
+        Ok(hosts.into_iter().collect())
     }
 
     fn vm(&self, id: &str) -> Result<usize, String> {
