@@ -1,19 +1,18 @@
 //! The storm brake as a person meets it (R7.4): one alert while hosts are held back after several
 //! fences in a row, and the word that ends their wait.
 
+use super::near_misses::is_news;
 use super::{client, is_armed, refusal};
 use crate::agent::Agent;
 use crate::heartbeat::liveset::Liveset;
 use crate::heartbeat::node::MAJORITY_WAITS;
-use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::timing::Nanos;
 use crate::xenapi::failure::Answer;
 use crate::xenapi::{Failure, Value};
 use uuid::Uuid;
 
 /// The alert's name.
 pub const HELD_BACK: &str = "HA_HOST_HELD_BACK";
-/// What happened longer ago is no news to an agent that has just begun.
-const NEWS: Nanos = 60 * SECOND;
 
 /// Ends the wait of a host, by uuid; of this one when none is given. A host that waits is no
 /// member, so that its own agent is asked and not the master's.
@@ -66,7 +65,7 @@ impl Alarm {
             );
             return Some((*first, text));
         }
-        let fresh = |at: Nanos| at > self.ended && now < at.saturating_add(NEWS);
+        let fresh = |at: Nanos| at > self.ended && is_news(now, at);
         let over = liveset.events.iter().find(|event| {
             event.event == "held-no-more" && event.why == MAJORITY_WAITS && fresh(event.t_ns)
         })?;
@@ -81,6 +80,7 @@ impl Alarm {
 mod tests {
     use super::*;
     use crate::heartbeat::liveset::{Event, HostStatus};
+    use crate::heartbeat::timing::SECOND;
 
     fn liveset(held: usize) -> Liveset {
         let host = |n: usize| HostStatus {

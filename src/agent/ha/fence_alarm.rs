@@ -1,15 +1,14 @@
 //! One alert for each host that the fence device could not switch off (R5.3d): of an unarmed host
 //! nothing else but a person can say that it is off.
 
+use super::near_misses::is_news;
 use crate::heartbeat::liveset::Liveset;
-use crate::heartbeat::timing::{Nanos, SECOND};
+use crate::heartbeat::timing::Nanos;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The alert's name.
 pub const FENCE_FAILED: &str = "HA_FENCE_DEVICE_FAILED";
-/// What happened longer ago is no news to an agent that has just begun.
-const NEWS: Nanos = 60 * SECOND;
 
 /// The hosts that were told of.
 #[derive(Debug, Default)]
@@ -20,9 +19,11 @@ impl FenceAlarm {
     /// alert comes once, until that host is a member again or known to be dead.
     pub fn news(&mut self, now: Nanos, liveset: &Liveset) -> Option<(Uuid, String)> {
         self.0.retain(|host| liveset.unknown.contains(host));
-        let failed = liveset.events.iter().rev().filter(|event| {
-            event.event == "fence-device-failed" && now < event.t_ns.saturating_add(NEWS)
-        });
+        let failed = liveset
+            .events
+            .iter()
+            .rev()
+            .filter(|event| event.event == "fence-device-failed" && is_news(now, event.t_ns));
         let open = |host: &Uuid| liveset.unknown.contains(host) && !self.0.contains(host);
         let (host, why) = failed
             .filter_map(|event| Some((event.host?, event.why.clone())))
@@ -36,6 +37,7 @@ impl FenceAlarm {
 mod tests {
     use super::*;
     use crate::heartbeat::liveset::Event;
+    use crate::heartbeat::timing::SECOND;
 
     fn failed(host: Uuid, at: Nanos) -> Event {
         let (event, why) = ("fence-device-failed".to_owned(), "/fence: exit status: 1".to_owned());

@@ -7,6 +7,7 @@ use super::fence_alarm::{FENCE_FAILED, FenceAlarm};
 use super::{client, figures};
 use crate::agent::{Agent, vm};
 use crate::heartbeat::liveset::{HostStatus, Liveset};
+use crate::heartbeat::timing::{Nanos, SECOND};
 use crate::host::clock::boottime_ns;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,13 @@ const WRITE_EACH: u32 = 12;
 const TOLD: f64 = 0.5;
 /// Below this share a path counts as well again.
 const WELL: f64 = 0.3;
+/// What happened longer ago is no news to an agent that has just begun.
+const NEWS: Nanos = 60 * SECOND;
+
+/// Whether something that happened at that time is to be told of now.
+pub(super) fn is_news(now: Nanos, at: Nanos) -> bool {
+    now < at.saturating_add(NEWS)
+}
 
 /// A path to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
