@@ -164,10 +164,8 @@ fn host_status(
 
 /// What is to be known of a host that left the view without a watchdog.
 fn unarmed(set: &Liveset, host: &HostRow<'_>) -> Option<String> {
-    let unknown = set.unknown.iter().any(|unknown| unknown.to_string() == host.uuid());
-    let armed = set.hosts.iter().any(|it| it.uuid.to_string() == host.uuid() && it.armed);
     let why = "unarmed: HA was switched off on it alone; its VMs are unknown and not restarted";
-    (unknown && !armed && !is_member(set, host)).then(|| why.to_owned())
+    waiting::is_left(set, host.uuid()).then(|| why.to_owned())
 }
 
 fn statefiles(

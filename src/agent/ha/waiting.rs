@@ -56,12 +56,15 @@ pub fn unknown(db: &Database, set: Option<&Liveset>) -> Vec<Down> {
 /// Why nobody knows whether a VM runs; none when somebody does.
 pub fn why_unknown(db: &Database, vm: &Vm<'_>, set: &Liveset) -> Option<String> {
     let host = vm.resident_on()?;
-    let uuid = db.text("host", host, "uuid");
-    let is = |other: &uuid::Uuid| other.to_string() == uuid;
-    let there = set.unknown.iter().any(is) && !set.members.iter().any(is);
-    let armed = set.hosts.iter().any(|it| is(&it.uuid) && it.armed);
     let name = db.text("host", host, "name_label");
-    (there && !armed).then(|| {
+    is_left(set, db.text("host", host, "uuid")).then(|| {
         format!("HA was switched off on {name} alone: whether it runs there is not known here")
     })
+}
+
+/// Whether a host, by uuid, is out of the view without a watchdog: nothing ends what it runs.
+pub fn is_left(set: &Liveset, host: &str) -> bool {
+    let is = |other: &uuid::Uuid| other.to_string() == host;
+    let out = set.unknown.iter().any(is) && !set.members.iter().any(is);
+    out && !set.hosts.iter().any(|it| is(&it.uuid) && it.armed)
 }
