@@ -207,7 +207,7 @@ fn assert_addresses<T: std::str::FromStr>(field: &str, words: &str) -> Answer<()
 
 fn is_netmask(mask: Ipv4Addr) -> bool {
     let bits = mask.to_bits();
-    bits != 0 && bits.leading_ones() + bits.trailing_zeros() == u32::BITS || bits == u32::MAX
+    bits != 0 && bits.leading_ones() + bits.trailing_zeros() == u32::BITS
 }
 
 /// Why an address is not looked for.

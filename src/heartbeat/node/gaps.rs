@@ -74,6 +74,7 @@ mod tests {
         assert!(!gap.warns(SECOND, 3 * SECOND, 6 * SECOND));
         assert!(gap.warns(SECOND, 4 * SECOND, 6 * SECOND));
     }
+
     #[test]
     fn the_longest_and_the_shortest_of_late_are_true_ones() {
         let mut gap = Gap::default();

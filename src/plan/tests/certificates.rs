@@ -85,5 +85,5 @@ fn a_plan_that_does_not_fit_is_refused() {
     let mut wrong = certificate;
     let first = wrong.plans[0].placed[0].1;
     wrong.plans[0].placed.iter_mut().for_each(|(_, host)| *host = first);
-    assert!(checked(&problem, 1, &starts, &wrong) == Err(vec![0]));
+    assert_eq!(checked(&problem, 1, &starts, &wrong), Err(vec![0]));
 }
