@@ -32,14 +32,7 @@ fn lose_the_master(net: u8, timeout_s: u32) {
     assert!(pool.machines[0].client.check_lease().unwrap().act);
     pool.machines[0].kill();
     let limit = Duration::from_secs(u64::from(timeout_s) + 3);
-    let lost = pool.hosts[0];
-    let took = wait_for("the exclusion", limit, || {
-        pool.machines[1..].iter().all(|machine| {
-            let liveset = machine.liveset();
-            assert_eq!(liveset.phase, Phase::Armed);
-            !liveset.members.contains(&lost) && liveset.dead.iter().any(|dead| dead.host == lost)
-        })
-    });
+    let took = wait_for("the exclusion", limit, || pool.excluded(0));
     println!("T = {timeout_s} s: excluded and dead after {took:?}");
     assert!(last_record(&pool.machines[0].dir).contains("expired"), "the watchdog fired first");
     let next = &pool.machines[1];
@@ -88,14 +81,7 @@ fn lose_by_fault(net: u8, bits: u64) {
     let mut pool = Pool::new(net, 3);
     pool.enable();
     pool.machines[2].faults.set(bits).unwrap();
-    let lost = pool.hosts[2];
-    wait_for("the exclusion", Duration::from_secs(6), || {
-        pool.machines[..2].iter().all(|machine| {
-            let liveset = machine.liveset();
-            assert_eq!(liveset.phase, Phase::Armed);
-            liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
-        })
-    });
+    wait_for("the exclusion", Duration::from_secs(6), || pool.excluded(2));
     let ended = pool.machines[2].daemon.try_wait().unwrap();
     assert!(ended.is_some(), "the machine was reset before the others counted on it");
     let history = std::fs::read_to_string(pool.machines[2].dir.join("history-xhad.jsonl"));
@@ -222,7 +208,6 @@ fn three_statefiles_bear_the_loss_of_one_and_two_are_refused() {
     });
     // One statefile is gone for everybody: blank blocks, no header.
     std::fs::File::options().write(true).open(&more[0]).unwrap().set_len(0).unwrap();
-    let lost = pool.hosts[2];
     std::thread::sleep(Duration::from_secs(12));
     for machine in &pool.machines {
         let liveset = machine.liveset();
@@ -230,12 +215,7 @@ fn three_statefiles_bear_the_loss_of_one_and_two_are_refused() {
         assert!(liveset.statefile_ok && !liveset.storage_lost_by_all);
     }
     pool.machines[2].kill();
-    wait_for("the exclusion", Duration::from_secs(25), || {
-        pool.machines[..2].iter().all(|machine| {
-            let liveset = machine.liveset();
-            liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
-        })
-    });
+    wait_for("the exclusion", Duration::from_secs(25), || pool.excluded(2));
 }
 
 #[test]
@@ -248,15 +228,8 @@ fn storage_lost_by_all_is_survived_and_a_host_lost_then_is_excluded() {
     wait_for("network mode", Duration::from_secs(25), || {
         pool.machines.iter().all(|machine| machine.liveset().mode == Some(Mode::Network))
     });
-    let lost = pool.hosts[2];
     pool.machines[2].kill();
-    wait_for("the exclusion", Duration::from_secs(25), || {
-        pool.machines[..2].iter().all(|machine| {
-            let liveset = machine.liveset();
-            assert_eq!(liveset.phase, Phase::Armed);
-            liveset.members.len() == 2 && liveset.dead.iter().any(|dead| dead.host == lost)
-        })
-    });
+    wait_for("the exclusion", Duration::from_secs(25), || pool.excluded(2));
     for machine in &pool.machines[..2] {
         machine.faults.set(0).unwrap();
     }

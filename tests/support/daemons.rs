@@ -9,7 +9,7 @@ use uuid::Uuid;
 use xe::heartbeat::Key;
 use xe::host::faults::FaultChannel;
 use xe::host::watchdog::WatchdogConfig;
-use xe::xhad::control::{Client, HostAddress, Liveset, StartConfig};
+use xe::xhad::control::{Client, HostAddress, Liveset, Phase, StartConfig};
 use xe::xhad::statefile;
 
 pub struct Machine {
@@ -141,6 +141,16 @@ impl Pool {
             force_not_real_time: true,
             ..StartConfig::default()
         }
+    }
+
+    /// Whether all others have a view without a host and know it dead; they must be armed.
+    pub fn excluded(&self, lost: usize) -> bool {
+        let uuid = self.hosts[lost];
+        let others = self.machines.iter().enumerate().filter(|(n, _)| *n != lost);
+        others.map(|(_, machine)| machine.liveset()).all(|liveset| {
+            assert_eq!(liveset.phase, Phase::Armed);
+            !liveset.members.contains(&uuid) && liveset.dead.iter().any(|dead| dead.host == uuid)
+        })
     }
 
     pub fn enable(&self) {
