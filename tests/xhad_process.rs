@@ -228,13 +228,13 @@ fn a_witness_with_a_damaged_record_answers_nobody_and_says_what_to_do() {
 fn a_host_with_a_damaged_record_joins_no_session_and_fences_nobody() {
     let mut pool = Pool::new(88, 10);
     pool.enable();
-    // It boots again: what it had promised is not known any more.
     let lost = &mut pool.machines[2];
+    let kept = lost.dir.join("kept");
+    wait_for("its record", Duration::from_secs(10), || kept.exists());
+    // It boots again: what it had promised is not known any more.
     lost.kill();
     lost.keeper.kill().unwrap();
     lost.keeper.wait().unwrap();
-    let kept = lost.dir.join("kept");
-    assert!(kept.exists());
     std::fs::write(kept, "no record").unwrap();
     std::fs::remove_file(lost.dir.join("dog")).unwrap();
     std::fs::remove_file(lost.dir.join("dog.jsonl")).unwrap();
