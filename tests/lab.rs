@@ -3,6 +3,8 @@
 //! Every test has a directory and (by itself) a block of addresses of its own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/namespaces.rs"]
+mod namespaces;
 #[path = "support/skip.rs"]
 mod skip;
 
@@ -137,12 +139,8 @@ fn disk_faults_reach_vms_only_when_told_to() {
 
 #[test]
 fn machines_can_be_namespaces() {
-    let words = ["--pid", "--net", "--mount-proc", "--fork", "true"];
-    let made = Command::new("unshare").args(words).output();
-    let able = made.is_ok_and(|out| out.status.success());
-    if !able || Command::new("ip").arg("-V").output().is_err() {
-        skip::skipped("this user cannot make namespaces, or unshare or ip is missing");
-        return;
+    if let Some(why) = namespaces::impossible() {
+        return skip::skipped(why);
     }
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();

@@ -24,7 +24,8 @@ impl Lab {
         Self::begin(dir, &["up", "--hosts", &hosts.to_string(), "--no-ha"])
     }
 
-    fn begin(dir: &Path, words: &[&str]) -> Self {
+    /// Brings a lab up as these words say.
+    pub fn begin(dir: &Path, words: &[&str]) -> Self {
         let lab = Self(dir.to_owned());
         let out = lab.lab(words);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

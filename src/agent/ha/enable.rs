@@ -57,9 +57,19 @@ pub fn enable(agent: &Arc<Agent>, srs: &[String], config: &BTreeMap<String, Stri
         outcome => {
             let why = outcome.and_then(Result::err).unwrap_or_default();
             agent.history.note("ha-enable-failed", &why, serde_json::json!({}));
-            Err(refused.unwrap_or_else(|| Failure::new("HA_FAILED_TO_FORM_LIVESET", [why])))
+            let failure =
+                refused.unwrap_or_else(|| Failure::new("HA_FAILED_TO_FORM_LIVESET", [why]));
+            Err(in_names(&db, failure))
         }
     }
+}
+
+/// A failure whose reason, which comes first, is the heartbeat's: that knows hosts by uuid only.
+fn in_names(db: &Database, mut failure: Failure) -> Failure {
+    if let Some(why) = failure.params.first_mut().filter(|why| why.contains(' ')) {
+        *why = super::status::in_names(db, why);
+    }
+    failure
 }
 
 /// What HA is to be switched on with.

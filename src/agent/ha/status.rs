@@ -101,7 +101,7 @@ fn state(host: &HostRow<'_>, pool: &Pool<'_>, db: &Database, set: Option<&Livese
 }
 
 /// A sentence of the heartbeat, which knows hosts by uuid only, with their names.
-fn in_names(db: &Database, text: &str) -> String {
+pub(super) fn in_names(db: &Database, text: &str) -> String {
     HostRow::all(db)
         .filter(|host| !host.name_label().is_empty())
         .fold(text.to_owned(), |text, host| text.replace(host.uuid(), host.name_label()))

@@ -45,7 +45,10 @@ const COMMANDS: [(&str, &[&str]); 24] = [
     ("CANNOT_EVACUATE_HOST", &["xe host-get-vms-which-prevent-evacuation uuid={host}"]),
     (
         "HA_FAILED_TO_FORM_LIVESET",
-        &["xe pool-ha-status", "xe host-list params=name-label,enabled,host-metrics-live"],
+        &[
+            "xe host-list params=name-label,enabled,host-metrics-live",
+            "xe host-list params=name-label,address    UDP port 694 is open between all of them?",
+        ],
     ),
     ("HA_HOST_CANNOT_ACCESS_STATEFILE", &["xe pbd-list currently-attached=false"]),
     ("HA_IS_ENABLED", &["xe pool-ha-disable"]),
