@@ -40,21 +40,27 @@ pub fn release_here(agent: &Agent) -> Answer {
 /// What was told of hosts that are held back.
 #[derive(Debug, Default)]
 pub struct Alarm {
-    /// Whether some wait, and whether they are a majority, as told last.
-    told: (bool, bool),
+    /// The host in whose name it was told, while that one waits.
+    told: Option<Uuid>,
+    /// Whether they were a majority at the last look.
+    most: bool,
     /// When the last wait of a majority ended that was told of.
     ended: Nanos,
 }
 
 impl Alarm {
     /// The host that an alert is due for, and its text: once while some wait, once more when they
-    /// are a majority. A pool whose majority waited so has a master again only afterwards.
+    /// are a majority, and in another's name when the one that it was told of is back. A pool whose
+    /// majority waited so has a master again only afterwards.
     pub fn news(&mut self, now: Nanos, liveset: &Liveset) -> Option<(Uuid, String)> {
         let held: Vec<Uuid> =
             liveset.hosts.iter().filter(|host| host.braked).map(|host| host.uuid).collect();
         let most = 2 * held.len() > liveset.hosts.len();
-        let before = std::mem::replace(&mut self.told, (!held.is_empty(), most));
-        if let Some(first) = held.first().filter(|_| !before.0 || most && !before.1) {
+        self.told = self.told.filter(|host| held.contains(host));
+        let grown = !std::mem::replace(&mut self.most, most) && most;
+        let due = held.first().filter(|_| self.told.is_none() || grown);
+        if let Some(first) = due {
+            self.told = Some(*first);
             let names: Vec<String> = held.iter().map(Uuid::to_string).collect();
             let many = if most { "a majority of the pool, " } else { "" };
             let text = format!(
@@ -107,6 +113,19 @@ mod tests {
         assert_eq!(news(2), None);
         assert_eq!(news(0), None);
         assert!(news(1).is_some(), "the next storm");
+    }
+
+    #[test]
+    fn an_alert_stands_as_long_as_a_host_is_held_back() {
+        let mut alarm = Alarm::default();
+        let (host, _) = alarm.news(0, &liveset(2)).unwrap();
+        assert_eq!(host, Uuid::from_u128(0));
+        // Its alert is withdrawn when it is back; the other one waits still.
+        let mut set = liveset(2);
+        set.hosts[0].braked = false;
+        let (host, _) = alarm.news(0, &set).unwrap();
+        assert_eq!(host, Uuid::from_u128(1));
+        assert_eq!(alarm.news(0, &set), None);
     }
 
     #[test]
