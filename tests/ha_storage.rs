@@ -64,6 +64,11 @@ fn s20_a_host_whose_address_has_changed_says_so_and_joins_with_the_old_one() {
         let why = String::from_utf8(lab.xe("h3", "vm-list").stderr).unwrap();
         why.contains("does not have the address 192.0.2.9") && why.contains("xe pool-ha-disable")
     });
+    // It is tried again and again, and noted once.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    let history = std::fs::read_to_string(lab.state_dir("h3").join("history-agent.jsonl")).unwrap();
+    assert_eq!(history.matches("ha-start-failed").count(), 1);
+    assert!(history.matches("standing").count() < 20, "{history}");
     assert_eq!(lab.state("h1", "h2"), "member");
     assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "true\n");
     lab.fault("h3 power-off");

@@ -94,14 +94,17 @@ fn statefile(kept: &Session) -> Statefile {
 fn join(agent: &Arc<Agent>, kept: &Session) -> Answer<()> {
     let client = client(agent)?;
     let config = daemon::start_config(agent, kept, false);
-    let agent = Arc::clone(agent);
+    let (agent, generation) = (Arc::clone(agent), kept.generation);
     std::thread::spawn(move || match client.start(config) {
         Ok(()) => {
             super::emergency::clear_mark(&agent);
             agent.history.note("ha-rejoined", "this boot is in a view", serde_json::json!({}));
         }
         Err(error) => {
-            agent.history.note("ha-start-failed", &error.to_string(), serde_json::json!({}));
+            let why = error.to_string();
+            if agent.ha.start.take(generation, &why) {
+                agent.history.note("ha-start-failed", &why, serde_json::json!({}));
+            }
             step_down(&agent, Standing::Emergency(refusal(error)));
         }
     });

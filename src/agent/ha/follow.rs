@@ -37,6 +37,9 @@ pub fn watch(agent: &Arc<Agent>) {
             }
             continue;
         };
+        if agent.ha.start.is_fresh(kept.generation) {
+            continue;
+        }
         if let Err(failure) = follow_daemon(agent, &kept) {
             tracing::warn!("the heartbeat daemon cannot be followed: {failure}");
             step_down(agent, Standing::Emergency(failure));

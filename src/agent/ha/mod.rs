@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the daemon as a process | [`daemon`] |
 //! | from the daemon's word to master, member or neither | [`follow`] |
-//! | what a host does about HA when it starts | [`boot`] |
+//! | what a host does about HA when it starts | [`boot`], [`refused_start`] |
 //! | one host alone, without any decision | [`emergency`] |
 //! | switching on, switching off (master) | [`enable`], [`disable`] |
 //! | what a host says of itself before that | [`preflight`] |
@@ -33,6 +33,7 @@ pub mod near_misses;
 pub mod pause;
 pub mod plan;
 pub mod preflight;
+pub mod refused_start;
 pub mod status;
 pub mod takeover;
 pub mod view;
@@ -122,6 +123,8 @@ pub struct LocalHa {
     lost: Mutex<BTreeSet<Uuid>>,
     /// What each host has reported of its own paths.
     pub figures: figures::Reported,
+    /// The last start of a session that the daemon refused.
+    pub start: refused_start::RefusedStart,
 }
 
 impl LocalHa {
