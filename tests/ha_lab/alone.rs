@@ -55,4 +55,19 @@ fn s96_a_master_that_is_cut_off_runs_nothing_after_ha_is_switched_off_on_it() {
     assert_eq!(really_running(&lab, &web).len(), 1);
     assert_eq!(really_running(&lab, &vm).len(), 1);
     assert_eq!(lab.done("h2", "pool-list params=ha-enabled --minimal"), "true\n");
+    // Pointed to its pool again it must be reset first; then it does what the master asks of it.
+    let master = ["h2", "h3"].into_iter().find(|host| lab.state(host, host) == "master").unwrap();
+    let address = format!("host-list name-label={master} params=address --minimal");
+    let address = lab.done(master, &address);
+    let line = format!("pool-emergency-reset-master master-address={}", address.trim_end());
+    lab.done("h1", &line);
+    wait_for("a word of what it needs", || {
+        String::from_utf8(lab.xe("h1", "vm-list").stderr).unwrap().contains("must be reset")
+    });
+    lab.fault("h1 power-off");
+    lab.fault("h1 power-on");
+    wait_for("its return", || lab.state(master, "h1") == "member");
+    lab.done(master, "vm-shutdown vm=app-1 --force");
+    wait_for("a start there", || lab.xe(master, "vm-start vm=app-1 on=h1").status.success());
+    assert_eq!(really_running(&lab, &vm), ["h1"]);
 }
