@@ -50,5 +50,11 @@ fn a_killed_heartbeat_daemon_ends_its_host_and_the_others_know_at_once() {
     wait_for("its death", || lab.timeline().contains("dead [h2"));
     let timeline = lab.timeline();
     assert!(timeline.contains("it announced its own reset"), "{timeline}");
-    assert!(timeline.contains("last-words"), "{timeline}");
+    assert!(timeline.contains("the statefile says that this host ends now"), "{timeline}");
+    // Its next boot knows why.
+    lab.fault("h2 power-on");
+    let fenced = "message-list name=HA_HOST_WAS_FENCED params=body --minimal";
+    wait_for("a word of why it was reset", || {
+        String::from_utf8(lab.xe("h1", fenced).stdout).unwrap().contains("did not end cleanly")
+    });
 }

@@ -150,7 +150,9 @@ fn finish_old_session(around: &Surroundings) -> anyhow::Result<Option<Event>> {
     around.history.flush(Duration::from_millis(100));
     let told = mark.speaker.is_some_and(|speaker| speaker.speak(&mark.watchdog, &around.faults));
     if told {
-        around.history.note("last-words", "the statefile says that this host ends now");
+        // The last line is what the next boot is told: it has the cause as well.
+        let why = format!("{why}; the statefile says that this host ends now");
+        around.history.note("reset", &why);
         around.history.flush(Duration::from_millis(20));
     }
     if let Ok(mut dog) = watchdog::open(&mark.watchdog) {
