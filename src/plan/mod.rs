@@ -33,6 +33,7 @@
 //! | `sets` | all sets of `r` hosts: bounds, suspects, then the sets that are left |
 //! | `classes`, `tables`, `ranges` | bounds for all sets at once; which VMs they speak of |
 //! | `suspects`, `dominance` | which sets are worst; which need no look because others are worse |
+//! | `sweep` | one set after the other where memory is all that counts |
 //! | `sequence` | hosts that fail one by one |
 //! | `standing` | a pool that changes: only what changed is looked at again |
 //! | `certificate`, `case`, `program` | certificates and cases as texts; `xe-plan` |
@@ -68,6 +69,7 @@ mod size;
 mod standing;
 mod starts;
 mod suspects;
+mod sweep;
 mod tables;
 
 use std::collections::BTreeSet;

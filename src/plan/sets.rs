@@ -3,7 +3,8 @@
 //! Three ideas keep the number of sets small that must be packed one by one: the classes that the
 //! bounds close are out of the question; while enumerating, the same bounds cut off branches in
 //! which no class is open any more; and a host that is at least as bad to lose as another must be
-//! in the set when the other is.
+//! in the set when the other is. Those that are left are packed by one rule in a row, and only where
+//! that is stuck with all that there is.
 
 use super::classes::{ClassBound, Coming, Sums};
 use super::field::Field;
@@ -11,6 +12,7 @@ use super::meter::Meter;
 use super::pack::Packed;
 use super::ranges::{Open, Sizes, bound, prove};
 use super::suspects::suspects;
+use super::sweep::Sweep;
 use super::{Breaking, dominance};
 
 /// Why every set of hosts has a plan.
@@ -130,7 +132,9 @@ fn walk(
     let all: Vec<usize> = (0..open.len()).collect();
     let cap = meter.left() / 50;
     let (chosen, late) = (Vec::new(), Vec::new());
-    let mut walk = Walk { field, hosts, r, keep, cap, chosen, worse, open, late, certificate };
+    let sweep = if keep { None } else { Sweep::new(field, hosts) };
+    let mut walk =
+        Walk { field, hosts, r, keep, cap, chosen, worse, open, sweep, late, certificate };
     match walk.visit(0, &all, meter) {
         Some(None) => walk.finish(meter),
         Some(Some(breaking)) => Sets::Broken(Some(breaking)),
@@ -197,6 +201,8 @@ struct Walk<'f> {
     /// By position: earlier positions that must be in the set when this one is.
     worse: Vec<Vec<usize>>,
     open: Vec<Ladder>,
+    /// Finds most placements, where it may; it cannot keep them.
+    sweep: Option<Sweep>,
     /// Sets that were put off.
     late: Vec<Vec<usize>>,
     certificate: Certificate,
@@ -268,6 +274,12 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, meter: &mut Meter) -> Option<Option<Breaking>> {
+        if let Some(sweep) = &mut self.sweep
+            && sweep.places(&self.chosen, meter)?
+        {
+            self.certificate.packed += 1;
+            return Some(None);
+        }
         let mut hosts: Vec<usize> = self.chosen.iter().map(|at| self.hosts[*at]).collect();
         hosts.sort_unstable();
         match meter.at_most(self.cap, |meter| self.field.survives(&hosts, meter)) {

@@ -8,6 +8,7 @@ mod extremes;
 mod groups;
 mod pools;
 mod standing;
+mod sweep;
 
 use super::*;
 
