@@ -3,8 +3,9 @@
 //!
 //! The pool goes on with HA, so this host is nobody's master any more, also when it was: another
 //! host is, or will be. It takes part again after a reboot and not before, since its VMs may run
-//! elsewhere by then; the operator may tell it who is master meanwhile (pool-emergency-reset-master).
-//! Only the operator's word makes it a master without HA (pool-emergency-transition-to-master).
+//! elsewhere by then; meanwhile the operator may tell it who is master
+//! (pool-emergency-reset-master). Only the operator's word makes it a master without HA
+//! (pool-emergency-transition-to-master).
 
 use super::{client, forget, keep, refusal, session};
 use crate::agent::standing::Standing;
