@@ -279,7 +279,7 @@ pub fn on_host(agent: &Agent, host: &str, epoch: u64, job: &Job) -> Answer<Done>
 /// Does a job on this host.
 pub fn run(agent: &Agent, epoch: u64, job: &Job) -> Answer<Done> {
     // This may wait. What is asked next must hold when the job begins, and who leaves waits for it.
-    super::ha::assert_of_view(agent, epoch)?;
+    super::ha::named::assert_of_view(agent, epoch)?;
     let makes_vm = matches!(job, Job::Start { .. } | Job::Resume { .. } | Job::Receive { .. });
     let _starting = if makes_vm { super::starts::begin(agent)? } else { None };
     if makes_vm {

@@ -222,11 +222,11 @@ fn armed_host(agent: &Agent) -> Option<String> {
 
 /// The operator's word makes this host the master, without HA. Hosts that it could not ask may take
 /// part in HA all the same: its epochs lie beyond all that their views reach, and they take no job
-/// of such an epoch ([`super::ha::assert_of_view`]).
+/// of such an epoch ([`super::ha::named::assert_of_view`]).
 fn transition(agent: &Arc<Agent>) -> Answer<()> {
     let db = agent.store.read();
     let on = db.flag("pool", super::pool_ref(&db).unwrap_or(""), "ha_enabled");
-    let far = if on { agent.store.position().epoch + BEYOND_VIEWS } else { 0 };
+    let far = if on { agent.store.position().epoch + super::ha::named::BEYOND_VIEWS } else { 0 };
     master_change::become_master_after(agent, far)?;
     if on {
         super::ha::disable::record(agent)?;
@@ -236,9 +236,6 @@ fn transition(agent: &Arc<Agent>) -> Answer<()> {
     }
     Ok(())
 }
-
-/// More views than any pool sees: one a second for a century.
-const BEYOND_VIEWS: u64 = 1 << 32;
 
 /// Points this host to another master because the operator says so.
 pub fn emergency_reset(agent: &Arc<Agent>, master: &str) -> Answer<()> {

@@ -136,22 +136,21 @@ fn stop_all_vms(agent: &Agent) -> Answer<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::agent::{config::Config, init, start};
     use crate::host::faults::Faults;
     use crate::host::hypervisor::Kind;
 
-    #[test]
-    fn a_host_that_is_made_the_master_later_waits_no_more_when_it_starts() {
-        let dir = tempfile::tempdir().unwrap();
+    /// The agent of a host that is alone in its pool.
+    pub fn agent_of(dir: &std::path::Path) -> Arc<Agent> {
         let config = Config {
             host: uuid::Uuid::from_u128(1),
             name: "anna".to_owned(),
             address: [127, 0, 0, 1].into(),
             https_port: 1,
             http_port: None,
-            socket: dir.path().join("socket"),
+            socket: dir.join("socket"),
             udp_port: 1,
             hypervisor: Kind::Sim,
             accelerator: String::new(),
@@ -159,8 +158,14 @@ mod tests {
             cpus: 1,
             watchdog: serde_json::Value::Null,
         };
-        init::create(dir.path(), &config, "word").unwrap();
-        let agent = start::open(dir.path(), Faults::none()).unwrap();
+        init::create(dir, &config, "word").unwrap();
+        start::open(dir, Faults::none()).unwrap()
+    }
+
+    #[test]
+    fn a_host_that_is_made_the_master_later_waits_no_more_when_it_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let agent = agent_of(dir.path());
         set_mark(&agent).unwrap();
         assert!(is_left(&agent) && is_marked(&agent));
         master_change::become_master(&agent).unwrap();

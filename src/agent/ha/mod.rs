@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the daemon as a process | [`daemon`] |
 //! | from the daemon's word to master, member or neither | [`follow`] |
+//! | whether a view has named the master that sends a job | [`named`] |
 //! | what a host does about HA when it starts | [`boot`], [`refused_start`] |
 //! | one host alone, without any decision | [`emergency`] |
 //! | switching on, switching off (master) | [`enable`], [`disable`] |
@@ -29,6 +30,7 @@ pub mod figures;
 pub mod follow;
 pub mod leave;
 pub mod links;
+pub mod named;
 pub mod near_misses;
 pub mod pause;
 pub mod plan;
@@ -299,31 +301,6 @@ pub fn admitted_in(agent: &Agent) -> Answer<u64> {
     let Some(session) = session(agent).filter(|session| session.armed) else { return Ok(0) };
     let lease = client(agent)?.check_lease().map_err(refusal)?;
     Ok(session.epoch_base + lease.admitted)
-}
-
-/// How long a job may be ahead of the view that this host knows.
-const AHEAD: Duration = Duration::from_secs(5);
-
-/// Refuses a job of an epoch that no view of this host's has reached: whoever sent it became master
-/// without HA, by an operator's word, beside the master that the views name.
-pub fn assert_of_view(agent: &Agent, epoch: u64) -> Answer<()> {
-    let Some(session) = session(agent).filter(|session| session.armed) else { return Ok(()) };
-    let known = || {
-        let set = agent.ha.liveset().filter(|set| set.phase == Phase::Armed);
-        set.map(|set| session.epoch_base + set.epoch)
-    };
-    let begun = std::time::Instant::now();
-    while known().is_some_and(|known| epoch > known) {
-        if begun.elapsed() > AHEAD {
-            let why = format!(
-                "a job of epoch {epoch} came from a master that no decided view names; this host \
-                 has HA on"
-            );
-            return Err(Failure::new("OPERATION_NOT_ALLOWED", [why]));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 /// Refuses to run VMs on a host that is not armed while its pool has HA on (R5).
