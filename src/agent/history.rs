@@ -1,23 +1,21 @@
 //! What happened on this host and why: one JSON object a line in `history-agent.jsonl`.
 
 use crate::host::clock::boottime_ns;
+use crate::host::rolling::Rolling;
 use serde_json::{Value, json};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// The file; without one nothing is kept.
 #[derive(Debug, Default)]
 pub struct History {
-    file: Mutex<Option<File>>,
+    file: Mutex<Option<Rolling>>,
 }
 
 impl History {
     /// Opens the history of a state directory.
     pub fn open(state_dir: &Path) -> std::io::Result<Self> {
-        let path = state_dir.join("history-agent.jsonl");
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = Rolling::open(&state_dir.join("history-agent.jsonl"))?;
         Ok(Self { file: Mutex::new(Some(file)) })
     }
 
@@ -31,7 +29,7 @@ impl History {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = file.as_mut() {
             // A full disk must not stop a recovery: the line is lost, the log has it.
-            let _ = writeln!(file, "{line}");
+            let _ = file.add(&line.to_string());
         }
     }
 }

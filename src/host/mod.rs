@@ -15,6 +15,7 @@ pub mod pages;
 pub mod pipes;
 pub mod privileges;
 pub mod realtime;
+pub mod rolling;
 pub mod shared_word;
 pub mod signals;
 pub mod sr;

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::setting::Lab;
+use crate::host::rolling;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +53,8 @@ pub fn read(lab: &Lab) -> Vec<Entry> {
 
 /// The events of one history; lines that are not understood (a torn last one) are left out.
 fn file(path: &Path, host: &str, source: &'static str) -> Vec<Entry> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let text = text(&rolling::older(path)) + &text(path);
     text.lines().filter_map(|line| entry(line, host, source)).collect()
 }
 

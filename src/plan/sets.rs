@@ -3,8 +3,8 @@
 //! Three ideas keep the number of sets small that must be packed one by one: the classes that the
 //! bounds close are out of the question; while enumerating, the same bounds cut off branches in
 //! which no class is open any more; and a host that is at least as bad to lose as another must be
-//! in the set when the other is. Those that are left are packed by one rule in a row, and only where
-//! that is stuck with all that there is.
+//! in the set when the other is. Those that are left are packed by one rule in a row, and only
+//! where that is stuck with all that there is.
 
 use super::classes::{ClassBound, Coming, Sums};
 use super::field::Field;

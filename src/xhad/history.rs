@@ -2,7 +2,6 @@
 //! disk never delays the protocol. When the disk hangs for long, events are counted instead of
 //! kept: nobody waits for the history.
 
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use super::threads;
 use crate::heartbeat::liveset::Event;
 use crate::host::clock::boottime_ns;
+use crate::host::rolling::{self, Rolling};
 
 /// The file's name within the state directory.
 pub const FILE: &str = "history-xhad.jsonl";
@@ -47,8 +47,8 @@ impl History {
 
     /// The last event that an earlier daemon of this state directory has written.
     pub fn last(state_dir: &Path) -> Option<Event> {
-        let text = std::fs::read_to_string(state_dir.join(FILE)).ok()?;
-        serde_json::from_str(text.lines().last()?).ok()
+        let line = rolling::last_line(&state_dir.join(FILE)).ok()??;
+        serde_json::from_str(&line).ok()
     }
 
     /// Adds an event; never waits.
@@ -74,7 +74,7 @@ impl History {
 }
 
 fn write_all(path: &Path, receiver: &Receiver<Message>, lost: &AtomicU64) {
-    let mut file = OpenOptions::new().create(true).append(true).open(path).ok();
+    let mut file = Rolling::open(path).ok();
     for message in receiver {
         match message {
             Message::Line(event) => {
@@ -96,11 +96,10 @@ fn gap(next: &Event, count: u64) -> Event {
     Event { event: "history-gap".to_owned(), why, host: None, ..next.clone() }
 }
 
-fn write(file: &mut Option<File>, event: &Event) {
-    let Ok(mut text) = serde_json::to_string(event) else { return };
-    text.push('\n');
+fn write(file: &mut Option<Rolling>, event: &Event) {
+    let Ok(text) = serde_json::to_string(event) else { return };
     if let Some(file) = file {
-        let _full_disk = file.write_all(text.as_bytes());
+        let _full_disk = file.add(&text);
     }
     // Whoever reads the standard error may be gone.
     let _unread = writeln!(std::io::stderr(), "xhad: {}: {}", event.event, event.why);

@@ -1,5 +1,5 @@
-//! Jobs of a master that no view names are refused: it became one without HA, by an operator's word,
-//! beside the master that the views name.
+//! Jobs of a master that no view names are refused: it became one without HA, by an operator's
+//! word, beside the master that the views name.
 
 use super::{Session, session};
 use crate::agent::Agent;

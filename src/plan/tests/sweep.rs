@@ -1,4 +1,5 @@
-//! The sweep beside the rule that it stands for, played step by step, and beside what recovery does.
+//! The sweep beside the rule that it stands for, played step by step, and beside what recovery
+//! does.
 
 use proptest::prelude::*;
 
@@ -54,7 +55,8 @@ proptest! {
                 && vm.host.is_some_and(|host| problem.hosts[host].enabled)
         };
         let decides = problem.hosts.iter().any(limited)
-            || problem.vms.iter().any(|vm| vm.group.is_some() || tied(vm) && !problem.excuse_doomed);
+            || problem.vms.iter().any(|vm| vm.group.is_some())
+            || problem.vms.iter().any(|vm| tied(vm) && !problem.excuse_doomed);
         prop_assert!(!decides || Sweep::new(&field, &field.targets()).is_none());
     }
 }
