@@ -67,7 +67,7 @@ impl Abreast {
         if let Some(mut known) = last
             && let Some(changes) = known.capacity.follow((&known.db, db), given)?
         {
-            known.db = db.clone();
+            free_aside(std::mem::replace(&mut known.db, db.clone()));
             if let Some(standing) = &mut known.standing {
                 for change in changes {
                     standing.change(change);
@@ -78,6 +78,13 @@ impl Abreast {
         let capacity = Capacity::of(db, given)?;
         Ok(Box::new(Known { db: db.clone(), capacity, standing: None }))
     }
+}
+
+/// Frees the rows of the last question while this one is answered: of tables that have changed since
+/// nobody else holds the old rows, and to free thousands takes as long as the answer.
+fn free_aside(rows: Database) {
+    let aside = std::thread::Builder::new().name("free".to_owned());
+    let _freed_here = aside.spawn(move || drop(rows));
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The sweep beside the rule that it stands for, played step by step, and beside what recovery
-//! does.
+//! The sweep beside the rule that it stands for, and beside what recovery does.
 
 use proptest::prelude::*;
 
@@ -50,13 +49,14 @@ proptest! {
     fn a_sweep_is_not_asked_where_more_than_memory_decides(problem in pools(EVERYTHING)) {
         let field = Field::new(&problem);
         let limited = |host: &Host| host.enabled && (host.vcpus.is_some() || host.slots.is_some());
+        let enabled = |host: usize| problem.hosts[host].enabled;
+        // What is excused may have been left out of the field.
         let tied = |vm: &Vm| {
-            vm.protected && vm.allowed.is_some()
-                && vm.host.is_some_and(|host| problem.hosts[host].enabled)
+            let counts = vm.protected && !problem.excuse_doomed && vm.host.is_some_and(enabled);
+            counts && vm.allowed.is_some()
         };
-        let decides = problem.hosts.iter().any(limited)
-            || problem.vms.iter().any(|vm| vm.group.is_some())
-            || problem.vms.iter().any(|vm| tied(vm) && !problem.excuse_doomed);
+        let chooses = |vm: &Vm| vm.group.is_some() || tied(vm);
+        let decides = problem.hosts.iter().any(limited) || problem.vms.iter().any(chooses);
         prop_assert!(!decides || Sweep::new(&field, &field.targets()).is_none());
     }
 }
