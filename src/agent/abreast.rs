@@ -80,8 +80,8 @@ impl Abreast {
     }
 }
 
-/// Frees the rows of the last question while this one is answered: of tables that have changed since
-/// nobody else holds the old rows, and to free thousands takes as long as the answer.
+/// Frees the rows of the last question while this one is answered: of tables that have changed
+/// since nobody else holds the old rows, and to free thousands takes as long as the answer.
 fn free_aside(rows: Database) {
     let aside = std::thread::Builder::new().name("free".to_owned());
     let _freed_here = aside.spawn(move || drop(rows));
