@@ -18,7 +18,7 @@ use crate::xenapi::failure::Answer;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How far this host's own maintenance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub const DISABLED: &str = "xe-disabled-until-enabled";
 /// How long a host may take to leave the view, or to be in it again.
 const CHANGE: Duration = Duration::from_secs(120);
 const STEP: Duration = Duration::from_millis(200);
+/// How long storage and networks of a host that has just booted may take.
+const BOOT: Duration = Duration::from_secs(10);
 /// How often a host in maintenance looks who is master, in rounds of its watch.
 const LOOK: u32 = 10;
 
@@ -140,8 +142,7 @@ pub fn enter(agent: &Arc<Agent>, host: &str, evacuate: bool) -> Answer<()> {
 /// Lets a host into the heartbeat and has it take VMs again.
 pub fn exit(agent: &Arc<Agent>, host: &str) -> Answer<()> {
     let epoch = vm::master_epoch(agent)?;
-    let db = agent.store.read();
-    guard::enable_host(&db, host)?;
+    let db = ready(agent, host)?;
     let uuid = db.text("host", host, "uuid").to_owned();
     if !agent.is_simulated() {
         let back = HostStep::Maintain { stage: Stage::Back };
@@ -158,6 +159,20 @@ pub fn exit(agent: &Arc<Agent>, host: &str) -> Answer<()> {
     agent.history.note("maintenance", "left", serde_json::json!({ "host": uuid }));
     super::recover::wake(agent);
     Ok(())
+}
+
+/// The rows by which a host may take VMs. What a boot is still about to attach is waited for: its
+/// person types this as soon as the host answers.
+pub fn ready(agent: &Agent, host: &str) -> Answer<Arc<Database>> {
+    let begun = Instant::now();
+    loop {
+        let db = agent.store.read();
+        match guard::enable_host(&db, host) {
+            Ok(()) => return Ok(db),
+            Err(_) if begun.elapsed() < BOOT && !agent.is_simulated() => std::thread::sleep(STEP),
+            Err(failure) => return Err(failure),
+        }
+    }
 }
 
 /// Takes marks away that are stale (S104). A host in maintenance is disabled before it is marked

@@ -81,7 +81,7 @@ fn enable(call: &Call<'_>) -> Answer {
     if !capacity::is_live(&db, &row) {
         return Err(Failure::bare("HOST_NOT_LIVE"));
     }
-    guard::enable_host(&db, host)?;
+    maintenance::ready(call.agent, host)?;
     call.agent.store.commit(|tx| {
         tx.remove_key("host", host, "other_config", DISABLED);
         tx.set("host", host, "enabled", true);
