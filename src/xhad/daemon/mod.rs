@@ -178,10 +178,11 @@ impl Daemon {
         if rung.termination && self.termination.asked() {
             self.end();
         }
-        if let Some(session) = &mut self.session
-            && boottime_ns() >= session.wake()
-        {
-            session.tick();
+        if let Some(session) = &mut self.session {
+            session.look_around();
+            if boottime_ns() >= session.wake() {
+                session.tick();
+            }
         }
         if self.session.as_ref().is_some_and(Session::may_rejoin) {
             let (unheard, _) = std::sync::mpsc::sync_channel(1);

@@ -240,18 +240,23 @@ impl Session {
         std::mem::take(&mut self.after)
     }
 
-    /// Time has passed.
-    pub fn tick(&mut self) {
+    /// What may have come up since the last turn of the loop. Not a part of [`Session::tick`]: a
+    /// packet that comes when the step is due does its work, so that ticks may be rare.
+    pub fn look_around(&mut self) {
         if std::mem::take(&mut self.agent_gone) {
             self.process_gone(0);
         }
         if let Some(job) = self.unkept.take() {
             self.unkept = self.around.keeper.keep(job).err();
         }
-        self.feed(Input::Timer);
         if self.around.faults.bits() & EARLY_EXCLUSION != 0 {
             self.exclude_early();
         }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self) {
+        self.feed(Input::Timer);
     }
 
     /// Breaks the rules on purpose (see [`EARLY_EXCLUSION`]).
