@@ -44,6 +44,12 @@ impl Step<'_> {
         if vm.power != Power::Halted || vm.intent.is_some() || vm.template {
             return None;
         }
+        // A start that was asked for and stands in no row has failed, and the word of it is still
+        // to come: it would be taken for the word of another start with the same number.
+        let track = self.recovery.tracks.get(&vm.uuid);
+        if track.and_then(|track| track.in_flight.as_ref()).is_some_and(|it| it.run > vm.run) {
+            return None;
+        }
         if vm.protected() && (self.pool.tolerance > 0 || vm.loss == Loss::No) {
             return Some(Class::Guaranteed);
         }

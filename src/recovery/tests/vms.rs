@@ -245,3 +245,20 @@ fn vms_that_are_being_moved_take_no_start_from_those_that_wait() {
     world.up(3);
     assert_eq!(world.starts(), [5]);
 }
+
+#[test]
+fn a_start_that_stands_in_no_row_is_not_made_again_before_its_failure_is_told() {
+    let mut world = world();
+    world.protected(1, 'c');
+    world.dies('c');
+    assert_eq!(world.starts(), [1]);
+    // The shell could not write the intent: a move of the VM was under way still.
+    let row = world.row(1);
+    let run = row.run;
+    (row.intent, row.run) = (None, run - 1);
+    world.event(Event::Tick);
+    assert_eq!(world.starts(), [], "its failure would be taken for that of a second start");
+    let failed = StartResult::Failed("another operation is in progress".to_owned());
+    world.event(Event::Started { vm: id(1), run, result: failed });
+    assert_eq!(world.starts(), [1], "now it is tried again");
+}
