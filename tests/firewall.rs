@@ -58,6 +58,10 @@ fn s21_a_port_that_the_kernel_blocks_fails_the_enable_and_names_the_host() {
     let named = ["no packet of host h2 arrives here", "(h2)"];
     assert!(named.iter().any(|name| why.contains(name)), "{why}");
     assert!(why.contains("no packet of") && why.contains("UDP port"), "{why}");
+    // The heartbeat's sentence has names, whichever host's it is.
+    let sentence = why.lines().find(|line| line.starts_with("why: ")).unwrap_or_default();
+    let uuids = lab.done("h1", "host-list --minimal");
+    assert!(uuids.trim_end().split(',').all(|uuid| !sentence.contains(uuid)), "{why}");
     assert_eq!(lab.done("h1", "pool-list params=ha-enabled --minimal"), "false\n");
     for host in ["h1", "h2", "h3"] {
         assert!(!lab.state_dir(host).join("ha.json").exists(), "{host} has kept its session");
